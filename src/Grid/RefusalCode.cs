@@ -1,0 +1,70 @@
+using System.Collections.Frozen;
+
+namespace Grid;
+
+/// <summary>Every code a refusal can carry. Codes never change their meaning; each has a case in <c>tests/vectors/refusals</c>.</summary>
+public static class RefusalCode
+{
+    // Bytes
+    public const string Malformed = "malformed";
+    public const string TooLarge = "too-large";
+    public const string UnknownField = "unknown-field";
+    public const string MissingField = "missing-field";
+    public const string UnknownKind = "unknown-kind";
+    public const string UnknownVersion = "unknown-version";
+
+    // Signatures
+    public const string BadSignature = "bad-signature";
+    public const string SignatureMissing = "signature-missing";
+    public const string StrangerSigned = "stranger-signed";
+    public const string WrongLedger = "wrong-ledger";
+    public const string Expired = "expired";
+    public const string NotYetValid = "not-yet-valid";
+    public const string KeyInvalid = "key-invalid";
+
+    // Things and states
+    public const string NotFound = "not-found";
+    public const string NameTaken = "name-conflict";
+    public const string InviteUsed = "invite-used";
+    public const string InviteExpired = "invite-expired";
+    public const string NodeRetired = "node-retired";
+    public const string AgreementsRunning = "agreements-running";
+    public const string WrongState = "wrong-state";
+    public const string Conflict = "conflict";
+    public const string NoticeTooShort = "notice-too-short";
+    public const string NotAParty = "not-a-party";
+
+    // The agreement's static rules (design: agreement.md)
+    public const string MutableReference = "mutable-reference";
+    public const string EntryNotDescribed = "entry-not-described";
+    public const string InterpreterNotDescribed = "interpreter-not-described";
+    public const string LibraryNotDescribed = "library-not-described";
+    public const string FlistIncomplete = "flist-incomplete";
+    public const string FlistInvalid = "flist-invalid";
+    public const string EnvPlaceholder = "env-placeholder";
+    public const string HostAccess = "host-access";
+    public const string ExecFromWritable = "exec-from-writable";
+    public const string Capacity = "capacity";
+    public const string AddressConflict = "address-conflict";
+    public const string NameInvalid = "name-invalid";
+    public const string PathInvalid = "path-invalid";
+    public const string PriceMismatch = "price-mismatch";
+    public const string OfferExpired = "offer-expired";
+    public const string OfferMismatch = "offer-mismatch";
+    public const string TermInPast = "term-in-past";
+    public const string TermInvalid = "term-invalid";
+    public const string UnresolvedNode = "unresolved-node";
+    public const string UnresolvedVolume = "unresolved-volume";
+    public const string VolumeShrink = "volume-shrink";
+    public const string UnsupportedKind = "unsupported-kind";
+    public const string SizeInvalid = "size-invalid";
+
+    // Proofs
+    public const string BadProof = "bad-proof";
+    public const string BadCheckpoint = "bad-checkpoint";
+    public const string Inconsistent = "inconsistent";
+
+    /// <summary>Field names that ask for the host itself; they get a code of their own rather than <see cref="UnknownField"/>.</summary>
+    internal static readonly FrozenSet<string> HostAccessFields =
+        new[] { "privileged", "hostPath", "hostNetwork", "hostPid", "hostIpc", "devices", "device", "capabilities", "capAdd", "securityOpt" }.ToFrozenSet();
+}

@@ -1,0 +1,58 @@
+using Grid.Statements;
+using Grid.Units;
+
+namespace Grid.Workloads;
+
+public enum Media
+{
+    Ssd,
+    Hdd,
+}
+
+/// <summary>
+/// Storage that outlives the workloads which mount it.
+/// <code>
+/// volume = { "keep": seconds, "kind": "volume", "name": text, "node": node-id, "size": bytes, "media": "ssd" / "hdd", "durability": "local" }
+/// </code>
+/// </summary>
+/// <param name="Size">exact; may grow by amendment, never shrink</param>
+/// <param name="Keep">how long after the end the data stays before its key is destroyed</param>
+public sealed record Volume(string Name, NodeId Node, Bytes Size, Media Media, TimeSpan Keep) : Workload(Name, Node)
+{
+    public const string KindName = "volume";
+
+    private const string Local = "local";
+
+    public override string Kind => KindName;
+
+    public override Capacity Demand => Media is Media.Ssd ? Capacity.None with { Ssd = Size } : Capacity.None with { Hdd = Size };
+
+    public override void Write(CanonicalWriter w) => w.Map(7, m =>
+    {
+        m.Key("keep").Seconds(Keep);
+        m.Key("kind").Text(KindName);
+        m.Key("name").Text(Name);
+        m.Key("node").Id(Node);
+        m.Key("size").UInt(Size.Value);
+        m.Key("media").Text(Media is Media.Ssd ? "ssd" : "hdd");
+        m.Key("durability").Text(Local);
+    });
+
+    internal static Volume Read(CanonicalReader r) => r.Map(m =>
+    {
+        var keep = m.Field("keep").Seconds();
+        m.Field("kind").Text(16);
+        var name = m.Field("name").Text(64);
+        var node = m.Field("node").Id<NodeId>();
+        var size = new Bytes(m.Field("size").UInt(1_000_000_000_000_000));
+        var media = m.Field("media").Text(16) switch
+        {
+            "ssd" => Media.Ssd,
+            "hdd" => Media.Hdd,
+            var other => throw CanonicalReader.Malformed($"A medium is 'ssd' or 'hdd', not '{other}'."),
+        };
+        if (m.Field("durability").Text(16) is var durability and not Local)
+            throw new StatementFormatException(RefusalCode.UnknownKind, $"The durability '{durability}' is not known; '{Local}' is.");
+        return new Volume(name, node, size, media, keep);
+    });
+}

@@ -1,0 +1,29 @@
+using Grid.Statements;
+using Grid.Units;
+
+namespace Grid.Workloads;
+
+/// <summary>One thing an agreement describes, on one node. A closed hierarchy: a new kind is a new record, a new CDDL rule and new vectors.</summary>
+/// <param name="Name">1–36 of [a-z0-9-], unique in the agreement</param>
+/// <param name="Node">where it runs</param>
+public abstract record Workload(string Name, NodeId Node)
+{
+    public abstract string Kind { get; }
+
+    /// <summary>What of the node's capacity it takes while the agreement is in force.</summary>
+    public abstract Capacity Demand { get; }
+
+    public abstract void Write(CanonicalWriter w);
+
+    internal static Workload ReadAny(CanonicalReader r)
+    {
+        var bytes = r.Encoded();
+        var kind = CanonicalReader.PeekText(bytes, "kind");
+        return kind switch
+        {
+            Container.KindName => CanonicalReader.ReadAll(bytes, Container.Read),
+            Volume.KindName => CanonicalReader.ReadAll(bytes, Volume.Read),
+            _ => throw new StatementFormatException(RefusalCode.UnknownKind, $"The workload kind '{kind}' is not known."),
+        };
+    }
+}
