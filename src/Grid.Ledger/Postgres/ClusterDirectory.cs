@@ -97,7 +97,13 @@ internal sealed class ClusterDirectory : IDisposable
         return lines.Length >= 8 && lines[0] == process.ToString(CultureInfo.InvariantCulture) && lines[7].TrimEnd() == "ready";
     }
 
-    public void Dispose() => _lock.Dispose();
+    public void Dispose()
+    {
+        // Empty when the server has ended; a socket elsewhere than in our own directory is not left there.
+        if (Path.GetDirectoryName(Socket) != _root && Directory.Exists(Socket) && !Directory.EnumerateFileSystemEntries(Socket).Any())
+            Directory.Delete(Socket);
+        _lock.Dispose();
+    }
 
     private string PasswordFile => Path.Combine(_root, "password");
 

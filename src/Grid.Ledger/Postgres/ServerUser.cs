@@ -12,8 +12,8 @@ internal sealed record ServerUser(string Name, uint User, uint Group)
         if (Unistd.EffectiveUser() != 0)
             return null;
         var accounts = File.ReadLines("/etc/passwd").Select(line => line.Split(':')).Where(f => f.Length >= 4).ToDictionary(f => f[0]);
-        return new[] { "postgres", "nobody" }.Where(accounts.ContainsKey).Select(name => Parse(accounts[name])).FirstOrDefault()
-            ?? throw new ClusterException("PostgreSQL does not run as root, and neither 'postgres' nor 'nobody' is in /etc/passwd.");
+        return (accounts.GetValueOrDefault("postgres") ?? accounts.GetValueOrDefault("nobody")) is { } fields ? Parse(fields)
+            : throw new ClusterException("PostgreSQL does not run as root, and neither 'postgres' nor 'nobody' is in /etc/passwd.");
     }
 
     /// <summary>The arguments that turn <c>setpriv</c> into this user.</summary>
