@@ -23,9 +23,12 @@ internal sealed class ClusterDirectory : IDisposable
     private readonly FileStream _lock;
     private readonly string _root;
 
-    private ClusterDirectory(string root, FileStream held)
+    private ClusterDirectory(FileStream held)
     {
-        (_root, _lock) = (root, held);
+        _lock = held;
+        // As the kernel knows it, without links: so it names the directories that processes stand in.
+        var root = Path.GetDirectoryName(new FileInfo($"/proc/self/fd/{held.SafeFileHandle.DangerousGetHandle()}").LinkTarget!)!;
+        _root = root;
         var socket = Path.Combine(root, "socket");
         // A path of our own under /tmp, the same on every start, private by its mode.
         Socket = Encoding.UTF8.GetByteCount(Path.Combine(socket, SocketName)) <= MaximumSocketPath
@@ -48,7 +51,7 @@ internal sealed class ClusterDirectory : IDisposable
         Directory.CreateDirectory(root);
         try
         {
-            return new ClusterDirectory(root, new FileStream(Path.Combine(root, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
+            return new ClusterDirectory(new FileStream(Path.Combine(root, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
         }
         catch (IOException e)
         {
@@ -86,7 +89,8 @@ internal sealed class ClusterDirectory : IDisposable
                 throw new ClusterException($"Process {left[0]} still uses '{Data}' and cannot be ended.");
             await Task.Delay(10, stop);
         }
-        File.Delete(Path.Combine(Data, "postmaster.pid"));
+        if (Directory.Exists(Data))
+            File.Delete(Path.Combine(Data, "postmaster.pid"));
     }
 
     /// <summary>True when the server with this process number says that it takes connections.</summary>

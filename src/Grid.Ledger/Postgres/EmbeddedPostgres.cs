@@ -23,6 +23,7 @@ public sealed partial class EmbeddedPostgres : IAsyncDisposable
     private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile int _process;
+    private int _disposed;
 
     private EmbeddedPostgres(ClusterDirectory directory, PostgresBinaries binaries, ILogger logger)
     {
@@ -73,6 +74,8 @@ public sealed partial class EmbeddedPostgres : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+            return;
         await StopAsync();
         _directory.Dispose();
         _stopping.Dispose();
