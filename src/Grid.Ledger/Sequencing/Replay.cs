@@ -52,20 +52,21 @@ public static class Replay
     {
         var bytes = row.Split();
         var read = new (Entry, Statement)[bytes.Length];
+        var damage = new LogDamagedException?[bytes.Length];
         Parallel.For(0, bytes.Length, i =>
         {
             try
             {
                 var entry = Entry.Decode(bytes[i]);
                 if (!row.Leaves.Span.Slice(i * Units.Digest.Size, Units.Digest.Size).SequenceEqual(entry.LeafHash.ToArray()))
-                    throw new LogDamagedException(row.First + i, "its bytes do not give its leaf hash");
+                    damage[i] = new LogDamagedException(row.First + i, "its bytes do not give its leaf hash");
                 read[i] = (entry, Statement.Decode(entry.StatementBytes));
             }
             catch (StatementFormatException e)
             {
-                throw new LogDamagedException(row.First + i, e.Message, e);
+                damage[i] = new LogDamagedException(row.First + i, e.Message, e);
             }
         });
-        return [.. read];
+        return damage.FirstOrDefault(d => d is not null) is { } first ? throw first : [.. read];
     }
 }

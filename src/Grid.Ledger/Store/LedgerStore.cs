@@ -11,26 +11,17 @@ namespace Grid.Ledger.Store;
 public sealed class LedgerStore : IAsyncDisposable
 {
     private readonly NpgsqlDataSource _source;
+    // In a pool the writer's connection would outlive its writer, and its lock with it.
+    private readonly NpgsqlDataSource _unpooled;
 
-    private LedgerStore(NpgsqlDataSource source, DocumentStore events) => (_source, Events) = (source, events);
-
-    /// <summary>One stream an account, farm, node and agreement, under its id as text.</summary>
-    public DocumentStore Events { get; }
-
-    /// <summary>Opens the database and makes what is missing in it. The role of the connection string must be allowed to create schemas and roles.</summary>
-    public static async Task<LedgerStore> OpenAsync(string connectionString, CancellationToken stop)
+    private LedgerStore(NpgsqlConnectionStringBuilder settings)
     {
-        var source = new NpgsqlDataSourceBuilder(new NpgsqlConnectionStringBuilder(connectionString)
+        _source = NpgsqlDataSource.Create(settings.ConnectionString);
+        settings.Pooling = false;
+        _unpooled = NpgsqlDataSource.Create(settings.ConnectionString);
+        Events = DocumentStore.For(o =>
         {
-            // One for the writer, the rest for reads: a flood of reads waits here rather than in the server.
-            MaxPoolSize = 16,
-            Timeout = 15,
-            CommandTimeout = 60,
-            ApplicationName = "grid-ledger",
-        }.ConnectionString).Build();
-        var events = DocumentStore.For(o =>
-        {
-            o.Connection(source);
+            o.Connection(_source);
             o.DatabaseSchemaName = "events";
             o.AutoCreateSchemaObjects = AutoCreate.CreateOnly;
             o.DisableNpgsqlLogging = true;
@@ -38,7 +29,22 @@ public sealed class LedgerStore : IAsyncDisposable
             o.Events.AppendMode = EventAppendMode.Quick;
             RecordedEvents.Configure(o.Events);
         });
-        var store = new LedgerStore(source, events);
+    }
+
+    /// <summary>One stream an account, farm, node and agreement, under its id as text.</summary>
+    public DocumentStore Events { get; }
+
+    /// <summary>Opens the database and makes what is missing in it. The role of the connection string must be allowed to create schemas and roles.</summary>
+    public static async Task<LedgerStore> OpenAsync(string connectionString, CancellationToken stop)
+    {
+        var store = new LedgerStore(new NpgsqlConnectionStringBuilder(connectionString)
+        {
+            // A flood of reads waits here rather than in the server.
+            MaxPoolSize = 16,
+            Timeout = 15,
+            CommandTimeout = 60,
+            ApplicationName = "grid-ledger",
+        });
         try
         {
             await store.MigrateAsync(stop);
@@ -75,12 +81,16 @@ public sealed class LedgerStore : IAsyncDisposable
 
     /// <summary>Shuts every earlier writer out and becomes the one; waits for a while for one that is about to end.</summary>
     /// <exception cref="WriterReplacedException">another process holds the log and does not let go</exception>
-    public Task<LedgerWriter> BecomeWriterAsync(TimeSpan patience, CancellationToken stop) => LedgerWriter.OpenAsync(_source, Events, patience, stop);
+    public Task<LedgerWriter> BecomeWriterAsync(TimeSpan patience, CancellationToken stop) => LedgerWriter.OpenAsync(_unpooled, Events, patience, stop);
+
+    /// <summary>As one who believes to hold the lock and does not.</summary>
+    internal Task<LedgerWriter> BecomeWriterWithoutLockAsync(CancellationToken stop) => LedgerWriter.OpenAsync(_unpooled, Events, _ => Task.CompletedTask, stop);
 
     public async ValueTask DisposeAsync()
     {
         await Events.DisposeAsync();
         await _source.DisposeAsync();
+        await _unpooled.DisposeAsync();
     }
 
     internal static TreeHead ReadHead(NpgsqlDataReader reader) =>

@@ -84,12 +84,7 @@ public sealed class LedgerWriter : IAsyncDisposable
         return row;
     }
 
-    public async ValueTask DisposeAsync()
-    {
-        // Back in the pool the connection would keep the lock.
-        NpgsqlConnection.ClearPool(_connection);
-        await _connection.DisposeAsync();
-    }
+    public ValueTask DisposeAsync() => _connection.DisposeAsync();
 
     private static BatchRow ToRow(Batch batch)
     {

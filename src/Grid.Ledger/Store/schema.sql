@@ -13,7 +13,7 @@ create table if not exists log.batch (
 alter table log.batch alter column entries set storage external;
 
 create table if not exists log.head (
-    only boolean primary key default true check (only),
+    one boolean primary key default true check (one),
     size bigint not null,
     root bytea not null check (octet_length(root) = 32),
     -- counts the writers; who claims the next one shuts the one before out
@@ -56,12 +56,17 @@ create or replace trigger never_emptied before truncate on events.mt_events exec
 create or replace trigger never_deleted before delete on events.mt_streams for each row execute function log.refuse();
 create or replace trigger never_emptied before truncate on events.mt_streams execute function log.refuse();
 
+-- Roles belong to the whole cluster: another database's ledger may be making this one now.
 do $$
 begin
-    if not exists (select from pg_roles where rolname = 'grid_sequencer') then
-        create role grid_sequencer nologin;
+    create role grid_sequencer nologin;
+exception when duplicate_object or unique_violation then null;
+end $$;
+do $$
+begin
+    if not pg_has_role('grid_sequencer', 'member') then
+        execute format('grant grid_sequencer to %I', current_user);
     end if;
-    execute format('grant grid_sequencer to %I', current_user);
 end $$;
 grant usage on schema log, events to grid_sequencer;
 grant select, insert on log.batch, events.mt_events to grid_sequencer;
