@@ -2,7 +2,7 @@ using Grid.Log;
 using Grid.Statements;
 using Grid.Units;
 
-namespace Grid.Tests.Log;
+namespace Grid.Tests;
 
 public sealed class EntryTests
 {

@@ -2,7 +2,7 @@ using FsCheck.Fluent;
 using Grid.Log;
 using Grid.Units;
 
-namespace Grid.Tests.Log;
+namespace Grid.Tests;
 
 public sealed class LogTreeTests
 {

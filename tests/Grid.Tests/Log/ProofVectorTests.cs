@@ -3,7 +3,7 @@ using Grid.Log;
 using Grid.Statements;
 using Grid.Units;
 
-namespace Grid.Tests.Log;
+namespace Grid.Tests;
 
 /// <summary>Other people's logs and proofs, which we must read, refuse and write as they do.</summary>
 public sealed class ProofVectorTests

@@ -2,7 +2,7 @@ using FsCheck.Fluent;
 using Grid.Log;
 using Grid.Statements;
 
-namespace Grid.Tests.Log;
+namespace Grid.Tests;
 
 public sealed class TilePathTests
 {

@@ -4,7 +4,7 @@ using System.Text.Json.Nodes;
 using Grid.Statements;
 using Grid.Units;
 
-namespace Grid.Tests.Statements;
+namespace Grid.Tests;
 
 /// <summary>
 /// One rule set for signatures, frozen: a library that accepted one signature more or less would split the ledger from its auditors.

@@ -1,7 +1,7 @@
 using FsCheck.Fluent;
 using Grid.Units;
 
-namespace Grid.Tests.Units;
+namespace Grid.Tests;
 
 /// <summary>The vectors of BIP 350, and what our own use of it adds: whole bytes and lower case only.</summary>
 public sealed class Bech32mTests

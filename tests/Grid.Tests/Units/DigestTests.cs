@@ -1,7 +1,7 @@
 using FsCheck.Fluent;
 using Grid.Units;
 
-namespace Grid.Tests.Units;
+namespace Grid.Tests;
 
 public sealed class DigestTests
 {
