@@ -30,6 +30,7 @@ public static class RefusalCode
     public const string NodeRetired = "node-retired";
     public const string AgreementsRunning = "agreements-running";
     public const string WrongState = "wrong-state";
+    public const string AlreadySo = "already-so";
     public const string Conflict = "conflict";
     public const string NoticeTooShort = "notice-too-short";
     public const string NotAParty = "not-a-party";
