@@ -15,6 +15,6 @@ internal static partial class UniStd
     [LibraryImport("libc", EntryPoint = "pipe2", SetLastError = true)]
     public static partial int Pipe(Span<int> ends, int flags);
 
-    [LibraryImport("libc", EntryPoint = "getppid")]
-    public static partial int GetParentPid();
+    [LibraryImport("libc", EntryPoint = "setsid", SetLastError = true)]
+    public static partial int NewSession();
 }

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using System.Runtime.CompilerServices;
 using Grid.Flists.Mount.Fuse;
 
 namespace Grid.Flists.Mount.Serving;
@@ -16,12 +15,8 @@ internal static class DirectoryListing
         var written = 0;
         for (var at = offset; at < end; at++)
         {
-            var (inode, name) = at switch
-            {
-                0 => (directory, "."u8),
-                1 => (meta.Parent, ".."u8),
-                _ => Child(tree.Meta, meta.FirstChild + (int)(at - 2)),
-            };
+            var inode = at switch { 0 => directory, 1 => meta.Parent, _ => meta.FirstChild + (int)(at - 2) };
+            var name = at switch { 0 => "."u8, 1 => ".."u8, _ => tree.Meta.Name(inode) };
             var head = withAttributes ? EntryOut.Size : 0;
             var length = head + ((Dirent.Size + name.Length + 7) & ~7);
             if (length > destination.Length - written)
@@ -46,18 +41,5 @@ internal static class DirectoryListing
             written += length;
         }
         return written;
-    }
-
-    private static NamedInode Child(MetaFile meta, int inode) => new(inode, meta.Name(inode));
-
-    private readonly ref struct NamedInode(int inode, ReadOnlySpan<byte> name)
-    {
-        private readonly ReadOnlySpan<byte> _name = name;
-
-        public void Deconstruct(out int at, out ReadOnlySpan<byte> called)
-        {
-            at = inode;
-            called = _name;
-        }
     }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Grid.Flists.Content;
 using Grid.Flists.Mount.Fuse;
@@ -10,6 +11,9 @@ namespace Grid.Flists.Mount.Serving;
 /// </summary>
 internal sealed class FlistServer : IDisposable
 {
+    /// <summary>The largest answer that is made in place: an extended attribute of 64 KiB, or as much of a directory.</summary>
+    public const int ScratchSize = OutHeader.Size + 2 * FlistLimits.XattrsPerInode;
+
     private readonly FlistTree _tree;
     private readonly FuseDevice _device;
     private readonly MountMemory _memory;
@@ -32,7 +36,7 @@ internal sealed class FlistServer : IDisposable
 
     /// <summary>Answers one request. Whatever goes wrong becomes an errno in the answer; nothing is thrown.</summary>
     /// <param name="request">the bytes as read from the device</param>
-    /// <param name="scratch">room for the answer, <see cref="FuseDevice.RequestSize"/> bytes</param>
+    /// <param name="scratch">room for the answer, <see cref="ScratchSize"/> bytes</param>
     public void Handle(ReadOnlySpan<byte> request, Span<byte> scratch)
     {
         if (!FuseRequest.TryRead(request, out var parsed))
@@ -51,14 +55,10 @@ internal sealed class FlistServer : IDisposable
             switch (header.Opcode)
             {
                 case Opcode.Read:
-                    var (file, read) = (File(header.Node), parsed.Read<ReadIn>());
-                    MaybeSlow(() => _ = _reads.AnswerAsync(header.Unique, file, read));
+                    Start(new SlowRequest(header.Unique, File(header.Node), parsed.Read<ReadIn>()));
                     return;
-                case Opcode.Open:
-                    var (opened, how) = (File(header.Node), parsed.Read<OpenIn>());
-                    if ((how.Flags & Fcntl.O_ACCMODE) != Fcntl.O_RDONLY || (how.Flags & Fcntl.O_TRUNC) != 0)
-                        break;
-                    MaybeSlow(() => Open(header.Unique, opened));
+                case Opcode.Open when (parsed.Read<OpenIn>().Flags & (Fcntl.O_ACCMODE | Fcntl.O_TRUNC)) == Fcntl.O_RDONLY:
+                    Start(new SlowRequest(header.Unique, File(header.Node), null));
                     return;
                 case Opcode.Release:
                     _ = parsed.Read<ReleaseIn>();
@@ -100,7 +100,7 @@ internal sealed class FlistServer : IDisposable
                 return Put(body, Statistics());
             case Opcode.GetXattr when _tree.HasXattrs:
                 var get = request.Read<GetXattrIn>();
-                return Xattrs.Get(_tree.Meta, Inode(header.Node), request.Name(Marshal.SizeOf<GetXattrIn>()), get.Size, body);
+                return Xattrs.Get(_tree.Meta, Inode(header.Node), request.Name(Unsafe.SizeOf<GetXattrIn>()), get.Size, body);
             case Opcode.ListXattr when _tree.HasXattrs:
                 return Xattrs.List(_tree.Meta, Inode(header.Node), request.Read<GetXattrIn>().Size, body);
             case Opcode.Access or Opcode.Destroy:
@@ -153,19 +153,27 @@ internal sealed class FlistServer : IDisposable
     }
 
     // A fetch, or a hash over a whole file: done here while another thread is left to take requests, else handed to the pool.
-    private void MaybeSlow(Action act)
+    private void Start(SlowRequest request)
     {
         try
         {
             if (Interlocked.Increment(ref _slow) < _threads)
-                act();
+                Run(request);
             else
-                ThreadPool.UnsafeQueueUserWorkItem(static a => a(), act, preferLocal: false);
+                ThreadPool.UnsafeQueueUserWorkItem(Run, request, preferLocal: false);
         }
         finally
         {
             Interlocked.Decrement(ref _slow);
         }
+    }
+
+    private void Run(SlowRequest request)
+    {
+        if (request.Read is { } read)
+            _ = _reads.AnswerAsync(request.Unique, request.Inode, read);
+        else
+            Open(request.Unique, request.Inode);
     }
 
     private int Inode(ulong node) => _tree.Inode(node) is var inode and >= 0 ? inode : throw new FuseErrorException(Errno.ESTALE);
@@ -193,7 +201,7 @@ internal sealed class FlistServer : IDisposable
     private static int Put<T>(Span<byte> body, in T value) where T : unmanaged
     {
         MemoryMarshal.Write(body, value);
-        return Marshal.SizeOf<T>();
+        return Unsafe.SizeOf<T>();
     }
 
     private static int Put(Span<byte> body, ReadOnlySpan<byte> bytes)
@@ -201,4 +209,7 @@ internal sealed class FlistServer : IDisposable
         bytes.CopyTo(body);
         return bytes.Length;
     }
+
+    // An OPEN when it says nothing about reading.
+    private readonly record struct SlowRequest(ulong Unique, int Inode, ReadIn? Read);
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Grid.Flists.Mount.Fuse;
 using Grid.Flists.Mount.Interop;
@@ -20,7 +21,7 @@ internal static class Negotiation
         if (init.Major != Major || init.Minor < LowestMinor)
             throw new FuseErrorException(Errno.EPROTO);
         var offered = (InitFlags)init.Flags;
-        if ((offered & InitFlags.InitExt) != 0 && MemoryMarshal.TryRead(request.Body[Marshal.SizeOf<InitIn>()..], out uint high))
+        if ((offered & InitFlags.InitExt) != 0 && MemoryMarshal.TryRead(request.Body[Unsafe.SizeOf<InitIn>()..], out uint high))
             offered |= (InitFlags)((ulong)high << 32);
 
         var wanted = InitFlags.AsyncRead | InitFlags.ParallelDirOps | InitFlags.DoReadDirPlus | InitFlags.CacheSymlinks | InitFlags.NoOpenDirSupport

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Grid.Flists.Mount.Fuse;
 using Grid.Flists.Mount.Interop;
@@ -46,6 +47,6 @@ internal static class Xattrs
     private static int Count(Span<byte> body, int length)
     {
         MemoryMarshal.Write(body, new GetXattrOut { Size = (uint)length });
-        return Marshal.SizeOf<GetXattrOut>();
+        return Unsafe.SizeOf<GetXattrOut>();
     }
 }
