@@ -12,9 +12,8 @@ namespace Grid.Node.Agent;
 /// are hints until their proofs hold.
 /// </summary>
 internal sealed partial class AgreementFeed(
-    LedgerClient ledger, AgreementStore store, string origin, PublicKey ledgerKey, NodeId node, TimeProvider time, ILogger log)
+    LedgerClient ledger, AgreementStore store, NodeId node, TimeProvider time, ILogger log)
 {
-    private readonly Lock _lock = new();
     private ImmutableDictionary<AgreementId, Held> _held = ImmutableDictionary<AgreementId, Held>.Empty;
     private ImmutableHashSet<AgreementId> _unknown = [];
     private long _after = -1;
@@ -58,9 +57,9 @@ internal sealed partial class AgreementFeed(
             var changed = false;
             foreach (var item in page.Items)
             {
-                if (_held.GetValueOrDefault(item.Id)?.Changed >= item.Changed)
+                if (_held.GetValueOrDefault(item.Agreement)?.Changed >= item.Changed)
                     continue;
-                if (await FetchAsync(item.Id, item.Changed, cancel) is { } no)
+                if (await FetchAsync(item.Agreement, item.Changed, cancel) is { } no)
                     return Failed(no);
                 changed = true;
             }
@@ -80,7 +79,7 @@ internal sealed partial class AgreementFeed(
         try
         {
             if (await FetchAsync(id, 0, cancel) is { Code: RefusalCode.NotFound })
-                _unknown = _unknown.Add(id);
+                ImmutableInterlocked.Update(ref _unknown, (all, one) => all.Add(one), id);
         }
         catch (LedgerUnreachableException e)
         {
@@ -95,35 +94,34 @@ internal sealed partial class AgreementFeed(
     /// <summary>Lets go of an agreement that is over and of which nothing is left.</summary>
     public void Forget(AgreementId id)
     {
-        lock (_lock)
-            _held = _held.Remove(id);
+        ImmutableInterlocked.TryRemove(ref _held, id, out _);
         store.Forget(id);
     }
 
     private async Task<Refusal?> FetchAsync(AgreementId id, long changed, CancellationToken cancel)
     {
         var answer = await ledger.BundleAsync(id, cancel);
-        if (!answer.Try(out var bundle, out var refusal))
+        if (!answer.Try(out var proven, out var refusal))
+        {
+            if (answer is Answer<(Bundle, VerifiedAgreement)>.Disproved)
+                NotBelieved(id, refusal.Code, refusal.Detail);
             return refusal;
-        if (bundle.Agreement != id)
-            return new Refusal(RefusalCode.Inconsistent, $"The ledger answered {bundle.Agreement} when it was asked for {id}.");
-        if (Verify(bundle, changed) is not { } held)
-            return new Refusal(RefusalCode.Inconsistent, $"The bundle of {id} does not hold; it is not acted on.");
+        }
+        var held = new Held(proven.Bundle, proven.Verified, changed);
         // An older proof is true as well, but it may leave out the end: what was seen once is not unseen.
         if (_held.TryGetValue(id, out var known) && known.Verified.History[^1].Index > held.Verified.History[^1].Index)
             return new Refusal(RefusalCode.Inconsistent, $"The bundle of {id} is older than the one before.");
-        store.Keep(bundle);
-        lock (_lock)
-            _held = _held.SetItem(id, held);
-        _unknown = _unknown.Remove(id);
+        store.Keep(held.Bundle);
+        ImmutableInterlocked.AddOrUpdate(ref _held, id, held, (_, _) => held);
+        ImmutableInterlocked.Update(ref _unknown, (all, one) => all.Remove(one), id);
         Changed(id, held.Verified.Agreement.Status);
         return null;
     }
 
-    private Held? Verify(Bundle bundle, long changed = 0)
+    private Held? Verify(Bundle bundle)
     {
-        if (bundle.Verify(origin, ledgerKey, out var verified) is not { } refusal)
-            return new Held(bundle, verified!, changed);
+        if (bundle.Verify(ledger.Trust.Origin, ledger.Trust.Key, out var verified) is not { } refusal)
+            return new Held(bundle, verified!, 0);
         NotBelieved(bundle.Agreement, refusal.Code, refusal.Detail);
         return null;
     }

@@ -8,7 +8,7 @@ namespace Grid.Node.Agent;
 /// <summary>
 /// What the node says of itself to whoever may read its data directory; the agent has no inbound interface. Replaced whole at each look.
 /// </summary>
-internal sealed class StatusFile(string path, NodeVoice voice, string runtime, TimeProvider time)
+internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects effects, TimeProvider time)
 {
     private string _last = "";
 
@@ -27,10 +27,10 @@ internal sealed class StatusFile(string path, NodeVoice voice, string runtime, T
                     Sighting<ContainerSeen>.Unknown => "unknown",
                     _ => "absent",
                 },
-                (sighting as Sighting<ContainerSeen>.Present)?.Thing.Generation ?? 0, attempts?.Failures ?? 0, attempts?.Why);
+                effects.PidOf(key), (sighting as Sighting<ContainerSeen>.Present)?.Thing.Generation ?? 0, attempts?.Failures ?? 0, attempts?.Why);
         })).ToImmutableArray();
         var document = new NodeStatus(
-            voice.Node.ToString(), runtime, feed.Heard == DateTimeOffset.MinValue ? null : feed.Heard, feed.Trouble, observed.Blind, workloads);
+            voice.Node.ToString(), effects.Runtime, feed.Heard == DateTimeOffset.MinValue ? null : feed.Heard, feed.Trouble, observed.Blind, workloads);
         var text = JsonSerializer.Serialize(document, StatusContext.Default.NodeStatus);
         if (text == _last)
             return;
@@ -49,7 +49,7 @@ internal sealed record NodeStatus(
     string Node, string Runtime, DateTimeOffset? Heard, string? LedgerTrouble, string? Blind, ImmutableArray<WorkloadStatus> Workloads);
 
 internal sealed record WorkloadStatus(
-    string Agreement, string Name, string Kind, string AgreementStatus, bool Wished, string Phase, long Generation, int Failures, string? Why);
+    string Agreement, string Name, string Kind, string AgreementStatus, bool Wished, string Phase, int? Pid, long Generation, int Failures, string? Why);
 
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, WriteIndented = true)]
 [JsonSerializable(typeof(NodeStatus))]

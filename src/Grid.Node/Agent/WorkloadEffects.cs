@@ -25,6 +25,8 @@ public sealed record NodePaths(string Data, string Run, string Cgroup)
 
     public string Key => Path.Combine(Data, "node.key");
 
+    internal ContainerPaths Containers => new(Run, Logs, Cgroup);
+
     public string FlistMount(FlistId flist) => Path.Combine(Run, "flists", flist.ToString());
 
     public string FlistLog(FlistId flist) => Path.Combine(Logs, $"{flist}.log");
@@ -79,7 +81,14 @@ internal sealed class WorkloadEffects(ContainerHost containers, NodePaths paths,
     /// <summary>What a container used so far; null when it has no cgroup.</summary>
     public Usage? Usage(WorkloadKey key) => containers.Usage(IdOf(key));
 
-    public Observation Look(WorkloadKey key) => containers.Observe(IdOf(key));
+    /// <summary>The OCI runtime that runs the containers.</summary>
+    public string Runtime => containers.Runtime;
+
+    /// <summary>Where a container's shim writes down that it ended.</summary>
+    public string ExitDirectory => paths.Containers.Bundles;
+
+    /// <summary>The first process of a container that runs.</summary>
+    public int? PidOf(WorkloadKey key) => containers.Observe(IdOf(key)) is Observation.Present { Phase: Phase.Running r } ? r.Init.Pid : null;
 
     /// <summary>The root hash that the container's files come from; null when nothing is mounted for it.</summary>
     public Digest? RootOf(WorkloadKey key) => FlistMount.Find(paths.Root(IdOf(key)))?.Root;
