@@ -140,6 +140,8 @@ internal sealed class TarReader(FileSlice archive)
     {
         if (length > maximum)
             throw new FlistBuildException(FlistBuildCode.TooLarge, $"An extended tar header has {length} bytes; {maximum} are allowed.");
+        if (length > archive.Length - _at)
+            throw Truncated();
         var data = new byte[length];
         if (archive.Read(data, _at) != data.Length)
             throw Truncated();
@@ -149,6 +151,8 @@ internal sealed class TarReader(FileSlice archive)
 
     private void Skip(long length)
     {
+        if (length > archive.Length - _at)
+            throw Truncated();
         _at += (length + TarHeader.Size - 1) & -TarHeader.Size;
         if (_at > archive.Length)
             throw Truncated();
