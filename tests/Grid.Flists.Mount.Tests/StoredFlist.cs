@@ -6,17 +6,19 @@ using Microsoft.Win32.SafeHandles;
 namespace Grid.Flists.Mount.Tests;
 
 /// <summary>
-/// An flist in a plain directory: <c>meta</c>, <c>root</c>, <c>objects/inode</c>, and two switches that are files too: while <c>lazy</c> is there no object
-/// counts as complete, and a read of inode N waits while <c>hold-N</c> is there.
+/// An flist in a plain directory: <c>meta</c>, <c>root</c>, <c>objects/inode</c>, and switches that are files too: while <c>lazy</c> is there no object
+/// counts as complete; a read of inode N waits while <c>hold-N</c> is there, the opening while <c>hold-open</c> is.
 /// </summary>
 internal sealed class StoredFlist(MetaFile meta, string directory) : IFlistContent
 {
-    public static Task<OpenedFlist> OpenAsync(MountSpec spec, CancellationToken cancellation)
+    public static async Task<OpenedFlist> OpenAsync(MountSpec spec, CancellationToken cancellation)
     {
         var directory = spec.CacheDirectory;
+        while (File.Exists(Path.Combine(directory, "hold-open")))
+            await Task.Delay(5, cancellation);
         var root = Digest.ParseHex(File.ReadAllText(Path.Combine(directory, "root")));
         var meta = MetaFile.Load(File.ReadAllBytes(Path.Combine(directory, "meta")), root);
-        return Task.FromResult(new OpenedFlist(meta, new StoredFlist(meta, directory)));
+        return new OpenedFlist(meta, new StoredFlist(meta, directory));
     }
 
     public SafeFileHandle? TryOpenComplete(int inode) => File.Exists(Path.Combine(directory, "lazy")) ? null : File.OpenHandle(ObjectPath(directory, inode));

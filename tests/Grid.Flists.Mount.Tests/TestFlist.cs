@@ -54,6 +54,8 @@ internal sealed class TestFlist : IAsyncDisposable
         return file;
     }
 
+    public byte[] ContentOf(FileNode file) => _contents[file];
+
     public int Inode(string path) => Meta.Resolve(Encoding.UTF8.GetBytes(path), out _);
 
     public string Object(string path) => StoredFlist.ObjectPath(Home, Inode(path));
@@ -121,7 +123,8 @@ internal sealed class TestFlist : IAsyncDisposable
         await Eventually(() => Processes("flist-mount-").Length == 0);
         foreach (var left in Processes("flist-mount-"))
             Process.GetProcessById(left).Kill();
-        Directory.Delete(Home, recursive: true);
+        // Directory.Delete knows only names that are text.
+        await Tools.ShellAsync("/", $"rm -rf --one-file-system {Home}");
     }
 
     private static string CommandLine(int pid)
