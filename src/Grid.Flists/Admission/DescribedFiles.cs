@@ -3,7 +3,7 @@ using Grid.Agreements;
 using Grid.Flists.Hub;
 using Grid.Units;
 using Grid.Workloads;
-using Grid.Workloads.Closure;
+
 
 namespace Grid.Flists.Admission;
 
