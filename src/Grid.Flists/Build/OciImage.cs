@@ -213,7 +213,7 @@ internal sealed class OciReader(ImageFiles files, BuildOptions options)
 
     private static Digest ParseDigest(string? text)
     {
-        if (text is null || !text.StartsWith("sha256:", StringComparison.Ordinal) || text.Length != 71 || text.AsSpan(7).ContainsAnyExcept("0123456789abcdef"))
+        if (text is null || !text.StartsWith("sha256:", StringComparison.Ordinal) || text.Length != 71 || !text.Skip(7).All(char.IsAsciiHexDigitLower))
             throw new FlistBuildException(FlistBuildCode.BadImage, $"'{text}' is no digest of the form sha256:… in lower case.");
         return Digest.ParseHex(text.AsSpan(7));
     }
