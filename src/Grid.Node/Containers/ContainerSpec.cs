@@ -36,5 +36,7 @@ public sealed record ContainerSpec(
     public override int GetHashCode() => HashCode.Combine(Id, Label);
 }
 
-/// <param name="Source">absolute path of the prepared volume, its files owned by the container's range of ids</param>
+/// <param name="Source">
+/// absolute path of the prepared volume, on a mount that is noexec, nosuid and nodev, its files owned by the container's range of ids
+/// </param>
 public sealed record VolumeBind(string Source, string Path);

@@ -99,7 +99,7 @@ internal static class OciConfig
         // A mount below another must come after it.
         var writable = spec.Scratch.Select(s => (s.Path, Type: "tmpfs", Source: "scratch", Options: (string[])
                 ["nosuid", "noexec", "nodev", "mode=1777", string.Create(CultureInfo.InvariantCulture, $"size={s.Size.Value}")]))
-            .Concat(spec.Volumes.Select(v => (v.Path, Type: "bind", v.Source, Options: (string[])["bind", "rw", "nosuid", "noexec", "nodev", "rprivate"])))
+            .Concat(spec.Volumes.Select(v => (v.Path, Type: "bind", v.Source, Options: (string[])["bind", "rw", "nosuid", "noexec", "nodev"])))
             .OrderBy(m => m.Path, StringComparer.Ordinal);
         foreach (var (path, type, source, options) in writable)
             Mount(json, path, type, source, options);
