@@ -10,7 +10,7 @@ namespace Grid.Node.Containers;
 /// absolute path of the mounted flist, read-only, nosuid and nodev, its files owned by <paramref name="Uids"/> (an idmapped mount)
 /// </param>
 /// <param name="Entry">absolute path inside <paramref name="Rootfs"/>; argv[0]</param>
-/// <param name="Environment">complete: nothing is added; may hold opened secrets</param>
+/// <param name="Environment">complete: nothing is added but HOME=/ when there is no HOME; may hold opened secrets</param>
 /// <param name="Memory">hard limit, without swap; counts scratch too</param>
 /// <param name="Logs">at most so many bytes of stdout and stderr are kept</param>
 public sealed record ContainerSpec(

@@ -28,8 +28,8 @@ public sealed class RunTests(Machine machine) : IDisposable
     }
 
     [Fact]
-    public async Task The_environment_is_what_was_signed_and_nothing_else() =>
-        Assert.Equal(["GREETING=hello"], (await machine.RunAsync(machine.Spec("env"))).Out);
+    public async Task The_environment_is_what_was_signed_and_a_home() =>
+        Assert.Equal(["GREETING=hello", "HOME=/"], (await machine.RunAsync(machine.Spec("env"))).Out);
 
     [Fact]
     public async Task A_line_longer_than_the_shims_buffer_comes_in_one_piece() =>
