@@ -30,6 +30,7 @@ public static class RefusalCode
     public const string NodeRetired = "node-retired";
     public const string AgreementsRunning = "agreements-running";
     public const string WrongState = "wrong-state";
+    public const string AlreadySo = "already-so";
     public const string Conflict = "conflict";
     public const string NoticeTooShort = "notice-too-short";
     public const string NotAParty = "not-a-party";
@@ -65,6 +66,6 @@ public static class RefusalCode
     public const string Inconsistent = "inconsistent";
 
     /// <summary>Field names that ask for the host itself; they get a code of their own rather than <see cref="UnknownField"/>.</summary>
-    internal static readonly FrozenSet<string> HostAccessFields =
+    public static readonly FrozenSet<string> HostAccessFields =
         new[] { "privileged", "hostPath", "hostNetwork", "hostPid", "hostIpc", "devices", "device", "capabilities", "capAdd", "securityOpt" }.ToFrozenSet();
 }

@@ -1,0 +1,70 @@
+using Grid.Units;
+using Grid.World;
+
+namespace Grid.Agreements;
+
+/// <summary>Whether terms can be agreed as the ledger stands: time, offers, prices, nodes, capacity.</summary>
+public static class Agreeable
+{
+    /// <param name="inForce">the agreement that is amended; null for a first version</param>
+    public static Refusal? Check(GridState state, AgreementTerms terms, Agreement? inForce, DateTimeOffset now)
+    {
+        if (AgreementRules.Check(terms) is [var broken, ..])
+            return broken;
+        if (terms.Term.AnswerBy <= now)
+            return new Refusal(RefusalCode.TermInPast, $"Everybody was to answer by {terms.Term.AnswerBy:u}; it is {now:u}.", "Draft it again with a later time.");
+        foreach (var part in terms.Farms)
+        {
+            if (CheckOffer(state, terms, part, inForce, now) is { } refusal)
+                return refusal;
+        }
+        return terms.Nodes.Select(node => CheckNode(state, terms, node, inForce)).FirstOrDefault(r => r is not null);
+    }
+
+    private static Refusal? CheckOffer(GridState state, AgreementTerms terms, FarmPart part, Agreement? inForce, DateTimeOffset now)
+    {
+        if (!state.Offers.TryGetValue(part.Offer, out var offer))
+            return new Refusal(RefusalCode.NotFound, $"The offer {part.Offer} is not in this ledger.");
+        if (offer.Terms.Farm != part.Farm)
+            return new Refusal(RefusalCode.OfferMismatch, $"The offer {offer.Id} is not the farm's {part.Farm}.");
+        // A withdrawn offer stops new agreements, never those that began under it.
+        var kept = inForce is not null && inForce.Version.Terms.Farms.Any(f => f.Offer == part.Offer);
+        if (!kept && !offer.IsOpen(now))
+            return new Refusal(RefusalCode.OfferExpired, $"The offer {offer.Id} is {(offer.Withdrawn ? "withdrawn" : $"expired since {offer.Terms.Expires:u}")}.", "Choose an open one.");
+        if (!offer.Terms.Nodes.IsEmpty && part.Nodes.FirstOrDefault(n => !offer.Terms.Nodes.Contains(n)) is var stray && stray != default)
+            return new Refusal(RefusalCode.OfferMismatch, $"The offer {offer.Id} is not for the node {stray}.");
+        if (terms.Term.Notice < offer.Terms.Notice)
+            return new Refusal(RefusalCode.OfferMismatch, $"The offer asks for {offer.Terms.Notice.TotalSeconds} s of notice; the agreement gives {terms.Term.Notice.TotalSeconds} s.");
+        if (terms.Money.Currency != offer.Terms.Currency)
+            return new Refusal(RefusalCode.PriceMismatch, $"The offer is in {offer.Terms.Currency}, the agreement in {terms.Money.Currency}.");
+        var use = Capacity.None;
+        foreach (var workload in terms.Workloads.Where(w => part.Nodes.Contains(w.Node)))
+        {
+            use += workload.Demand;
+            if (!offer.Terms.Kinds.Contains(workload.Kind))
+                return new Refusal(RefusalCode.UnsupportedKind, $"The offer {offer.Id} has no {workload.Kind}, which '{workload.Name}' is.");
+        }
+        if (!use.FitsIn(offer.Terms.Ceiling))
+            return new Refusal(RefusalCode.OfferMismatch, $"The offer allows {offer.Terms.Ceiling}; the agreement takes {use}.");
+        var (rate, agreed) = (offer.Terms.Prices.Rate(use), terms.Money.Parts.First(p => p.Farm == part.Farm).Rate);
+        return rate == agreed
+            ? null
+            : new Refusal(RefusalCode.PriceMismatch, $"By the offer {offer.Id} it costs {rate} per second, not {agreed}.");
+    }
+
+    private static Refusal? CheckNode(GridState state, AgreementTerms terms, NodeId id, Agreement? inForce)
+    {
+        var part = terms.Farms.First(f => f.Nodes.Contains(id));
+        if (!state.Nodes.TryGetValue(id, out var node) || node.Farm != part.Farm)
+            return new Refusal(RefusalCode.UnresolvedNode, $"The node {id} is not one of {part.Farm}.");
+        if (node.Retired || node.Report is null)
+            return new Refusal(RefusalCode.UnresolvedNode, $"The node {id} {(node.Retired ? "is retired" : "has not reported what it has")}.");
+        if (terms.Workloads.FirstOrDefault(w => w.Node == id && !node.Report.Kinds.Contains(w.Kind)) is { } foreign)
+            return new Refusal(RefusalCode.UnsupportedKind, $"The node {id} cannot run a {foreign.Kind}, which '{foreign.Name}' is.");
+        var own = inForce?.HeldOn(id) ?? Capacity.None;
+        var held = node.Held - own + Capacity.Max(own, terms.DemandOn(id));
+        return held.FitsIn(node.Offered)
+            ? null
+            : new Refusal(RefusalCode.Capacity, $"The node {id} offers {node.Offered}; with this it would hold {held}.", "Ask for less, or choose another node.");
+    }
+}

@@ -1,0 +1,69 @@
+using System.Collections.Immutable;
+using Grid.Agreements;
+using Grid.Statements;
+using Grid.Units;
+using Grid.Workloads;
+
+namespace Grid.Reconciliation;
+
+/// <summary>The name of a workload on a node: an agreement's id and the workload's name within it.</summary>
+public readonly record struct WorkloadKey(AgreementId Agreement, string Name) : IComparable<WorkloadKey>
+{
+    public int CompareTo(WorkloadKey other) =>
+        Agreement != other.Agreement ? Agreement.Value.CompareTo(other.Agreement.Value) : string.CompareOrdinal(Name, other.Name);
+
+    public static bool operator <(WorkloadKey left, WorkloadKey right) => left.CompareTo(right) < 0;
+
+    public static bool operator >(WorkloadKey left, WorkloadKey right) => left.CompareTo(right) > 0;
+
+    public static bool operator <=(WorkloadKey left, WorkloadKey right) => left.CompareTo(right) <= 0;
+
+    public static bool operator >=(WorkloadKey left, WorkloadKey right) => left.CompareTo(right) >= 0;
+
+    public override string ToString() => $"{Agreement}/{Name}";
+}
+
+/// <summary>One workload that must be on this node now.</summary>
+/// <param name="Version">the version in force</param>
+/// <param name="Paused">true while the ledger has been silent for longer than the term allows</param>
+public sealed record Wish(WorkloadKey Key, StatementId Version, Workload Workload, bool Paused)
+{
+    /// <summary>
+    /// The digest of what is wished, independent of the version that says so: a workload that an amendment leaves alone is not touched.
+    /// </summary>
+    public Digest Spec { get; } = Digest.Of(CanonicalWriter.Encode(Workload.Write));
+}
+
+/// <summary>What the verified agreements ask of one node at one moment.</summary>
+/// <param name="Wishes">what must be there</param>
+/// <param name="Settled">
+/// the agreements whose say is known: in force here, proven over, or proven not to exist. What belongs to any other is left alone, because
+/// not knowing never tears down.
+/// </param>
+public sealed record Desired(ImmutableSortedDictionary<WorkloadKey, Wish> Wishes, ImmutableHashSet<AgreementId> Settled)
+{
+    public static readonly Desired Nothing = new(ImmutableSortedDictionary<WorkloadKey, Wish>.Empty, []);
+
+    /// <param name="verified">the agreements that this node verified itself</param>
+    /// <param name="unknown">agreements that the ledger proved not to hold</param>
+    /// <param name="heard">when the ledger was last heard, by a checkpoint that was consistent</param>
+    public static Desired Of(NodeId node, IEnumerable<Agreement> verified, IEnumerable<AgreementId> unknown, DateTimeOffset heard, DateTimeOffset now)
+    {
+        var wishes = ImmutableSortedDictionary.CreateBuilder<WorkloadKey, Wish>();
+        var settled = unknown.ToImmutableHashSet().ToBuilder();
+        foreach (var agreement in verified)
+        {
+            settled.Add(agreement.Id);
+            var term = agreement.Version.Terms.Term;
+            // The term binds the node by its own clock as well: past its end nothing runs, whether or not the ledger said so yet.
+            if (!agreement.IsInForce || term.Start > now || term.End <= now || (agreement as Agreement.Ending)?.At <= now)
+                continue;
+            foreach (var workload in agreement.Version.Terms.Workloads.Where(w => w.Node == node))
+            {
+                var key = new WorkloadKey(agreement.Id, workload.Name);
+                wishes.Add(key, new Wish(key, agreement.Version.Id, workload, term.Offline.Pause && now - heard > term.Offline.After));
+            }
+        }
+        return new Desired(wishes.ToImmutable(), settled.ToImmutable());
+    }
+}

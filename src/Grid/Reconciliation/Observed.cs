@@ -1,0 +1,52 @@
+using System.Collections.Immutable;
+using Grid.Units;
+
+namespace Grid.Reconciliation;
+
+/// <summary>What looking at a thing gave. Unknown is not absent: it never causes anything.</summary>
+public abstract record Sighting<T>
+{
+    private Sighting()
+    {
+    }
+
+    public sealed record Present(T Thing) : Sighting<T>;
+
+    public sealed record Unknown(string Why) : Sighting<T>;
+}
+
+public enum ContainerPhase
+{
+    /// <summary>Begun and not finished: made, or half removed.</summary>
+    Partial,
+    Running,
+    Paused,
+    Exited,
+}
+
+/// <summary>A container as the kernel shows it.</summary>
+/// <param name="Spec">the digest it was started from, as written on it</param>
+/// <param name="Generation">counts the starts of this workload, from 1</param>
+/// <param name="EndedAt">when its process ended, for <see cref="ContainerPhase.Exited"/></param>
+public sealed record ContainerSeen(
+    Digest Spec, FlistId Flist, long Generation, ContainerPhase Phase, int? ExitCode = null, bool OomKilled = false, DateTimeOffset? EndedAt = null);
+
+/// <summary>How often a workload failed since it last stayed up, when and why it failed last.</summary>
+public sealed record Attempts(int Failures, DateTimeOffset Last, string? Why = null);
+
+/// <summary>Everything that is on the node, in one look. What was looked for and is not listed is absent.</summary>
+/// <param name="Blind">why nothing at all can be said about containers or mounts; null when the look succeeded</param>
+public sealed record Observed(
+    ImmutableSortedDictionary<WorkloadKey, Sighting<ContainerSeen>> Containers,
+    ImmutableDictionary<FlistId, Sighting<FlistSeen>> Flists,
+    ImmutableDictionary<WorkloadKey, Attempts> Attempts,
+    string? Blind = null)
+{
+    public static readonly Observed Nothing = new(
+        ImmutableSortedDictionary<WorkloadKey, Sighting<ContainerSeen>>.Empty,
+        ImmutableDictionary<FlistId, Sighting<FlistSeen>>.Empty,
+        ImmutableDictionary<WorkloadKey, Attempts>.Empty);
+}
+
+/// <param name="Serving">false when the mount is there and nothing answers behind it</param>
+public sealed record FlistSeen(bool Serving);

@@ -1,0 +1,144 @@
+using System.Collections.Immutable;
+using Grid.Units;
+using Grid.Workloads;
+
+namespace Grid.Reconciliation;
+
+/// <summary>
+/// One thing to do next. Steps may run twice; after each the node looks again. At most one step is planned for a workload and one for an flist.
+/// </summary>
+public abstract record Step
+{
+    private Step()
+    {
+    }
+
+    public sealed record MountFlist(FlistId Flist) : Step;
+
+    /// <summary>Only when no container uses it.</summary>
+    public sealed record UnmountFlist(FlistId Flist) : Step;
+
+    /// <summary>Make and start it; its flist is mounted.</summary>
+    public sealed record Start(Wish Wish, long Generation) : Step;
+
+    /// <summary>End its processes, in order: TERM, then KILL.</summary>
+    public sealed record Stop(WorkloadKey Key) : Step;
+
+    /// <summary>Remove all that it left: cgroup, mounts, bundle, state. Nothing of it runs.</summary>
+    public sealed record Remove(WorkloadKey Key) : Step;
+
+    public sealed record Pause(WorkloadKey Key) : Step;
+
+    public sealed record Resume(WorkloadKey Key) : Step;
+}
+
+/// <summary>
+/// The difference between what is agreed and what is there, as steps. Pure: it does nothing, waits for nothing and remembers nothing.
+/// </summary>
+public static class Reconciler
+{
+    /// <summary>
+    /// Safety: a step starts only what is wished; what is unknown, or belongs to an agreement whose say is unknown, is left alone.
+    /// Liveness: applying the steps and looking again ends with no steps, once effects succeed.
+    /// </summary>
+    public static ImmutableArray<Step> Plan(Desired desired, Observed observed, DateTimeOffset now)
+    {
+        if (observed.Blind is not null)
+            return [];
+        var steps = ImmutableArray.CreateBuilder<Step>();
+        foreach (var wish in desired.Wishes.Values)
+        {
+            if (wish.Workload is Container container && ForWish(wish, container, observed, now) is { } step)
+                steps.Add(step);
+        }
+        foreach (var (key, sighting) in observed.Containers)
+        {
+            if (!desired.Wishes.ContainsKey(key) && desired.Settled.Contains(key.Agreement) && sighting is Sighting<ContainerSeen>.Present(var seen))
+                steps.Add(TearDown(key, seen));
+        }
+        steps.AddRange(UnusedFlists(desired, observed));
+        return Distinct(steps);
+    }
+
+    /// <summary>When this workload may be started again after its failures: the wait doubles from the first to the largest.</summary>
+    public static DateTimeOffset NotBefore(RestartPolicy policy, Attempts? attempts)
+    {
+        if (attempts is null or { Failures: 0 })
+            return DateTimeOffset.MinValue;
+        var doublings = int.Min(attempts.Failures - 1, 30);
+        var wait = policy.First * (1L << doublings);
+        return attempts.Last + (wait < policy.Max ? wait : policy.Max);
+    }
+
+    private static Step? ForWish(Wish wish, Container container, Observed observed, DateTimeOffset now)
+    {
+        var sighting = observed.Containers.GetValueOrDefault(wish.Key);
+        return sighting switch
+        {
+            Sighting<ContainerSeen>.Unknown => null,
+            null => Begin(wish, container, 1, observed, now),
+            Sighting<ContainerSeen>.Present(var seen) when seen.Spec != wish.Spec => TearDown(wish.Key, seen),
+            Sighting<ContainerSeen>.Present(var seen) => seen.Phase switch
+            {
+                // A root that no longer answers fails every read: the workload is down, whatever its process says.
+                ContainerPhase.Running when Dead(container.Flist, observed) => new Step.Stop(wish.Key),
+                ContainerPhase.Running => wish.Paused ? new Step.Pause(wish.Key) : null,
+                ContainerPhase.Paused => wish.Paused ? null : new Step.Resume(wish.Key),
+                ContainerPhase.Exited => StartsAgain(container.Restart, seen) ? Begin(wish, container, seen.Generation + 1, observed, now) : null,
+                _ => new Step.Remove(wish.Key),
+            },
+            _ => null,
+        };
+    }
+
+    private static Step? Begin(Wish wish, Container container, long generation, Observed observed, DateTimeOffset now)
+    {
+        if (wish.Paused || now < NotBefore(container.Restart, observed.Attempts.GetValueOrDefault(wish.Key)))
+            return null;
+        return observed.Flists.GetValueOrDefault(container.Flist) switch
+        {
+            null => new Step.MountFlist(container.Flist),
+            Sighting<FlistSeen>.Present({ Serving: true }) => new Step.Start(wish, generation),
+            Sighting<FlistSeen>.Present => InUse(container.Flist, observed) ? null : new Step.UnmountFlist(container.Flist),
+            _ => null,
+        };
+    }
+
+    private static bool Dead(FlistId flist, Observed observed) =>
+        observed.Flists.GetValueOrDefault(flist) is null or Sighting<FlistSeen>.Present({ Serving: false });
+
+    private static bool StartsAgain(RestartPolicy policy, ContainerSeen seen) => policy.When switch
+    {
+        RestartWhen.Always => true,
+        RestartWhen.OnFailure => seen.ExitCode != 0,
+        _ => false,
+    };
+
+    // A teardown that has begun is finished even if the wish comes back: what is half gone cannot be trusted to be whole.
+    private static Step TearDown(WorkloadKey key, ContainerSeen seen) => seen.Phase is ContainerPhase.Running or ContainerPhase.Paused
+        ? new Step.Stop(key)
+        : new Step.Remove(key);
+
+    private static IEnumerable<Step> UnusedFlists(Desired desired, Observed observed)
+    {
+        var wished = desired.Wishes.Values.Select(w => w.Workload).OfType<Container>().Select(c => c.Flist).ToHashSet();
+        // An unknown container may use any flist.
+        if (observed.Containers.Values.Any(s => s is Sighting<ContainerSeen>.Unknown))
+            yield break;
+        foreach (var (flist, sighting) in observed.Flists.OrderBy(f => f.Key.Value))
+        {
+            if (sighting is Sighting<FlistSeen>.Present && !wished.Contains(flist) && !InUse(flist, observed))
+                yield return new Step.UnmountFlist(flist);
+        }
+    }
+
+    // What has exited holds nothing open; what cannot be seen may hold anything.
+    private static bool InUse(FlistId flist, Observed observed) => observed.Containers.Values.Any(s => s switch
+    {
+        Sighting<ContainerSeen>.Present(var seen) => seen.Flist == flist && seen.Phase != ContainerPhase.Exited,
+        _ => true,
+    });
+
+    // Several workloads may wait for one flist; it is mounted once.
+    private static ImmutableArray<Step> Distinct(ImmutableArray<Step>.Builder steps) => [.. steps.Distinct()];
+}

@@ -1,0 +1,67 @@
+using System.Collections.Immutable;
+using Grid.Agreements;
+using Grid.Log;
+using Grid.Units;
+
+namespace Grid.Tests.World;
+
+/// <summary>A bundle proves its agreement to somebody who holds the ledger's key and nothing else.</summary>
+public sealed class Bundles : IDisposable
+{
+    private readonly TestGrid _grid = new();
+
+    public void Dispose() => _grid.Dispose();
+
+    [Fact]
+    public void A_bundle_verifies_and_survives_its_text_form()
+    {
+        var (bundle, agreement) = Make();
+        Assert.True(BundleJson.TryParse(BundleJson.Format(bundle), out var read, out var why), why?.ToString());
+        Assert.Null(read.Verify(TestGrid.Origin, _grid.Key("ledger").Public, out var verified));
+        Assert.Equal(("running", agreement.Version), (verified!.Agreement.Status, verified.Agreement.Version));
+        Assert.True(verified.History.Length < _grid.Entries.Count, "a proof holds only what it needs");
+    }
+
+    [Fact]
+    public void Another_ledgers_key_or_origin_is_not_believed()
+    {
+        var (bundle, _) = Make();
+        Assert.Equal(RefusalCode.BadCheckpoint, bundle.Verify(TestGrid.Origin, _grid.Key("user-a").Public, out _)!.Code);
+        Assert.Equal(RefusalCode.WrongLedger, bundle.Verify("grid.test/other", _grid.Key("ledger").Public, out _)!.Code);
+    }
+
+    [Fact]
+    public void Leaving_out_or_reordering_what_it_rests_on_is_found()
+    {
+        var (bundle, _) = Make();
+        for (var i = 0; i < bundle.Entries.Length; i++)
+        {
+            var shorter = bundle with { Entries = bundle.Entries.RemoveAt(i) };
+            var refusal = shorter.Verify(TestGrid.Origin, _grid.Key("ledger").Public, out var verified);
+            Assert.True(refusal is not null || verified!.Agreement.Status != "running", $"entry {i} was not missed");
+        }
+        Assert.NotNull((bundle with { Entries = [.. bundle.Entries.Reverse()] }).Verify(TestGrid.Origin, _grid.Key("ledger").Public, out _));
+    }
+
+    [Fact]
+    public void No_flipped_bit_is_accepted()
+    {
+        var (bundle, _) = Make();
+        var random = new Random(7);
+        for (var round = 0; round < 1500; round++)
+        {
+            var i = random.Next(bundle.Entries.Length);
+            var entry = bundle.Entries[i].Entry.ToArray();
+            entry[random.Next(entry.Length)] ^= (byte)(1 << random.Next(8));
+            var flipped = bundle with { Entries = bundle.Entries.SetItem(i, bundle.Entries[i] with { Entry = entry }) };
+            Assert.NotNull(flipped.Verify(TestGrid.Origin, _grid.Key("ledger").Public, out _));
+        }
+    }
+
+    private (Bundle Bundle, Agreement Agreement) Make()
+    {
+        var agreement = _grid.Run(_grid.Terms(_grid.Farms[0].Nodes[0].Id, _grid.Farms[1].Nodes[0].Id));
+        _grid.Run(_grid.Terms(_grid.Farms[0].Nodes[1].Id) with { Note = "somebody else's" });
+        return (_grid.Bundle(agreement.Id), agreement);
+    }
+}

@@ -1,0 +1,197 @@
+using System.Collections.Immutable;
+using FsCheck;
+using FsCheck.Fluent;
+using Grid.Agreements;
+using Grid.Nodes;
+using Grid.Statements;
+using Grid.Units;
+using Grid.World;
+
+namespace Grid.Tests.World;
+
+/// <summary>What holds after every statement of every history. A history is a list of numbers; each picks a command by its remainders.</summary>
+public sealed class Laws
+{
+    // The diagram above Agreement, as pairs.
+    private static readonly HashSet<(string, string)> Table =
+    [
+        ("none", "proposed"), ("none", "agreed"), ("proposed", "agreed"), ("proposed", "lapsed"), ("proposed", "refused"), ("proposed", "withdrawn"),
+        ("agreed", "ready"), ("agreed", "refused"), ("agreed", "lapsed"), ("agreed", "ended"),
+        ("ready", "running"), ("ready", "ending"), ("ready", "ended"), ("running", "ready"), ("running", "ending"), ("running", "ended"), ("ending", "ended"),
+    ];
+
+    [Fact]
+    public void Every_history_keeps_every_law() =>
+        Prop.ForAll(ArbMap.Default.ArbFor<int[]>(), Keeps).Check(Config.QuickThrowOnFailure.WithMaxTest(150).WithEndSize(120));
+
+    [Fact]
+    public void Long_histories_reach_every_state()
+    {
+        var seen = new HashSet<string>();
+        for (var seed = 0; seed < 60; seed++)
+        {
+            var random = new Random(seed);
+            var history = new History();
+            for (var i = 0; i < 200; i++)
+                history.Step(random.Next());
+            seen.UnionWith(history.Transitions.Select(t => t.To));
+            history.Dispose();
+        }
+        Assert.Equal(Table.Select(t => t.Item2).Distinct().Order(), seen.Order());
+    }
+
+    private static void Keeps(int[] commands)
+    {
+        using var history = new History();
+        foreach (var command in commands)
+            history.Step(command);
+        history.CheckProofs();
+    }
+
+    private sealed class History : IDisposable
+    {
+        private readonly TestGrid _grid = new();
+        private readonly List<Statement> _sent = [];
+        private int _made;
+
+        public HashSet<(string From, string To)> Transitions { get; } = [];
+
+        public void Dispose() => _grid.Dispose();
+
+        public void Step(int command)
+        {
+            var choice = new Choice((uint)command);
+            if (choice.Of(4) == 0)
+                _grid.Now = _grid.Now.AddSeconds(choice.Of(400));
+            foreach (var due in _grid.State.Due(_grid.Now).ToList())
+                Send(_grid.Deadline(due));
+            if (Make(choice) is { } statement)
+                Send(statement);
+        }
+
+        /// <summary>The entries that ProofOf names, folded alone, give the same agreement.</summary>
+        public void CheckProofs()
+        {
+            foreach (var (id, agreement) in _grid.State.Agreements)
+            {
+                var wanted = _grid.State.ProofOf(id).ToHashSet();
+                var state = GridState.Empty;
+                for (var index = 0; index < _grid.Entries.Count; index++)
+                {
+                    var (time, statement, events) = _grid.Entries[index];
+                    if (!events.Any(e => e.Subjects.Any(wanted.Contains)))
+                        continue;
+                    var decision = Assert.IsType<Decision.Accepted>(state.Decide(statement, time));
+                    state = state.Evolve(index, time, statement.Id, decision.Events);
+                }
+                Assert.Equal(agreement.Status, state.Agreements[id].Status);
+                Assert.Equal(agreement.Version, state.Agreements[id].Version);
+            }
+        }
+
+        private void Send(Statement statement)
+        {
+            var before = _grid.State;
+            var decision = _grid.Submit(statement);
+            Check(before, decision);
+            // Every command may be sent twice: the second time it is known by its first entry, or refused for the same reason.
+            var state = _grid.State;
+            var again = _grid.Submit(statement);
+            Assert.Same(state, _grid.State);
+            switch (decision)
+            {
+                case Decision.Accepted:
+                    var first = _grid.Entries.FindIndex(e => e.Statement.Id == statement.Id);
+                    Assert.Equal(first, Assert.IsType<Decision.Known>(again).Index);
+                    break;
+                case Decision.Refused refused:
+                    Assert.Equal(refused.Refusal.Code, Assert.IsType<Decision.Refused>(again).Refusal.Code);
+                    break;
+                default:
+                    Assert.Equal(decision, again);
+                    break;
+            }
+            if (decision is Decision.Accepted)
+                _sent.Add(statement);
+        }
+
+        private void Check(GridState before, Decision decision)
+        {
+            var state = _grid.State;
+            foreach (var (id, agreement) in state.Agreements)
+            {
+                var was = before.Agreements.GetValueOrDefault(id);
+                if (was?.Status != agreement.Status)
+                {
+                    Assert.Contains((was?.Status ?? "none", agreement.Status), Table);
+                    Transitions.Add((was?.Status ?? "none", agreement.Status));
+                }
+                if (was is { IsClosed: true })
+                    Assert.Equal(was.Status, agreement.Status);
+                if (agreement.Version.Terms.Version > 1 && was is not null && was.Version != agreement.Version)
+                    Assert.Equal(was.Version.Id, agreement.Version.Terms.Amends!.Digest);
+            }
+            foreach (var node in state.Nodes.Values)
+            {
+                var held = state.Agreements.Values.Aggregate(Capacity.None, (sum, a) => sum + a.HeldOn(node.Id));
+                Assert.Equal(held, node.Held);
+                if (decision is Decision.Accepted accepted && accepted.Events.Any(e => e is AgreementEvent.Agreed or AgreementEvent.AmendmentAgreed))
+                    Assert.True(node.Held.FitsIn(node.Offered), $"oversold: {node.Held} of {node.Offered}");
+            }
+            Assert.Equal(
+                state.Agreements.Values.Where(a => a.Due is not null).Select(a => new Deadline(a.Due!.Value, a.Id)).Order().ToList(),
+                state.Deadlines.ToList());
+        }
+
+        private Statement? Make(Choice choice)
+        {
+            var nodes = _grid.Farms.SelectMany(f => f.Nodes).ToList();
+            var agreement = _grid.State.Agreements.Count == 0 ? null : _grid.State.Agreements.Values.OrderBy(a => a.Id.Value).ElementAt(choice.Of(_grid.State.Agreements.Count));
+            var node = nodes[choice.Of(nodes.Count)];
+            var farm = _grid.Farms[choice.Of(2)];
+            string[] farms = choice.Of(4) switch { 0 => [], 1 => ["alpha"], 2 => ["beta"], _ => ["alpha", "beta"] };
+            switch (choice.Of(14))
+            {
+                case 0 or 1:
+                    var fresh = _grid.Terms([.. nodes.Where((_, i) => choice.Of(2) == 0 || i == 0).Select(n => n.Id)]) with { Note = $"{_made++}" };
+                    return _grid.SignedByUser(fresh, [.. farms.Where(f => fresh.Farms.Any(p => _grid.Farms.First(x => x.Name == f).Id == p.Farm))]);
+                case 2 or 3 when agreement is not null:
+                    var open = agreement.Next is Amendment.Proposed p ? p.Version : agreement.Version;
+                    var original = _sent.LastOrDefault(s => s.Id == open.Id);
+                    var part = open.Terms.Farms[choice.Of(open.Terms.Farms.Length)].Farm;
+                    return original?.Merge(Statement.Sign(original.PayloadBytes.ToArray(), _grid.Key(_grid.Farms.First(f => f.Id == part).Name)));
+                case 4 or 5 or 6 when agreement is not null:
+                    return _grid.Ready(_grid.NodeOf((agreement.Next?.Version ?? agreement.Version).Terms.Nodes.First()), agreement);
+                case 7 when agreement is not null:
+                    return choice.Of(3) == 0 ? _grid.Refuse(node, agreement) : _grid.Ready(node, agreement);
+                case 8 or 9 when agreement is not null:
+                    return _grid.Receipt(choice.Of(2) == 0 ? node : _grid.NodeOf(agreement.Version.Terms.Nodes.Last()), agreement, choice.Of(5) == 0 ? WorkloadState.Failed : WorkloadState.Running);
+                case 10 when agreement is not null:
+                    var cpu = 500 + (choice.Of(8) * 500);
+                    return _grid.SignedByUser(_grid.Amend(agreement, t => t with { Note = $"{_made++}", Workloads = [TestGrid.Container("web-0", node.Id, cpu)] }), node.Name == "east" ? "beta" : "alpha");
+                case 11 when agreement is not null:
+                    return _grid.Sign(_grid.User.Value, new CancelAgreement(agreement.Id, choice.Of(2) == 0 ? null : _grid.Now.AddSeconds(choice.Of(900)), choice.Of(3) == 0 ? agreement.Next?.Version.Id : null), "user-a", "user-c");
+                case 12 when agreement is not null:
+                    return _grid.Sign(farm.Account.Value, new CancelAgreement(agreement.Id, choice.Of(3) == 0 ? null : _grid.Now.AddSeconds(choice.Of(9000))), farm.Name);
+                case 13 when choice.Of(12) == 0:
+                    return _grid.Sign(farm.Account.Value, new RetireNode(farm.Nodes[0].Id, Breach: choice.Of(2) == 0), farm.Name);
+                default:
+                    return null;
+            }
+        }
+    }
+
+    /// <summary>Draws small numbers out of one: the same number gives the same draws.</summary>
+    private sealed class Choice(uint seed)
+    {
+        private uint _state = (seed * 2654435761) ^ 0x9e3779b9;
+
+        public int Of(int count)
+        {
+            _state ^= _state << 13;
+            _state ^= _state >> 17;
+            _state ^= _state << 5;
+            return (int)(_state % (uint)count);
+        }
+    }
+}

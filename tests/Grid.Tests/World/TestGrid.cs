@@ -1,0 +1,205 @@
+using System.Collections.Immutable;
+using System.Security.Cryptography;
+using System.Text;
+using Grid.Accounts;
+using Grid.Agreements;
+using Grid.Farms;
+using Grid.Log;
+using Grid.Nodes;
+using Grid.Offers;
+using Grid.Statements;
+using Grid.Units;
+using Grid.Workloads;
+using Grid.World;
+
+namespace Grid.Tests.World;
+
+/// <summary>
+/// A ledger in memory with one user, two farms and three nodes, all keys from fixed seeds. The user's account wants two of three keys.
+/// </summary>
+public sealed class TestGrid : IDisposable
+{
+    public const string Origin = "grid.test/main";
+    public static readonly DateTimeOffset Epoch = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+    public static readonly Currency Euro = new("EUR", 9);
+    public static readonly Capacity Large = new(new MilliCores(8000), Bytes.GiB(16), Bytes.GiB(100), Bytes.GiB(1000), 2);
+
+    private readonly Dictionary<string, SigningKey> _keys = [];
+    private int _nonce;
+
+    public TestGrid()
+    {
+        Now = Epoch;
+        Accept(Sign(null, new OpenLedger(Key("ledger").Public), "ledger"));
+        User = new AccountId(Accept(Open(2, "user-a", "user-b", "user-c")));
+        Farms = [Farm("alpha", "north", "south"), Farm("beta", "east")];
+    }
+
+    public DateTimeOffset Now { get; set; }
+
+    public GridState State { get; private set; } = GridState.Empty;
+
+    /// <summary>Everything accepted, in order; the index is the position.</summary>
+    public List<(DateTimeOffset Time, Statement Statement, ImmutableArray<Event> Events)> Entries { get; } = [];
+
+    public AccountId User { get; }
+
+    public ImmutableArray<TestFarm> Farms { get; }
+
+    public SigningKey Key(string name)
+    {
+        if (!_keys.TryGetValue(name, out var key))
+            _keys[name] = key = SigningKey.FromSeed(SHA256.HashData(Encoding.UTF8.GetBytes(name)));
+        return key;
+    }
+
+    public Statement Sign(Digest? by, Body body, params string[] keys)
+    {
+        // A second apart, so that the same wish said twice is two statements.
+        var issued = Now.AddSeconds(-(_nonce++ % 60));
+        return Statement.Sign(new Payload(Origin, by, issued, Now.AddDays(30), body), [.. keys.Select(Key)]);
+    }
+
+    public Decision Submit(Statement statement)
+    {
+        Assert.Null(statement.VerifySignatures());
+        var decision = State.Decide(statement, Now);
+        if (decision is Decision.Accepted accepted)
+        {
+            State = State.Evolve(Entries.Count, Now, statement.Id, accepted.Events);
+            Entries.Add((Now, statement, accepted.Events));
+        }
+        return decision;
+    }
+
+    public Digest Accept(Statement statement)
+    {
+        var decision = Submit(statement);
+        Assert.True(decision is Decision.Accepted, decision.ToString());
+        return statement.Id.Value;
+    }
+
+    public string Refused(Statement statement)
+    {
+        var before = State;
+        var decision = Submit(statement);
+        Assert.Same(before, State);
+        return Assert.IsType<Decision.Refused>(decision).Refusal.Code;
+    }
+
+    public Statement Open(int threshold, params string[] keys) =>
+        Sign(null, new OpenAccount(new KeyPolicy([.. keys.Select(k => Key(k).Public).Order()], threshold)), keys);
+
+    public Statement SignedByUser(AgreementTerms terms, params string[] farmKeys) => Sign(User.Value, terms, ["user-a", "user-b", .. farmKeys]);
+
+    /// <summary>Version 1: on each node a container of one core and 1 GiB.</summary>
+    public AgreementTerms Terms(params NodeId[] nodes) => Priced(new AgreementTerms(
+        1, null, User, Parts(nodes), Term(), new MoneyTerms(Euro, Money.Zero, [], TimeSpan.FromDays(1)),
+        [.. nodes.Select((n, i) => (Workload)Container($"web-{i}", n))], ""));
+
+    /// <summary>The terms with farms and money as the workloads ask.</summary>
+    public AgreementTerms Priced(AgreementTerms terms)
+    {
+        var farms = Parts([.. terms.Workloads.Select(w => w.Node).Distinct()]);
+        var parts = farms.Select(f => new FarmRate(f.Farm, Farms.First(x => x.Id == f.Farm).Prices.Rate(
+            terms.Workloads.Where(w => f.Nodes.Contains(w.Node)).Aggregate(Capacity.None, (sum, w) => sum + w.Demand)))).ToImmutableArray();
+        return terms with
+        {
+            Farms = farms, Money = terms.Money with { Parts = parts, RatePerSecond = parts.Aggregate(Money.Zero, (sum, p) => sum + p.Rate) },
+        };
+    }
+
+    public AgreementTerms Amend(Agreement agreement, Func<AgreementTerms, AgreementTerms> change)
+    {
+        var before = agreement.Version;
+        return Priced(change(before.Terms with
+        {
+            Version = before.Terms.Version + 1, Amends = new Amends(agreement.Id, before.Id), Term = Term(),
+        }));
+    }
+
+    public Term Term() => new(null, null, TimeSpan.FromHours(1), Now.AddMinutes(5), Now.AddMinutes(10), new Offline(TimeSpan.FromHours(1), Pause: false));
+
+    public static Container Container(string name, NodeId node, long cpu = 1000) => new(
+        name, node, new FlistId(Digest.Of("flist"u8)), "/bin/web", ["--port", "80"], [new("HOME", "/")], "/", new ContainerUser(1000, 1000),
+        new MilliCores(cpu), Bytes.GiB(1), 64, [], [new Scratch("/tmp", Bytes.MiB(16))],
+        new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1)), Bytes.MiB(1));
+
+    public Statement Ready(TestNode node, Agreement agreement) => Sign(
+        node.Id.Value, new WorkloadReady(agreement.Id, (agreement.Next?.Version ?? agreement.Version).Id), node.Name);
+
+    public Statement Refuse(TestNode node, Agreement agreement, string code = "capacity") => Sign(
+        node.Id.Value, new WorkloadRefused(agreement.Id, (agreement.Next?.Version ?? agreement.Version).Id, code, "no room"), node.Name);
+
+    public Statement Receipt(TestNode node, Agreement agreement, WorkloadState state = WorkloadState.Running) => Sign(node.Id.Value, new Receipt(
+        agreement.Id, agreement.Version.Id, Now, Now,
+        [.. agreement.Version.Terms.Workloads.Where(w => w.Node == node.Id).Select(w => new WorkloadReport(w.Name, state, null, 1, 0, 5, null, false, null))]), node.Name);
+
+    public Statement Deadline(DeadlinePassed due) => Sign(null, due, "ledger");
+
+    public TestNode NodeOf(NodeId id) => Farms.SelectMany(f => f.Nodes).First(n => n.Id == id);
+
+    /// <summary>Signed by all, answered by all, seen running.</summary>
+    public Agreement Run(AgreementTerms terms)
+    {
+        var keys = Farms.Where(f => terms.Farms.Any(p => p.Farm == f.Id)).Select(f => f.Name);
+        var id = new AgreementId(Accept(SignedByUser(terms, [.. keys])));
+        foreach (var node in terms.Nodes)
+            Accept(Ready(NodeOf(node), State.Agreements[id]));
+        foreach (var node in terms.Nodes)
+            Accept(Receipt(NodeOf(node), State.Agreements[id]));
+        return State.Agreements[id];
+    }
+
+    /// <summary>What a ledger would answer for this agreement now.</summary>
+    public Bundle Bundle(AgreementId id)
+    {
+        var entries = Entries.Select((e, i) => Entry.Record(i, e.Time, e.Statement.Bytes)).ToList();
+        var tree = LogTree.Empty.Append([.. entries.Select(e => e.LeafHash)]);
+        var wanted = State.ProofOf(id).ToHashSet();
+        return new Bundle(Origin, id, new Checkpoint(Origin, tree.Size, tree.Root).Sign(Key("ledger")).ToString(),
+        [
+            .. Enumerable.Range(0, Entries.Count).Where(i => Entries[i].Events.Any(e => e.Subjects.Any(wanted.Contains)))
+                .Select(i => new BundleEntry(i, entries[i].Bytes, tree.InclusionPath(i, tree.Size))),
+        ]);
+    }
+
+    public void Dispose()
+    {
+        foreach (var key in _keys.Values)
+            key.Dispose();
+    }
+
+    private TestFarm Farm(string name, params string[] nodes)
+    {
+        var account = new AccountId(Accept(Open(1, name)));
+        var farm = new FarmId(Accept(Sign(account.Value, new RegisterFarm($"farm-{name}"), name)));
+        var joined = nodes.Select(n => Join(name, account, farm, n)).ToImmutableArray();
+        var prices = new Prices(3, 1_000_000, 70_000, 9_000, 1_000);
+        var offer = new OfferId(Accept(Sign(account.Value, new PostOffer(
+            farm, [], ["container", "volume"], prices, Euro, new Capacity(new MilliCores(16_000), Bytes.GiB(64), Bytes.GiB(500), Bytes.GiB(5000), 4),
+            TimeSpan.FromMinutes(30), Now.AddDays(90)), name)));
+        return new TestFarm(name, account, farm, offer, prices, joined);
+    }
+
+    private TestNode Join(string farmKey, AccountId account, FarmId farm, string name)
+    {
+        var hardware = new Hardware("cpu", "x86_64", "6.18");
+        var invite = new StatementId(Accept(Sign(account.Value, new InviteNode(farm, Key($"invite-{name}").Public, Now.AddDays(1)), farmKey)));
+        var node = new NodeId(Accept(Sign(null, new JoinNode(farm, invite, Key(name).Public, hardware), name, $"invite-{name}")));
+        Accept(Sign(node.Value, new ReportNode(Large, Capacity.None with { Cpu = new MilliCores(1000), Memory = Bytes.GiB(1) }, ["container", "volume"], hardware), name));
+        return new TestNode(name, node);
+    }
+
+    private ImmutableArray<FarmPart> Parts(NodeId[] nodes) =>
+    [
+        .. Farms.Where(f => f.Nodes.Any(n => nodes.Contains(n.Id))).OrderBy(f => f.Id.Value)
+            .Select(f => new FarmPart(f.Id, f.Offer, [.. nodes.Where(n => f.Nodes.Any(x => x.Id == n)).OrderBy(n => n.Value)])),
+    ];
+}
+
+/// <param name="Name">also the name of its account's only key</param>
+public sealed record TestFarm(string Name, AccountId Account, FarmId Id, OfferId Offer, Prices Prices, ImmutableArray<TestNode> Nodes);
+
+/// <param name="Name">also the name of its key</param>
+public sealed record TestNode(string Name, NodeId Id);
