@@ -160,7 +160,7 @@ public sealed class HubConnection : IDisposable
         {
             throw new HubException(HubFailure.BadAnswer, Address, e.Message, e);
         }
-        catch (Exception e) when (e is HttpRequestException or HttpIOException or SocketException)
+        catch (Exception e) when (e is HttpRequestException or HttpIOException or SocketException || (e is IOException && e.InnerException is SocketException))
         {
             throw new HubException(HubFailure.Unreachable, Address, e.Message, e);
         }

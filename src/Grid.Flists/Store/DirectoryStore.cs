@@ -59,6 +59,9 @@ public sealed partial class DirectoryStore : IDisposable
 
     public SafeFileHandle? TryOpenPack(Digest pack) => _lookup.Contains(pack) ? TryOpen(PackPath(pack)) : null;
 
+    /// <summary>The length of a pack that a chunk was found in.</summary>
+    public int PackLength(Digest pack) => _lookup.LengthOf(pack);
+
     /// <summary>Stores a pack if every byte of it is right; false when it was there already, and then nothing is read.</summary>
     /// <exception cref="PackFormatException">it is not the pack of that name, or a chunk in it is wrong</exception>
     /// <exception cref="StoreFullException"/>

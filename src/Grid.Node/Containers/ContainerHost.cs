@@ -120,9 +120,12 @@ public sealed class ContainerHost
     {
         if (!Path.IsPathRooted(spec.Rootfs) || !Directory.Exists(spec.Rootfs))
             return new Outcome.Transient($"the root file system {spec.Rootfs} is not mounted");
-        const ulong Wanted = SysStat.ST_RDONLY | SysStat.ST_NOSUID | SysStat.ST_NODEV;
-        if ((SysStat.MountFlags(spec.Rootfs) & Wanted) != Wanted)
+        const ulong Sealed = SysStat.ST_RDONLY | SysStat.ST_NOSUID | SysStat.ST_NODEV, Inert = SysStat.ST_NOEXEC | SysStat.ST_NOSUID | SysStat.ST_NODEV;
+        if ((SysStat.MountFlags(spec.Rootfs) & Sealed) != Sealed)
             return new Outcome.Transient($"the root file system {spec.Rootfs} is not mounted read-only, nosuid and nodev");
+        // crun 1.8 forgets the options of a bind mount in a user namespace (it clones the source's mount), so the source must have them.
+        if (spec.Volumes.FirstOrDefault(v => (SysStat.MountFlags(v.Source) & Inert) != Inert) is { } open)
+            return new Outcome.Transient($"the volume {open.Source} is not mounted noexec, nosuid and nodev");
         using var root = Posix.OpenPath(spec.Rootfs);
         foreach (var path in OciConfig.MountPoints(spec))
         {

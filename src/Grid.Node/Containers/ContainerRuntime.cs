@@ -69,7 +69,7 @@ internal sealed class ContainerRuntime(string runtime, string shim, Cgroups cgro
                 var command = new Command(
                     shim,
                     [
-                        "--api-version", "1", "-c", spec.Id.ToString(), "-u", "attach", "-n", spec.Label.ToString(), "-b", bundle,
+                        "--api-version", "1", "-c", spec.Id.ToString(), "-u", "sockets", "-n", spec.Label.ToString(), "-b", bundle,
                         "-p", Path.Combine(bundle, "pid"), "-0", bundle, "--socket-dir-path", bundle,
                         "-l", $"k8s-file:{paths.Log(spec.Id)}", "--log-size-max", spec.Logs.Value.ToString(CultureInfo.InvariantCulture),
                         "-r", runtime, "--runtime-arg", "--root", "--runtime-arg", paths.State,
@@ -135,7 +135,7 @@ internal sealed class ContainerRuntime(string runtime, string shim, Cgroups cgro
         const int Limit = 65_536;
         var buffer = new byte[Limit];
         var length = 0;
-        while (length < Limit && Posix.WaitReadable(pipe, Patience) && RandomAccess.Read(pipe, buffer.AsSpan(length), 0) is > 0 and var count)
+        while (length < Limit && Posix.WaitReadable(pipe, Patience) && Posix.Read(pipe, buffer.AsSpan(length)) is > 0 and var count)
         {
             length += count;
             if (line && buffer.AsSpan(0, length).Contains((byte)'\n'))

@@ -10,7 +10,7 @@ namespace Grid.Node.Containers;
 /// absolute path of the mounted flist, read-only, nosuid and nodev, its files owned by <paramref name="Uids"/> (an idmapped mount)
 /// </param>
 /// <param name="Entry">absolute path inside <paramref name="Rootfs"/>; argv[0]</param>
-/// <param name="Environment">complete: nothing is added; may hold opened secrets</param>
+/// <param name="Environment">complete: nothing is added but HOME=/ when there is no HOME; may hold opened secrets</param>
 /// <param name="Memory">hard limit, without swap; counts scratch too</param>
 /// <param name="Logs">at most so many bytes of stdout and stderr are kept</param>
 public sealed record ContainerSpec(
@@ -36,5 +36,7 @@ public sealed record ContainerSpec(
     public override int GetHashCode() => HashCode.Combine(Id, Label);
 }
 
-/// <param name="Source">absolute path of the prepared volume, its files owned by the container's range of ids</param>
+/// <param name="Source">
+/// absolute path of the prepared volume, on a mount that is noexec, nosuid and nodev, its files owned by the container's range of ids
+/// </param>
 public sealed record VolumeBind(string Source, string Path);

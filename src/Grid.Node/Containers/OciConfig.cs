@@ -73,7 +73,8 @@ internal static class OciConfig
         json.WriteNumber("umask", 0x12); // 022
         json.WriteEndObject();
         Strings(json, "args", [spec.Entry, .. spec.Args]);
-        Strings(json, "env", spec.Environment.Select(e => $"{e.Key}={e.Value}"));
+        // The runtimes add HOME, from whatever the flist's passwd says, when it is not there. Said here, it is the same everywhere.
+        Strings(json, "env", (spec.Environment.Any(e => e.Key == "HOME") ? spec.Environment : spec.Environment.Add(new("HOME", "/"))).Select(e => $"{e.Key}={e.Value}"));
         json.WriteString("cwd", spec.WorkDir);
         json.WriteStartObject("capabilities");
         foreach (var set in (ReadOnlySpan<string>)["bounding", "effective", "inheritable", "permitted", "ambient"])
@@ -99,7 +100,7 @@ internal static class OciConfig
         // A mount below another must come after it.
         var writable = spec.Scratch.Select(s => (s.Path, Type: "tmpfs", Source: "scratch", Options: (string[])
                 ["nosuid", "noexec", "nodev", "mode=1777", string.Create(CultureInfo.InvariantCulture, $"size={s.Size.Value}")]))
-            .Concat(spec.Volumes.Select(v => (v.Path, Type: "bind", v.Source, Options: (string[])["bind", "rw", "nosuid", "noexec", "nodev", "rprivate"])))
+            .Concat(spec.Volumes.Select(v => (v.Path, Type: "bind", v.Source, Options: (string[])["bind", "rw", "nosuid", "noexec", "nodev"])))
             .OrderBy(m => m.Path, StringComparer.Ordinal);
         foreach (var (path, type, source, options) in writable)
             Mount(json, path, type, source, options);

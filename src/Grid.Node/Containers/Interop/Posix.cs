@@ -49,6 +49,20 @@ internal static unsafe partial class Posix
         return result >= 0 ? result > 0 : throw Failed("poll");
     }
 
+    /// <returns>0 at the end</returns>
+    public static int Read(SafeFileHandle handle, Span<byte> buffer)
+    {
+        nint count;
+        // Safe: the kernel writes at most as much as the span holds.
+        fixed (byte* start = buffer)
+        {
+            do
+                count = read(Number(handle), start, (nuint)buffer.Length);
+            while (count < 0 && Marshal.GetLastSystemError() is EINTR);
+        }
+        return count >= 0 ? (int)count : throw Failed("read");
+    }
+
     /// <summary>Takes the end of an own child.</summary>
     /// <returns>exit code, or 128 + signal</returns>
     public static int Reap(int pid)
@@ -99,6 +113,9 @@ internal static unsafe partial class Posix
 
     [LibraryImport("libc")]
     private static partial int pipe2(int* fds, int flags);
+
+    [LibraryImport("libc")]
+    private static partial nint read(int fd, byte* buffer, nuint count);
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int open(string path, int flags);

@@ -10,7 +10,7 @@ internal readonly record struct FileIdentity(uint Major, uint Minor, ulong Inode
 /// <summary>sys/stat.h statx(2), sys/statvfs.h, and openat2(2), which glibc does not wrap.</summary>
 internal static unsafe partial class SysStat
 {
-    public const ulong ST_RDONLY = 1, ST_NOSUID = 2, ST_NODEV = 4;
+    public const ulong ST_RDONLY = 1, ST_NOSUID = 2, ST_NODEV = 4, ST_NOEXEC = 8;
     private const int AT_EMPTY_PATH = 0x1000, AT_FDCWD = -100;
     private const uint STATX_INO = 0x100, STATX_MNT_ID = 0x1000;
     private const ulong O_PATH = 0x20_0000;
