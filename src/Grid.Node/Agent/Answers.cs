@@ -16,10 +16,13 @@ namespace Grid.Node.Agent;
 /// </summary>
 internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files, NodeVoice voice, Capacity available, ILogger log)
 {
+    /// <summary>True when some version could not be answered yet.</summary>
+    public bool Waiting { get; private set; }
+
     /// <returns>true when something was answered</returns>
     public async Task<bool> AnswerAsync(IReadOnlyList<Agreement> agreements, CancellationToken cancel)
     {
-        var answered = false;
+        var answered = Waiting = false;
         foreach (var agreement in agreements)
         {
             if (Asked(agreement) is not { } version)
@@ -40,6 +43,7 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
             catch (Exception e) when (e is HubException or LedgerUnreachableException)
             {
                 // Nothing was found against it and nothing for it: asked again at the next look, until answerBy.
+                Waiting = true;
                 NotYet(agreement.Id, e.Message);
             }
         }

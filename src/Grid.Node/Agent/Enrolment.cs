@@ -10,10 +10,14 @@ using Microsoft.Extensions.Logging;
 namespace Grid.Node.Agent;
 
 /// <summary>The farmer's invite as it travels on the boot media: a one-time secret.</summary>
+/// <param name="Version">1</param>
 /// <param name="Farm">farm1…</param>
 /// <param name="Invite">st1…, the statement that invites</param>
 /// <param name="Seed">base64 of the invite key's 32-byte seed</param>
-public sealed record InviteFile(string Farm, string Invite, string Seed);
+/// <param name="Expires">RFC 3339; after it the ledger takes the invite no more</param>
+/// <param name="Ledger">where the farmer's ledger is, its name and its key: hints for whoever writes the boot media; the node is told its own</param>
+public sealed record InviteFile(
+    int Version, string Farm, string Invite, string Seed, string? Expires = null, string? Ledger = null, string? Origin = null, string? LedgerKey = null, string? Hub = null);
 
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow, RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(InviteFile))]
@@ -26,22 +30,38 @@ internal sealed partial class EnrolmentContext : JsonSerializerContext;
 /// </summary>
 internal sealed partial class Enrolment(NodeOptions options, SigningKey key, LedgerClient ledger, TimeProvider time, ILogger log)
 {
+    private readonly Capacity _all = options.Capacity ?? HostCapacity.Read(options.Paths.Data);
+
+    private Capacity Reserved => options.Capacity is null ? HostCapacity.Reserve(_all) : Capacity.None;
+
+    /// <summary>What agreements may take of this machine.</summary>
+    public Capacity Available => _all - Reserved;
+
     private string Kept => Path.Combine(options.Paths.Data, "join.cose");
+
+    // There once the ledger has recorded the join: from then on the node starts without asking.
+    private string Joined => Path.Combine(options.Paths.Data, "joined");
+
+    /// <summary>True when this node has never been here before: others wait for what it has to say.</summary>
+    public bool IsNew { get; } = !File.Exists(Path.Combine(options.Paths.Data, "report.cbor"));
 
     /// <summary>The node's id, joining first when it has none.</summary>
     /// <exception cref="NodeFault">there is no invite, or the ledger refuses it</exception>
     public async Task<NodeId> JoinAsync(CancellationToken cancel)
     {
         if (!File.Exists(Kept))
-        {
             Write(Kept, Join(ReadInvite()).Bytes.ToArray());
-        }
         var join = Statement.Decode(await File.ReadAllBytesAsync(Kept, cancel));
         if (join.Payload.Ledger != options.Origin)
             throw new NodeFault($"This node joined the ledger '{join.Payload.Ledger}', not '{options.Origin}'. Use another --data directory.");
+        if (File.Exists(Joined))
+            return new NodeId(join.Id.Value);
         var answer = await UntilReachedAsync(() => ledger.SubmitAsync(join, cancel), cancel);
         if (answer.Try(out _, out var refusal))
+        {
+            Write(Joined, []);
             return new NodeId(join.Id.Value);
+        }
         // A refused join can never become true; the next start may bring a better invite.
         File.Delete(Kept);
         throw new NodeFault($"The ledger refuses the join: {refusal}");
@@ -50,9 +70,7 @@ internal sealed partial class Enrolment(NodeOptions options, SigningKey key, Led
     /// <summary>Says what the node has, unless that is what it said last.</summary>
     public async Task ReportAsync(NodeVoice voice, CancellationToken cancel)
     {
-        var all = options.Capacity ?? HostCapacity.Read(options.Paths.Data);
-        var reserve = options.Capacity is null ? HostCapacity.Reserve(all) : Capacity.None;
-        var report = new ReportNode(all, reserve, [Workloads.Container.KindName], HostCapacity.Hardware());
+        var report = new ReportNode(_all, Reserved, [Workloads.Container.KindName], HostCapacity.Hardware());
         var said = Path.Combine(options.Paths.Data, "report.cbor");
         var body = CanonicalWriter.Encode(report.Write);
         if (File.Exists(said) && (await File.ReadAllBytesAsync(said, cancel)).AsSpan().SequenceEqual(body))
@@ -62,7 +80,7 @@ internal sealed partial class Enrolment(NodeOptions options, SigningKey key, Led
         if (!answer.Try(out _, out var refusal))
             throw new NodeFault($"The ledger refuses the report: {refusal}");
         Write(said, body);
-        Reported(all.ToString());
+        Reported(_all.ToString());
     }
 
     private Statement Join(InviteFile invite)

@@ -56,9 +56,9 @@ internal sealed partial class NodeAgent(
                     Look();
                 await receipts.DeliverAsync(cancel);
                 // After trouble the next try comes soon, but not at once.
-                if (feed.Trouble is not null)
+                if (feed.Trouble is not null || answers.Waiting)
                     await Task.Delay(TimeSpan.FromSeconds(1), time, cancel);
-                wait = feed.Trouble is null ? LongPoll : TimeSpan.Zero;
+                wait = feed.Trouble is null && !answers.Waiting ? LongPoll : TimeSpan.Zero;
             }
             catch (OperationCanceledException) when (cancel.IsCancellationRequested)
             {

@@ -8,7 +8,7 @@ namespace Grid.Node.Agent;
 /// <summary>
 /// What the node says of itself to whoever may read its data directory; the agent has no inbound interface. Replaced whole at each look.
 /// </summary>
-internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects effects, TimeProvider time)
+internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects effects)
 {
     private string _last = "";
 
@@ -37,7 +37,6 @@ internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects e
         var aside = path + ".new";
         File.WriteAllText(aside, text);
         File.SetUnixFileMode(aside, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
-        File.SetLastWriteTimeUtc(aside, time.GetUtcNow().UtcDateTime);
         File.Move(aside, path, overwrite: true);
         _last = text;
     }
