@@ -15,6 +15,13 @@ internal static class Vectors
 
     public static JsonNode Node(string name) => JsonNode.Parse(File.ReadAllText(Path.Combine(Folder, name)))!;
 
+    public static void Save(string name, string text)
+    {
+        var path = Path.Combine(Folder, name);
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        File.WriteAllText(path, text);
+    }
+
     public static string Text(this JsonNode node, string member) => node[member]!.GetValue<string>();
 
     public static long Number(this JsonNode node, string member) => node[member]!.GetValue<long>();

@@ -18,14 +18,10 @@ public sealed class StatementVectorTests
     [MemberData(nameof(Files))]
     public void Writing_the_vectors_again_changes_nothing(string file)
     {
-        var path = Path.Combine(Vectors.Folder, "statements", $"{file}.json");
         var text = $"[\n{string.Join(",\n", Make(file).Select(v => v.ToJsonString(Plain)))}\n]\n";
         if (Vectors.Write)
-        {
-            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-            File.WriteAllText(path, text);
-        }
-        Assert.Equal(text, File.ReadAllText(path));
+            Vectors.Save($"statements/{file}.json", text);
+        Assert.Equal(text, File.ReadAllText(Path.Combine(Vectors.Folder, $"statements/{file}.json")));
     }
 
     [Theory]
