@@ -56,7 +56,8 @@ public sealed class SameTreeSameRoot
         for (var seed = 100; seed < 108; seed++)
         {
             var name = $"tree{seed}";
-            var tree = Sketch.Of(seed);
+            // GNU tar writes the names of a pipe as so many pipes.
+            var tree = Sketch.Of(seed).Where(e => e.LinkTo is null || e.Type != EntryType.Fifo).ToList();
             if (format == "gnu")
                 tree = [.. tree.Select(e => e with { Xattrs = [], LinkTo = e.LinkTo is { } l ? l with { Xattrs = [] } : null })];
             Posix.Make(scratch.NewDirectory(name), tree);

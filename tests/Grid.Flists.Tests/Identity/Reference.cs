@@ -38,7 +38,7 @@ public static class Reference
             w.Write(child.Gid);
             w.Write(child.Mtime);
             w.Write(child.Type == EntryType.Directory ? 0u : groups[Key(child)]);
-            w.Write(child.Type == EntryType.File ? (ulong)child.Data.Length : 0UL);
+            w.Write(child.Type == EntryType.File ? (ulong)child.Data.Length : child.Rdev);
             w.Write((ushort)child.Name.Length);
             w.Write(child.Name);
             byte[] payload = child.Type switch

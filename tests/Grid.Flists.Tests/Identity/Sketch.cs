@@ -11,6 +11,7 @@ public sealed record SketchEntry(byte[] Path, EntryType Type)
     public long Mtime { get; init; }
     public byte[] Data { get; init; } = [];
     public byte[] Target { get; init; } = [];
+    public uint Rdev { get; init; }
     public List<(byte[] Name, byte[] Value)> Xattrs { get; init; } = [];
 
     /// <summary>The entry whose inode this is another name of; it stands before this one.</summary>
