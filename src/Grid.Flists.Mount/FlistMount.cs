@@ -35,9 +35,10 @@ public static class FlistMount
             if (said == "ready" && Find(spec.Mountpoint) is { } mount)
                 return new MountOutcome.Mounted(mount);
             Abandon(spec.Mountpoint, supervisor);
+            var last = (await supervisor.StandardError.ReadToEndAsync(CancellationToken.None).ConfigureAwait(false)).Trim().ReplaceLineEndings(" ");
             return said?.Split(": ", 2) is [var failure, var reason] && Enum.TryParse<MountFailure>(failure, out var known)
                 ? new MountOutcome.Failed(known, reason)
-                : new MountOutcome.Failed(MountFailure.HostFailed, $"The mount's processes ended without a word; see {spec.LogPath}.");
+                : new MountOutcome.Failed(MountFailure.HostFailed, $"The mount's processes ended before it was ready; see {spec.LogPath}. {last}".TrimEnd());
         }
         catch (OperationCanceledException)
         {
@@ -53,6 +54,12 @@ public static class FlistMount
 
     /// <summary>Every flist mounted in this mount namespace, idmapped views included.</summary>
     public static IEnumerable<MountedFlist> All() => MountTable.Read().Select(m => MountedFlist.TryRead(m, out var mounted) ? mounted : null).OfType<MountedFlist>();
+
+    /// <summary>
+    /// False when the mount is there but nobody serves it any more (both processes were killed): then <see cref="Stop"/> and start again. Waits while a
+    /// daemon is being restarted.
+    /// </summary>
+    public static bool IsServed(string mountpoint) => SysStatFs.StatFs(mountpoint) is Errno.None;
 
     /// <summary>Unmounts; the supervisor and the daemon end by themselves once no other view of the mount is left.</summary>
     /// <param name="mountpoint">as it was mounted</param>

@@ -57,6 +57,9 @@ internal static partial class Posix
         handle.Write(content);
     }
 
+    /// <summary>Lets the kernel forget a file's pages: POSIX_FADV_DONTNEED.</summary>
+    public static void DropPages(Microsoft.Win32.SafeHandles.SafeFileHandle file) => _ = FAdviseNative(file, 0, 0, 4);
+
     private static byte[] Z(byte[] path) => [.. path, 0];
 
     [LibraryImport("libc", EntryPoint = "mkdir", SetLastError = true)]
@@ -88,6 +91,9 @@ internal static partial class Posix
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true)]
     private static partial int OpenNative(byte[] path, int flags, uint mode);
+
+    [LibraryImport("libc", EntryPoint = "posix_fadvise")]
+    private static partial int FAdviseNative(Microsoft.Win32.SafeHandles.SafeFileHandle file, long offset, long length, int advice);
 
     [LibraryImport("libc", EntryPoint = "getuid")]
     public static partial uint GetUid();

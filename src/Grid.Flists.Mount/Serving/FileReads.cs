@@ -15,10 +15,11 @@ internal sealed class FileReads(FlistTree tree, IFlistContent content, FuseDevic
     {
         var left = tree.Meta[inode].Size - (long)Math.Min(request.Offset, long.MaxValue);
         var wanted = (int)Math.Clamp(left, 0, Math.Min(request.Size, ReadBuffers.MaxRead));
-        var buffer = _buffers.Rent(OutHeader.Size + wanted);
+        byte[]? buffer = null;
         var result = wanted;
         try
         {
+            buffer = _buffers.Rent(OutHeader.Size + wanted);
             if (wanted > 0)
             {
                 var read = await content.ReadAsync(inode, (long)request.Offset, buffer.AsMemory(OutHeader.Size, wanted), _unmounted.Token).ConfigureAwait(false);
@@ -36,8 +37,9 @@ internal sealed class FileReads(FlistTree tree, IFlistContent content, FuseDevic
             log.Write($"read of inode {inode} at {request.Offset}, {wanted} bytes: {e.GetType().Name}: {e.Message}");
             result = -(int)Errno.EIO;
         }
-        Answers.Send(device, unique, buffer, result);
-        _buffers.Return(buffer);
+        Answers.Send(device, unique, buffer ?? new byte[OutHeader.Size], result);
+        if (buffer is not null)
+            _buffers.Return(buffer);
     }
 
     public void Dispose()

@@ -48,6 +48,8 @@ public static class MountDaemon
     {
         var tree = new FlistTree(flist.Meta);
         using var memory = new MountMemory(new SafeFileHandle(MemoryFile, ownsHandle: true), flist.Meta.Count);
+        // A content that blocks its thread while it fetches must not leave the others without one.
+        ThreadPool.SetMinThreads(32, 4);
         var threads = Math.Clamp(Environment.ProcessorCount * 2, 4, 16);
         using var server = new FlistServer(tree, flist.Content, device, memory, log, threads);
 

@@ -15,6 +15,10 @@ public static class MountSupervisor
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
     private const int SIGKILL = 9;
+    private const uint OwnerReadWrite = 0x180;
+
+    // Each daemon bounds what it writes; together they begin anew here.
+    private const long LongestLog = 4 << 20;
 
     /// <summary>Standard output is where the first daemon says "ready", or why not.</summary>
     /// <param name="arguments">a <see cref="MountSpec"/>, handed on as it is</param>
@@ -23,10 +27,12 @@ public static class MountSupervisor
         // Out of the session and process group of who started the mount: their end is not its end.
         _ = UniStd.NewSession();
         var log = arguments[3];
-        using var output = File.OpenHandle(log, FileMode.Append, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete);
+        using var output = Fcntl.Open(log, Fcntl.O_WRONLY | Fcntl.O_CREAT | Fcntl.O_APPEND | Fcntl.O_CLOEXEC, OwnerReadWrite);
+        if (output.IsInvalid)
+            return Failed(new PosixException($"open {log}").Message);
         using var file = Fcntl.Open("/dev/fuse", Fcntl.O_RDWR | Fcntl.O_CLOEXEC);
         if (file.IsInvalid)
-            return Failed($"cannot open /dev/fuse: {new PosixException("open").Message}");
+            return Failed(new PosixException("open /dev/fuse").Message);
         using var device = new FuseDevice(file);
         using var memory = SysMman.CreateMemoryFile("flist-mount", SysMman.MFD_CLOEXEC);
         using var ready = new SafeFileHandle(1, ownsHandle: false);
@@ -41,6 +47,8 @@ public static class MountSupervisor
         for (var pause = TimeSpan.Zero; ;)
         {
             var started = Stopwatch.GetTimestamp();
+            if (RandomAccess.GetLength(output) > LongestLog)
+                RandomAccess.SetLength(output, 0);
             var daemon = Spawn.Start(host.Path, [.. host.Arguments, MountVerbs.Daemon, .. arguments], output, [file, memory, ready, lifeline]);
             var exit = SysWait.ForExit(daemon);
             // Never mounted, or mounted no longer: either way there is nothing left to serve.
