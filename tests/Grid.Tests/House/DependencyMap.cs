@@ -48,7 +48,7 @@ public sealed class DependencyMap
             "src", "contracts", "tests", "tools", "Grid.sln", "docker-compose.yml", "README.md",
             "Directory.Build.props", "Directory.Packages.props", "global.json", "LICENSE",
         ];
-        Assert.Empty(Directory.EnumerateFileSystemEntries(Root).Select(e => Path.GetFileName(e)!).Where(n => !n.StartsWith('.') && !allowed.Contains(n)));
+        Assert.DoesNotContain(Directory.EnumerateFileSystemEntries(Root).Select(e => Path.GetFileName(e)!), n => !n.StartsWith('.') && !allowed.Contains(n));
     }
 
     private static string Root { get; } = FindRoot();
