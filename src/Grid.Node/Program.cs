@@ -1,1 +1,45 @@
-return;
+using Grid.Client;
+using Grid.Flists.Admission;
+using Grid.Flists.Cache;
+using Grid.Flists.Hub;
+using Grid.Flists.Mount;
+using Grid.Node;
+using Grid.Node.Agent;
+using Grid.Node.Containers;
+using Grid.Units;
+using Microsoft.Extensions.Logging;
+
+// The agent starts itself again as the supervisor and the daemon of each mount.
+if (MountVerbs.TryRun(args, OpenFlistAsync) is { } code)
+    return code;
+
+if (NodeOptions.Parse(args, out var wrong) is not { } options)
+{
+    foreach (var line in wrong)
+        Console.Error.WriteLine($"grid-node: {line}");
+    Console.Error.WriteLine(NodeOptions.Usage);
+    return 2;
+}
+try
+{
+    return await NodeProgram.RunAsync(options);
+}
+catch (NodeFault e)
+{
+    Console.Error.WriteLine($"grid-node: {e.Message}");
+    return 1;
+}
+catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+{
+    // A directory that cannot be made, a disk that is full: for whoever started this to put right.
+    Console.Error.WriteLine($"grid-node: {e.Message}");
+    return 1;
+}
+
+static async Task<OpenedFlist> OpenFlistAsync(MountSpec spec, CancellationToken cancel)
+{
+    var hubs = new HubClient(spec.Hubs.Select(h => h.AbsoluteUri));
+    var cache = FlistCache.Open(spec.CacheDirectory);
+    var flist = await cache.OpenAsync(spec.Flist, hubs, cancel);
+    return new OpenedFlist(flist.Meta, flist);
+}
