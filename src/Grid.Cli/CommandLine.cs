@@ -3,6 +3,7 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using Grid.Cli.Commands;
 using Grid.Cli.Output;
+using Grid.Cli.Up;
 
 namespace Grid.Cli;
 
@@ -40,6 +41,7 @@ public static class CommandLine
 
     private static IEnumerable<Command> Nouns(Frame frame) =>
     [
+        UpCommand.Build(frame),
         KeyCommands.Build(frame),
         AccountCommands.Build(frame),
         FarmCommands.Build(frame),
