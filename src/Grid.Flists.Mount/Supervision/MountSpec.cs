@@ -23,7 +23,10 @@ public sealed record MountSpec(FlistId Flist, string Mountpoint, string CacheDir
 /// <param name="Content">disposed at the unmount, when it is IAsyncDisposable</param>
 public sealed record OpenedFlist(MetaFile Meta, Content.IFlistContent Content);
 
-/// <summary>The program that is started as supervisor and daemon: by default the one that runs now, which must hand its arguments to <see cref="MountVerbs.TryRun(string[])"/> first.</summary>
+/// <summary>
+/// The program that is started as supervisor and daemon: the one that runs now, which must hand its arguments to
+/// <see cref="MountVerbs.TryRun(string[])"/> before it looks at them itself.
+/// </summary>
 public sealed record MountHost(string Path, ImmutableArray<string> Arguments)
 {
     public static MountHost ThisProgram { get; } = Environment.ProcessPath is { } path && System.IO.Path.GetFileNameWithoutExtension(path) == "dotnet"
