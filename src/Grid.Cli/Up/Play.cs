@@ -174,7 +174,7 @@ internal sealed class Play(PrivateGrid grid, Shell shell, Format format, Action<
         _stages.Add(new JsonObject { ["stage"] = name, ["seconds"] = Math.Round(watch.Elapsed.TotalSeconds, 3) });
     }
 
-    private Task<JsonNode> GridAsync(CancellationToken cancel, params string[] arguments) => GridAsync(show: true, arguments);
+    private Task<JsonNode> GridAsync(params string[] arguments) => GridAsync(show: true, arguments);
 
     /// <summary>Runs this program in this process, as a person would in a terminal.</summary>
     /// <exception cref="UpFault">it failed</exception>
