@@ -40,6 +40,7 @@ public static class CommandLine
 
     private static IEnumerable<Command> Nouns(Frame frame) =>
     [
+        Up.UpCommand.Build(frame),
         KeyCommands.Build(frame),
         AccountCommands.Build(frame),
         FarmCommands.Build(frame),

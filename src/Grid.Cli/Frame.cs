@@ -66,6 +66,7 @@ internal sealed class Frame(Shell shell, Options options)
 
     public int Write(ParseResult parsed, Outcome outcome, bool repeated = false)
     {
+        shell.Ended?.Invoke(outcome);
         var format = parsed.GetResult(options.Output) is { Errors: var errors } && errors.Any() ? Format.Table : parsed.GetValue(options.Output);
         var colour = shell.Environment("NO_COLOR") is not { Length: > 0 } && !parsed.GetValue(options.NoColor);
         switch (outcome)

@@ -11,6 +11,9 @@ public sealed record Shell(
     TextReader In, TextWriter Out, TextWriter Error, Terminal Terminal, Func<string, string?> Environment, TimeProvider Time,
     Func<int, byte[]> Random, Func<Uri, HttpClient> Http)
 {
+    /// <summary>Told how a command ended, for whoever runs commands in this process and wants the result rather than its text.</summary>
+    public Action<Output.Outcome>? Ended { get; init; }
+
     /// <summary>The process as it is.</summary>
     public static Shell OfProcess() => new(
         Console.In, Console.Out, Console.Error, Terminal.OfProcess(), System.Environment.GetEnvironmentVariable, TimeProvider.System,

@@ -134,7 +134,7 @@ internal sealed class Play(PrivateGrid grid, Shell shell, Format format, Action<
         await GridAsync(cancel, "cancel", Agreement, "--account", "alice", "--yes");
         _inForce = false;
         await UntilAsync("the container to be gone", () => Task.FromResult(pid is null || !Directory.Exists($"/proc/{pid}")), cancel);
-        await UntilAsync("its last receipt", async () => (string?)(await GridAsync(cancel, false, "explain", Workload))["state"] == "gone", cancel);
+        await UntilAsync("its last receipt", async () => (string?)(await GridAsync(false, cancel, "explain", Workload))["state"] == "gone", cancel);
         _result["gone"] = true;
         say("Gone: the process, its mounts and its cgroup; the last receipt says so.");
     }
@@ -169,11 +169,11 @@ internal sealed class Play(PrivateGrid grid, Shell shell, Format format, Action<
         _stages.Add(new JsonObject { ["stage"] = name, ["seconds"] = Math.Round(watch.Elapsed.TotalSeconds, 3) });
     }
 
-    private Task<JsonNode> GridAsync(CancellationToken cancel, params string[] arguments) => GridAsync(cancel, show: true, arguments);
+    private Task<JsonNode> GridAsync(CancellationToken cancel, params string[] arguments) => GridAsync(show: true, cancel, arguments);
 
     /// <summary>Runs this program in this process, as a person would in a terminal.</summary>
     /// <exception cref="UpFault">it failed</exception>
-    private async Task<JsonNode> GridAsync(CancellationToken cancel, bool show, params string[] arguments)
+    private async Task<JsonNode> GridAsync(bool show, CancellationToken cancel, params string[] arguments)
     {
         var table = show && format == Format.Table;
         if (table)
