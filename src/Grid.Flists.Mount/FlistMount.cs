@@ -44,7 +44,7 @@ public static class FlistMount
         {
             Abandon(spec.Mountpoint, supervisor);
             cancellation.ThrowIfCancellationRequested();
-            return new MountOutcome.Failed(MountFailure.TimedOut, $"Flist {spec.Flist} was not mounted within {patience.TotalSeconds:0.#} s; see {spec.LogPath}.");
+            return new MountOutcome.Failed(MountFailure.TimedOut, $"{spec.Flist} was not mounted within {patience.TotalSeconds:0.#} s; see {spec.LogPath}.");
         }
     }
 
@@ -53,7 +53,8 @@ public static class FlistMount
         MountTable.Read().LastOrDefault(m => m.Mountpoint == mountpoint) is { } line && MountedFlist.TryRead(line, out var mounted) ? mounted : null;
 
     /// <summary>Every flist mounted in this mount namespace, idmapped views included.</summary>
-    public static IEnumerable<MountedFlist> All() => MountTable.Read().Select(m => MountedFlist.TryRead(m, out var mounted) ? mounted : null).OfType<MountedFlist>();
+    public static IEnumerable<MountedFlist> All() =>
+        MountTable.Read().Select(m => MountedFlist.TryRead(m, out var mounted) ? mounted : null).OfType<MountedFlist>();
 
     /// <summary>
     /// False when the mount is there but nobody serves it any more (both processes were killed): then <see cref="Stop"/> and start again. Waits while a

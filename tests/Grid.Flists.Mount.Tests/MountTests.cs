@@ -117,7 +117,9 @@ public sealed class MountTests
             many.Set(System.Text.Encoding.ASCII.GetBytes($"file-{i:D5}"), flist.File_([]));
         await flist.MountAsync(lazy: true);
 
-        Assert.Equal(Enumerable.Range(0, 10_000).Select(i => $"file-{i:D5}"), Directory.EnumerateFiles(flist.At("many")).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            Enumerable.Range(0, 10_000).Select(i => $"file-{i:D5}"),
+            Directory.EnumerateFiles(flist.At("many")).Select(Path.GetFileName).Order(StringComparer.Ordinal));
         Assert.False(File.Exists(flist.At("many/file-10000")));
         Assert.True(File.Exists(flist.At("many/../many/file-09999")));
     }
@@ -130,7 +132,11 @@ public sealed class MountTests
         var zeros = Chunk.Hash(new byte[Chunk.Size]);
         var last = new byte[Chunk.Size];
         last[^1] = 7;
-        var node = new FileNode(new Attributes(0x1A4, 0, 0, 0, XattrSet.Empty)) { Size = size, Chunks = [.. Enumerable.Repeat(zeros, (int)(size / Chunk.Size) - 1), Chunk.Hash(last)] };
+        var node = new FileNode(new Attributes(0x1A4, 0, 0, 0, XattrSet.Empty))
+        {
+            Size = size,
+            Chunks = [.. Enumerable.Repeat(zeros, (int)(size / Chunk.Size) - 1), Chunk.Hash(last)],
+        };
         flist.Root.Set("big"u8.ToArray(), node);
         flist.Store(lazy: true);
         using (var file = File.OpenHandle(flist.Object("big"), FileMode.Create, FileAccess.Write))
@@ -200,9 +206,11 @@ public sealed class MountTests
         await flist.MountAsync(lazy: true);
         for (var i = 0; i < 40; i++)
             flist.Switch($"hold-{flist.Inode($"slow{i}")}", true);
-        var slow = Enumerable.Range(0, 40).Select(i => Task.Factory.StartNew(() => File.ReadAllBytes(flist.At($"slow{i}")), TaskCreationOptions.LongRunning)).ToArray();
+        var slow = Enumerable.Range(0, 40)
+            .Select(i => Task.Factory.StartNew(() => File.ReadAllBytes(flist.At($"slow{i}")), TaskCreationOptions.LongRunning)).ToArray();
 
-        Assert.Equal("quick", await Task.Factory.StartNew(() => File.ReadAllText(flist.At("quick")), TaskCreationOptions.LongRunning).WaitAsync(TimeSpan.FromSeconds(10)));
+        var quick = Task.Factory.StartNew(() => File.ReadAllText(flist.At("quick")), TaskCreationOptions.LongRunning);
+        Assert.Equal("quick", await quick.WaitAsync(TimeSpan.FromSeconds(10)));
         Assert.False(Directory.Exists(flist.At("absent")));
         Assert.DoesNotContain(slow, t => t.IsCompleted);
         for (var i = 0; i < 40; i++)
@@ -258,10 +266,13 @@ public sealed class MountTests
     {
         var paths = new List<(byte[] Plain, byte[] Mounted)>();
         foreach (var (_, name, parent) in MetaFileWriter.InOrder(flist.Root))
-            paths.Add(paths.Count == 0 ? (Posix.Bytes(flist.Plain), Posix.Bytes(flist.Mountpoint)) : (Posix.Join(paths[parent].Plain, name), Posix.Join(paths[parent].Mounted, name)));
+            paths.Add(paths.Count == 0
+                ? (Posix.Bytes(flist.Plain), Posix.Bytes(flist.Mountpoint))
+                : (Posix.Join(paths[parent].Plain, name), Posix.Join(paths[parent].Mounted, name)));
         return paths;
     }
 
     private static string[] Sorted(byte[] names) =>
-        [.. System.Text.Encoding.Latin1.GetString(names).Split('\0', StringSplitOptions.RemoveEmptyEntries).Select(n => Convert.ToHexString(System.Text.Encoding.Latin1.GetBytes(n))).Order()];
+        [.. System.Text.Encoding.Latin1.GetString(names).Split('\0', StringSplitOptions.RemoveEmptyEntries)
+            .Select(n => Convert.ToHexString(System.Text.Encoding.Latin1.GetBytes(n))).Order()];
 }

@@ -17,7 +17,8 @@ public sealed class RestartTests(ITestOutputHelper output)
         flist.Add("small", content[..5000]);
         await flist.MountAsync(lazy);
         using var done = new CancellationTokenSource();
-        var readers = Enumerable.Range(0, 3).Select(_ => Task.Factory.StartNew(() => ReadUntil(flist, content, done.Token), TaskCreationOptions.LongRunning)).ToArray();
+        var readers = Enumerable.Range(0, 3)
+            .Select(_ => Task.Factory.StartNew(() => ReadUntil(flist, content, done.Token), TaskCreationOptions.LongRunning)).ToArray();
 
         var killed = 0;
         for (; killed < kills; killed++)

@@ -4,7 +4,7 @@ using Grid.Units;
 
 namespace Grid.Flists.Mount.Tests;
 
-/// <summary>A temporary directory with an flist in the form of <see cref="StoredFlist"/>, a mount point, and the tree itself as plain files to compare with.</summary>
+/// <summary>A temporary directory with an flist (<see cref="StoredFlist"/>), a mount point, and the tree itself as plain files to compare with.</summary>
 internal sealed class TestFlist : IAsyncDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);

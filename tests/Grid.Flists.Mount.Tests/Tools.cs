@@ -18,7 +18,8 @@ internal static class Tools
         return process.ExitCode == 0 ? output.ToArray() : throw new IOException($"'{line}' ended with {process.ExitCode}: {await errors}");
     }
 
-    public static async Task<string> TextAsync(string directory, string line) => System.Text.Encoding.UTF8.GetString(await ShellAsync(directory, line)).TrimEnd('\n');
+    public static async Task<string> TextAsync(string directory, string line) =>
+        System.Text.Encoding.UTF8.GetString(await ShellAsync(directory, line)).TrimEnd('\n');
 
     /// <summary>Type, mode, owners, time, links, size (of what is no directory), target and name of everything, sorted.</summary>
     public static Task<byte[]> StatAllAsync(string directory) => ShellAsync(directory,

@@ -13,7 +13,6 @@ internal enum InitFlags : ulong
     MaxPages = 1UL << 22,
     CacheSymlinks = 1UL << 23,
     NoOpenDirSupport = 1UL << 24,
-    ExplicitInvalidate = 1UL << 25,
     InitExt = 1UL << 30,
     Passthrough = 1UL << 37,
     HasResend = 1UL << 39,
@@ -26,7 +25,6 @@ internal enum OpenFlags : uint
 {
     None = 0,
     KeepCache = 1 << 1,
-    CacheDir = 1 << 3,
     NoFlush = 1 << 5,
     Passthrough = 1 << 7,
 }

@@ -14,7 +14,10 @@ internal static partial class Spawn
     // glibc's and musl's structures are smaller: 336 and 80 bytes, sigset_t is 128.
     private const int StructureSize = 512;
 
-    /// <summary>Starts a program; its descriptor 0 is /dev/null, 1 and 2 are <paramref name="output"/>, 3, 4 … the inherited ones; no others but those without O_CLOEXEC.</summary>
+    /// <summary>
+    /// Starts a program. Its descriptor 0 is /dev/null, 1 and 2 are <paramref name="output"/>, 3, 4 … the inherited ones; of the others it has only those
+    /// without O_CLOEXEC.
+    /// </summary>
     /// <returns>the process id</returns>
     /// <exception cref="PosixException"/>
     public static unsafe int Start(string path, ImmutableArray<string> arguments, SafeFileHandle output, ReadOnlySpan<SafeFileHandle> inherited)

@@ -5,10 +5,9 @@ using Grid.Flists.Mount.Interop;
 namespace Grid.Flists.Mount.Serving;
 
 /// <summary>READ: verified bytes or EIO. Each is on its own, so that one which waits for the network holds up no other.</summary>
-internal sealed class FileReads(FlistTree tree, IFlistContent content, FuseDevice device, MountLog log) : IDisposable
+internal sealed class FileReads(FlistTree tree, IFlistContent content, FuseDevice device, MountLog log, CancellationToken unmounted)
 {
     private readonly ReadBuffers _buffers = new();
-    private readonly CancellationTokenSource _unmounted = new();
 
     /// <summary>Never throws: what goes wrong is answered with EIO and logged.</summary>
     public async Task AnswerAsync(ulong unique, int inode, ReadIn request)
@@ -22,13 +21,13 @@ internal sealed class FileReads(FlistTree tree, IFlistContent content, FuseDevic
             buffer = _buffers.Rent(OutHeader.Size + wanted);
             if (wanted > 0)
             {
-                var read = await content.ReadAsync(inode, (long)request.Offset, buffer.AsMemory(OutHeader.Size, wanted), _unmounted.Token).ConfigureAwait(false);
+                var read = await content.ReadAsync(inode, (long)request.Offset, buffer.AsMemory(OutHeader.Size, wanted), unmounted).ConfigureAwait(false);
                 // The kernel fills a short answer with zeros, and they would be believed.
                 if (read != wanted)
                     throw new FlistReadException($"{read} bytes came where the tree has {wanted}");
             }
         }
-        catch (OperationCanceledException) when (_unmounted.IsCancellationRequested)
+        catch (OperationCanceledException) when (unmounted.IsCancellationRequested)
         {
             result = -(int)Errno.EIO;
         }
@@ -40,11 +39,5 @@ internal sealed class FileReads(FlistTree tree, IFlistContent content, FuseDevic
         Answers.Send(device, unique, buffer ?? new byte[OutHeader.Size], result);
         if (buffer is not null)
             _buffers.Return(buffer);
-    }
-
-    public void Dispose()
-    {
-        _unmounted.Cancel();
-        _unmounted.Dispose();
     }
 }

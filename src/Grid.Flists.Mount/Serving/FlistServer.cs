@@ -9,7 +9,7 @@ namespace Grid.Flists.Mount.Serving;
 /// <summary>
 /// Answers the requests of one mount. Several threads call <see cref="Handle"/> at once; what may wait for the network or a hash never holds the last of them.
 /// </summary>
-internal sealed class FlistServer : IDisposable
+internal sealed class FlistServer
 {
     /// <summary>The largest answer that is made in place: an extended attribute of 64 KiB, or as much of a directory.</summary>
     public const int ScratchSize = OutHeader.Size + 2 * FlistLimits.XattrsPerInode;
@@ -22,8 +22,10 @@ internal sealed class FlistServer : IDisposable
     private readonly FileReads _reads;
     private readonly int _threads;
     private int _slow;
+    private int _underWay;
 
-    public FlistServer(FlistTree tree, IFlistContent content, FuseDevice device, MountMemory memory, MountLog log, int threads)
+    /// <param name="unmounted">cancels the reads that wait for the network when nobody waits for them</param>
+    public FlistServer(FlistTree tree, IFlistContent content, FuseDevice device, MountMemory memory, MountLog log, int threads, CancellationToken unmounted)
     {
         _tree = tree;
         _device = device;
@@ -31,7 +33,7 @@ internal sealed class FlistServer : IDisposable
         _log = log;
         _threads = threads;
         _opens = new OpenFiles(device, content, memory, log);
-        _reads = new FileReads(tree, content, device, log);
+        _reads = new FileReads(tree, content, device, log, unmounted);
     }
 
     /// <summary>Answers one request. Whatever goes wrong becomes an errno in the answer; nothing is thrown.</summary>
@@ -75,7 +77,8 @@ internal sealed class FlistServer : IDisposable
         }
     }
 
-    public void Dispose() => _reads.Dispose();
+    /// <summary>Waits until nothing is under way any more; false when that took too long.</summary>
+    public bool WaitForEnd(TimeSpan patience) => SpinWait.SpinUntil(() => Volatile.Read(ref _underWay) == 0, patience);
 
     // The length of the answer's body, or minus an errno.
     private int Answer(in FuseRequest request, Span<byte> body)
@@ -155,12 +158,13 @@ internal sealed class FlistServer : IDisposable
     // A fetch, or a hash over a whole file: done here while another thread is left to take requests, else handed to the pool.
     private void Start(SlowRequest request)
     {
+        Interlocked.Increment(ref _underWay);
         try
         {
             if (Interlocked.Increment(ref _slow) < _threads)
-                Run(request);
+                _ = RunAsync(request);
             else
-                ThreadPool.UnsafeQueueUserWorkItem(Run, request, preferLocal: false);
+                ThreadPool.UnsafeQueueUserWorkItem(r => _ = RunAsync(r), request, preferLocal: false);
         }
         finally
         {
@@ -168,12 +172,19 @@ internal sealed class FlistServer : IDisposable
         }
     }
 
-    private void Run(SlowRequest request)
+    private async Task RunAsync(SlowRequest request)
     {
-        if (request.Read is { } read)
-            _ = _reads.AnswerAsync(request.Unique, request.Inode, read);
-        else
-            Open(request.Unique, request.Inode);
+        try
+        {
+            if (request.Read is { } read)
+                await _reads.AnswerAsync(request.Unique, request.Inode, read).ConfigureAwait(false);
+            else
+                Open(request.Unique, request.Inode);
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _underWay);
+        }
     }
 
     private int Inode(ulong node) => _tree.Inode(node) is var inode and >= 0 ? inode : throw new FuseErrorException(Errno.ESTALE);

@@ -22,8 +22,6 @@ internal sealed class FlistTree
             var inode = meta[i];
             if (inode.LinkGroup != 0)
                 _firstOfGroup.TryAdd(inode.LinkGroup, i);
-            else if (inode.Type == EntryType.Directory)
-                Directories++;
             var xattrs = meta.Xattrs(i);
             while (xattrs.Next())
             {
@@ -35,8 +33,6 @@ internal sealed class FlistTree
     }
 
     public MetaFile Meta => _meta;
-
-    public int Directories { get; }
 
     public long Size { get; }
 

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Grid.Flists.Mount.Serving;
 
-/// <summary>One line per event with its time in UTC, bounded for the life of the process: a store that answers nothing but rubbish cannot fill the disk.</summary>
+/// <summary>One line per event and its time in UTC, bounded in all: a hub that answers nothing but rubbish cannot fill the disk.</summary>
 internal sealed class MountLog(TextWriter writer, TimeProvider time)
 {
     private const int Limit = 1 << 20;

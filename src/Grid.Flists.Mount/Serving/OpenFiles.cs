@@ -10,6 +10,8 @@ namespace Grid.Flists.Mount.Serving;
 /// <remarks>
 /// The counts err on the side of "still open": an open is counted before its answer, a release after it. A daemon killed in between leaves the inode in the
 /// mode it has and at most one reference too many, until the unmount.
+/// Backing ids belong to the connection, not to the process (measured on Linux 6.18): after a daemon's end, files open by passthrough are read on, and the
+/// next daemon must answer an open of such a file with the very same id, or the open fails with EIO. So the ids are in <see cref="MountMemory"/>.
 /// </remarks>
 internal sealed class OpenFiles(FuseDevice device, IFlistContent content, MountMemory memory, MountLog log)
 {

@@ -1,4 +1,5 @@
 using System.Text;
+using Grid.Flists.Content;
 using Grid.Flists.Mount.Fuse;
 using Grid.Flists.Mount.Interop;
 using Grid.Flists.Mount.Serving;
@@ -32,8 +33,8 @@ public static class MountDaemon
                 return 0;
             var lifeline = new Lifeline(new SafeFileHandle(LifelineFile, ownsHandle: true), spec.Mountpoint, device.State == FuseDeviceState.Mounted, log);
             var flist = open(spec, CancellationToken.None).GetAwaiter().GetResult();
-            Serve(spec, flist, device, lifeline, log, ready);
-            (flist.Content as IDisposable)?.Dispose();
+            if (Serve(spec, flist, device, lifeline, log, ready) && flist.Content is IAsyncDisposable content)
+                content.DisposeAsync().AsTask().GetAwaiter().GetResult();
             return 0;
         }
         catch (Exception e)
@@ -44,14 +45,16 @@ public static class MountDaemon
         }
     }
 
-    private static void Serve(MountSpec spec, OpenedFlist flist, FuseDevice device, Lifeline lifeline, MountLog log, FileStream ready)
+    // True when no read is under way any more.
+    private static bool Serve(MountSpec spec, OpenedFlist flist, FuseDevice device, Lifeline lifeline, MountLog log, FileStream ready)
     {
         var tree = new FlistTree(flist.Meta);
         using var memory = new MountMemory(new SafeFileHandle(MemoryFile, ownsHandle: true), flist.Meta.Count);
         // A content that blocks its thread while it fetches must not leave the others without one.
         ThreadPool.SetMinThreads(32, 4);
         var threads = Math.Clamp(Environment.ProcessorCount * 2, 4, 16);
-        using var server = new FlistServer(tree, flist.Content, device, memory, log, threads);
+        using var unmounted = new CancellationTokenSource();
+        var server = new FlistServer(tree, flist.Content, device, memory, log, threads, unmounted.Token);
 
         if (device.State == FuseDeviceState.Fresh)
             lifeline.WhileSupervised(() => Mount(spec, flist.Meta));
@@ -68,6 +71,8 @@ public static class MountDaemon
         foreach (var thread in serving)
             thread.Join();
         log.Write("unmounted");
+        unmounted.Cancel();
+        return server.WaitForEnd(TimeSpan.FromSeconds(5));
     }
 
     private static void Mount(MountSpec spec, MetaFile meta)
@@ -101,7 +106,7 @@ public static class MountDaemon
 
     private static MountFailure FailureOf(Exception e) => e switch
     {
-        FormatException => MountFailure.FlistInvalid,
+        FormatException or FlistReadException { InnerException: FormatException } => MountFailure.FlistInvalid,
         PosixException => MountFailure.MachineCannot,
         IOException or HttpRequestException or OperationCanceledException => MountFailure.FlistUnavailable,
         _ => MountFailure.HostFailed,

@@ -7,7 +7,7 @@ namespace Grid.Flists.Mount;
 /// <param name="Flist">the flist; with the root hash it becomes the mount's source, by which <see cref="FlistMount.Find"/> knows it</param>
 /// <param name="Mountpoint">an existing directory, absolute</param>
 /// <param name="CacheDirectory">the flist cache, absolute</param>
-/// <param name="Hubs">where to fetch from, in order; none: only what the cache holds</param>
+/// <param name="Hubs">where to fetch from, in order, at least one; none of them is asked for what the cache holds</param>
 /// <param name="LogPath">appended to by the daemon, absolute</param>
 public sealed record MountSpec(FlistId Flist, string Mountpoint, string CacheDirectory, ImmutableArray<Uri> Hubs, string LogPath)
 {
@@ -20,10 +20,13 @@ public sealed record MountSpec(FlistId Flist, string Mountpoint, string CacheDir
 }
 
 /// <summary>An flist that a daemon has opened and will serve.</summary>
-/// <param name="Content">disposed at the unmount, when it is disposable</param>
+/// <param name="Content">disposed at the unmount, when it is IAsyncDisposable</param>
 public sealed record OpenedFlist(MetaFile Meta, Content.IFlistContent Content);
 
-/// <summary>The program that is started as supervisor and daemon: by default the one that runs now, which must hand its arguments to <see cref="MountVerbs.TryRun"/> first.</summary>
+/// <summary>
+/// The program that is started as supervisor and daemon: the one that runs now, which must hand its arguments to
+/// <see cref="MountVerbs.TryRun(string[])"/> before it looks at them itself.
+/// </summary>
 public sealed record MountHost(string Path, ImmutableArray<string> Arguments)
 {
     public static MountHost ThisProgram { get; } = Environment.ProcessPath is { } path && System.IO.Path.GetFileNameWithoutExtension(path) == "dotnet"

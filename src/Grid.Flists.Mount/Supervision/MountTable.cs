@@ -23,7 +23,8 @@ internal static class MountTable
     internal static MountLine? Parse(string line)
     {
         var halves = line.Split(" - ", 2);
-        if (halves.Length != 2 || halves[0].Split(' ') is not [var id, _, var device, var root, var mountpoint, ..] || halves[1].Split(' ') is not [var type, var source, ..])
+        if (halves.Length != 2 || halves[0].Split(' ') is not [var id, _, var device, var root, var mountpoint, ..]
+            || halves[1].Split(' ') is not [var type, var source, ..])
             return null;
         return int.TryParse(id, NumberStyles.None, CultureInfo.InvariantCulture, out var number)
             ? new MountLine(number, device, Unescape(root), Unescape(mountpoint), type, Unescape(source))

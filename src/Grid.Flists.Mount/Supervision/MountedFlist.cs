@@ -15,7 +15,8 @@ public sealed record MountedFlist(string Mountpoint, FlistId Flist, Digest Root)
     internal static bool TryRead(MountLine line, [NotNullWhen(true)] out MountedFlist? mounted)
     {
         mounted = null;
-        if (line.Type != Type || !line.Source.StartsWith(Scheme, StringComparison.Ordinal) || line.Source[Scheme.Length..].Split('@') is not [var flist, var root]
+        if (line.Type != Type || !line.Source.StartsWith(Scheme, StringComparison.Ordinal)
+            || line.Source[Scheme.Length..].Split('@') is not [var flist, var root]
             || !Id.TryParse<FlistId>(flist, out var id) || root.Length != 2 * Digest.Size)
             return false;
         try

@@ -2,7 +2,7 @@ using Grid.Flists.Mount.Serving;
 
 namespace Grid.Flists.Mount;
 
-/// <summary>The kernel's read-ahead on one mount: 1 MiB instead of 128 KiB, so that one READ asks for several chunks. Best effort: reads are right without.</summary>
+/// <summary>The kernel's read-ahead on one mount: 1 MiB instead of 128 KiB, so that one READ asks for several chunks. Reads are right without.</summary>
 internal static class ReadAhead
 {
     public static void Raise(string mountpoint)
