@@ -28,6 +28,7 @@ public sealed class LedgerServer : IAsyncDisposable
 
     public Sequencer Sequencer => _sequencer!;
 
+    /// <param name="clock">the ledger's; the machine's when null</param>
     /// <param name="admission">evidence that is asked for before a statement is decided; see <see cref="SequencerOptions.Admission"/></param>
     /// <exception cref="IOException">the key cannot be used, or the address is taken</exception>
     /// <exception cref="ClusterException">the private PostgreSQL does not start</exception>
@@ -35,12 +36,12 @@ public sealed class LedgerServer : IAsyncDisposable
     /// <exception cref="WriterReplacedException">another process writes this log</exception>
     /// <exception cref="System.Data.Common.DbException">the database cannot be reached</exception>
     public static async Task<LedgerServer> StartAsync(
-        LedgerOptions options, Func<Statement, CancellationToken, ValueTask<Refusal?>>? admission = null, CancellationToken stop = default)
+        LedgerOptions options, TimeProvider? clock = null, Func<Statement, CancellationToken, ValueTask<Refusal?>>? admission = null, CancellationToken stop = default)
     {
         var server = new LedgerServer();
         try
         {
-            await server.StartPartsAsync(options, admission, stop);
+            await server.StartPartsAsync(options, clock ?? TimeProvider.System, admission, stop);
             return server;
         }
         catch
@@ -65,7 +66,7 @@ public sealed class LedgerServer : IAsyncDisposable
             await part.DisposeAsync();
     }
 
-    private async Task StartPartsAsync(LedgerOptions options, Func<Statement, CancellationToken, ValueTask<Refusal?>>? admission, CancellationToken stop)
+    private async Task StartPartsAsync(LedgerOptions options, TimeProvider clock, Func<Statement, CancellationToken, ValueTask<Refusal?>>? admission, CancellationToken stop)
     {
         var builder = Builder(options);
         var app = builder.Build();
@@ -75,8 +76,8 @@ public sealed class LedgerServer : IAsyncDisposable
             Path.Combine(options.Data!, "postgres"), PostgresBinaries.Find(options.Binaries), logs.CreateLogger<EmbeddedPostgres>(), stop))).ConnectionString;
         var store = await Keep(LedgerStore.OpenAsync(connection, stop));
         _sequencer = await Keep(Sequencer.StartAsync(
-            store, new SequencerOptions(options.Origin) { Admission = admission }, key, TimeProvider.System, logs.CreateLogger<Sequencer>(), stop));
-        Map(app, _sequencer, TimeProvider.System);
+            store, new SequencerOptions(options.Origin) { Admission = admission }, key, clock, logs.CreateLogger<Sequencer>(), stop));
+        Map(app, _sequencer, clock);
         _parts.Push(app);
         _app = app;
         await app.StartAsync(stop);

@@ -14,7 +14,7 @@ internal static class NodeProgram
 {
     private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
 
-    /// <exception cref="NodeFault"/>
+    /// <exception cref="NodeException"/>
     public static async Task<int> RunAsync(NodeOptions options)
     {
         var time = TimeProvider.System;
@@ -35,7 +35,7 @@ internal static class NodeProgram
         using var ledger = new LedgerClient(
             new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, UseProxy = false }) { BaseAddress = options.Ledger, Timeout = Timeout.InfiniteTimeSpan },
             new LedgerTrust(options.Origin, options.LedgerKey), new FileCheckpointStore(Path.Combine(options.Paths.Data, "seen.checkpoint")), time);
-        var containers = ContainerHost.Open(options.Paths.Containers, time, out var why) ?? throw new NodeFault($"This machine cannot run containers: {why}");
+        var containers = ContainerHost.Open(options.Paths.Containers, time, out var why) ?? throw new NodeException($"This machine cannot run containers: {why}");
         using var hubs = new HubClient(options.Hubs.Select(h => h.AbsoluteUri));
 
         try
@@ -52,7 +52,7 @@ internal static class NodeProgram
             var answers = new Answers(ledger, new DescribedFiles(hubs), voice, enrolment.Available, logging.CreateLogger<Answers>());
             var receipts = new Receipts(options.Paths.Receipts, ledger, voice, effects, time, logging.CreateLogger<Receipts>());
             var status = new StatusFile(options.Paths.Status, voice, effects);
-            var agent = new NodeAgent(feed, answers, receipts, effects, status, voice, time, logging.CreateLogger<NodeAgent>());
+            using var agent = new NodeAgent(feed, answers, receipts, effects, status, voice, time, logging.CreateLogger<NodeAgent>());
             Console.WriteLine($"grid-node ready {node}");
             await Task.WhenAll(agent.RunAsync(stopping.Token), report);
         }
@@ -73,7 +73,7 @@ internal static class NodeProgram
 /// <summary>Two agents over one data directory would undo each other's work; the second is refused.</summary>
 internal static class SingleAgent
 {
-    /// <exception cref="NodeFault">another agent has it</exception>
+    /// <exception cref="NodeException">another agent has it</exception>
     public static FileStream Lock(string data)
     {
         try
@@ -82,7 +82,7 @@ internal static class SingleAgent
         }
         catch (IOException e)
         {
-            throw new NodeFault($"Another agent uses {data}: {e.Message}");
+            throw new NodeException($"Another agent uses {data}: {e.Message}");
         }
     }
 }

@@ -24,7 +24,7 @@ try
 {
     return await NodeProgram.RunAsync(options);
 }
-catch (NodeFault e)
+catch (NodeException e)
 {
     Console.Error.WriteLine($"grid-node: {e.Message}");
     return 1;
@@ -38,8 +38,8 @@ catch (Exception e) when (e is IOException or UnauthorizedAccessException)
 
 static async Task<OpenedFlist> OpenFlistAsync(MountSpec spec, CancellationToken cancel)
 {
-    var hubs = new HubClient(spec.Hubs.Select(h => h.AbsoluteUri));
-    var cache = FlistCache.Open(spec.CacheDirectory);
-    var flist = await cache.OpenAsync(spec.Flist, hubs, cancel);
+    // The cache and the hubs live as long as the daemon, which is this process.
+    var cache = FlistCache.Open(spec.CacheDirectory, new HubClient(spec.Hubs.Select(h => h.AbsoluteUri)));
+    var flist = await cache.OpenAsync(spec.Flist, cancel);
     return new OpenedFlist(flist.Meta, flist);
 }

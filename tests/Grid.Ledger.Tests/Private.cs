@@ -12,18 +12,3 @@ internal static class Private
     public static Process StartServer(string directory) => Process.Start(Launch.As(ServerUser.Choose(), stopWithUs: false, PostgresBinaries.Find().Server,
         "-D", Path.Combine(directory, "data"), "-c", "listen_addresses=", "-c", $"unix_socket_directories={Path.Combine(directory, "socket")}"))!;
 }
-
-/// <summary>Waits for a condition, with a deadline; the one place where a test waits.</summary>
-internal static class Until
-{
-    public static Task True(Func<bool> condition, CancellationToken stop) => True(() => Task.FromResult(condition()), stop);
-
-    public static async Task True(Func<Task<bool>> condition, CancellationToken stop)
-    {
-        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        deadline.CancelAfter(TimeSpan.FromSeconds(30));
-        while (!await condition())
-            await timer.WaitForNextTickAsync(deadline.Token);
-    }
-}

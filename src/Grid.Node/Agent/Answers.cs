@@ -51,7 +51,7 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
     }
 
     // The version that waits for this node's word.
-    private Version? Asked(Agreement agreement) => agreement switch
+    private Agreements.Version? Asked(Agreement agreement) => agreement switch
     {
         Agreement.Agreed a when a.Version.Terms.Nodes.Contains(voice.Node) && !a.ReadyNodes.Contains(voice.Node) => a.Version,
         Agreement.InForce { Amendment: Amendment.Agreed n } when n.Version.Terms.Nodes.Contains(voice.Node) && !n.ReadyNodes.Contains(voice.Node) => n.Version,

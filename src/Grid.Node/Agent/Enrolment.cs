@@ -46,14 +46,14 @@ internal sealed partial class Enrolment(NodeOptions options, SigningKey key, Led
     public bool IsNew { get; } = !File.Exists(Path.Combine(options.Paths.Data, "report.cbor"));
 
     /// <summary>The node's id, joining first when it has none.</summary>
-    /// <exception cref="NodeFault">there is no invite, or the ledger refuses it</exception>
+    /// <exception cref="NodeException">there is no invite, or the ledger refuses it</exception>
     public async Task<NodeId> JoinAsync(CancellationToken cancel)
     {
         if (!File.Exists(Kept))
             Write(Kept, Join(ReadInvite()).Bytes.ToArray());
         var join = Statement.Decode(await File.ReadAllBytesAsync(Kept, cancel));
         if (join.Payload.Ledger != options.Origin)
-            throw new NodeFault($"This node joined the ledger '{join.Payload.Ledger}', not '{options.Origin}'. Use another --data directory.");
+            throw new NodeException($"This node joined the ledger '{join.Payload.Ledger}', not '{options.Origin}'. Use another --data directory.");
         if (File.Exists(Joined))
             return new NodeId(join.Id.Value);
         var answer = await UntilReachedAsync(() => ledger.SubmitAsync(join, cancel), cancel);
@@ -64,7 +64,7 @@ internal sealed partial class Enrolment(NodeOptions options, SigningKey key, Led
         }
         // A refused join can never become true; the next start may bring a better invite.
         File.Delete(Kept);
-        throw new NodeFault($"The ledger refuses the join: {refusal}");
+        throw new NodeException($"The ledger refuses the join: {refusal}");
     }
 
     /// <summary>Says what the node has, unless that is what it said last.</summary>
@@ -78,9 +78,9 @@ internal sealed partial class Enrolment(NodeOptions options, SigningKey key, Led
         var statement = voice.Say(report);
         var answer = await UntilReachedAsync(() => ledger.SubmitAsync(statement, cancel), cancel);
         if (!answer.Try(out _, out var refusal))
-            throw new NodeFault($"The ledger refuses the report: {refusal}");
+            throw new NodeException($"The ledger refuses the report: {refusal}");
         Write(said, body);
-        Reported(_all.ToString());
+        Reported(_all);
     }
 
     private Statement Join(InviteFile invite)
@@ -93,14 +93,14 @@ internal sealed partial class Enrolment(NodeOptions options, SigningKey key, Led
 
     private InviteFile ReadInvite()
     {
-        var path = options.Invite ?? throw new NodeFault("This node has not joined a farm and was given no --invite.");
+        var path = options.Invite ?? throw new NodeException("This node has not joined a farm and was given no --invite.");
         try
         {
-            return JsonSerializer.Deserialize(File.ReadAllText(path), EnrolmentContext.Default.InviteFile) ?? throw new NodeFault($"The invite {path} is empty.");
+            return JsonSerializer.Deserialize(File.ReadAllText(path), EnrolmentContext.Default.InviteFile) ?? throw new NodeException($"The invite {path} is empty.");
         }
         catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
         {
-            throw new NodeFault($"The invite {path} cannot be read: {e.Message}");
+            throw new NodeException($"The invite {path} cannot be read: {e.Message}");
         }
     }
 
@@ -130,8 +130,8 @@ internal sealed partial class Enrolment(NodeOptions options, SigningKey key, Led
     private partial void Unreachable(string why);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Reported {Capacity}")]
-    private partial void Reported(string capacity);
+    private partial void Reported(Capacity capacity);
 }
 
 /// <summary>The node cannot start; the message says why and what to do.</summary>
-public sealed class NodeFault(string message) : Exception(message);
+public sealed class NodeException(string message) : Exception(message);

@@ -17,6 +17,7 @@ namespace Grid.Node.Agent;
 /// </summary>
 internal sealed partial class NodeAgent(
     AgreementFeed feed, Answers answers, Receipts receipts, WorkloadEffects effects, StatusFile status, NodeVoice voice, TimeProvider time, ILogger log)
+    : IDisposable
 {
     public static readonly TimeSpan Sweep = TimeSpan.FromSeconds(30);
 
@@ -39,6 +40,12 @@ internal sealed partial class NodeAgent(
         using var watch = new ExitWatch(effects.ExitDirectory, Look);
         await Task.WhenAll(FollowAsync(cancel), ReconcileAsync(cancel));
         await Task.WhenAll(_busy.Values);
+    }
+
+    public void Dispose()
+    {
+        _mounts.Dispose();
+        _runs.Dispose();
     }
 
     private void Look() => _look.Writer.TryWrite(true);
@@ -91,22 +98,26 @@ internal sealed partial class NodeAgent(
             Begin(step, cancel);
         foreach (var over in receipts.Write(feed.Agreements, observed, voice.Node))
             Finish(over, desired);
-        _ = DeliverSoon(cancel);
+        DeliverSoon(cancel);
         status.Write(feed, observed, desired);
         return NextLook(desired, now);
     }
 
-    private Task DeliverSoon(CancellationToken cancel) => _busy.GetOrAdd("receipts", key => Task.Run(async () =>
+    private void DeliverSoon(CancellationToken cancel) => _busy.GetOrAdd("receipts", key => Task.Run(async () =>
     {
         try
         {
             await receipts.DeliverAsync(cancel);
         }
+        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
+        {
+            // The agent stops; what waits is on disk.
+        }
         finally
         {
             _busy.TryRemove(key, out _);
         }
-    }, cancel));
+    }, CancellationToken.None));
 
     // What is here and belongs to an agreement we do not hold: ask; only the ledger's word makes it an orphan.
     private async Task ResolveStrangersAsync(Observed observed, CancellationToken cancel)
@@ -136,7 +147,7 @@ internal sealed partial class NodeAgent(
         };
         if (_busy.ContainsKey(key))
             return;
-        _busy[key] = Task.Run(() => ApplyAsync(step, key, cancel), cancel);
+        _busy[key] = Task.Run(() => ApplyAsync(step, key, cancel), CancellationToken.None);
     }
 
     private async Task ApplyAsync(Step step, object key, CancellationToken cancel)
@@ -183,9 +194,9 @@ internal sealed partial class NodeAgent(
             _ => null,
         };
         if (why is null)
-            Applied(step.ToString()!);
+            Applied(step);
         else
-            NotApplied(step.ToString()!, why);
+            NotApplied(step, why);
         foreach (var key in Concerned(step))
         {
             // An exit counts as a failure when the start after it is made, so that what falls over at once waits longer each time.
@@ -224,10 +235,10 @@ internal sealed partial class NodeAgent(
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Done: {Step}")]
-    private partial void Applied(string step);
+    private partial void Applied(Step step);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Not done: {Step}: {Why}")]
-    private partial void NotApplied(string step, string why);
+    private partial void NotApplied(Step step, string why);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Something here says it belongs to {Agreement}, which is not known; asking the ledger")]
     private partial void Stranger(AgreementId agreement);

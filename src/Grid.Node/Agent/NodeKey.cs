@@ -8,17 +8,17 @@ internal static class NodeKey
 {
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
-    /// <exception cref="NodeFault">others may read the file, or it is not a seed</exception>
+    /// <exception cref="NodeException">others may read the file, or it is not a seed</exception>
     public static SigningKey LoadOrCreate(string path)
     {
         if (!File.Exists(path))
             Create(path);
         if (File.GetUnixFileMode(path) is var mode && (mode & ~OwnerOnly) != 0)
-            throw new NodeFault($"The key {path} may be read by others (mode {Convert.ToString((int)mode, 8)}). Set it to 600, and think about who has read it.");
+            throw new NodeException($"The key {path} may be read by others (mode {Convert.ToString((int)mode, 8)}). Set it to 600, and think about who has read it.");
         var seed = File.ReadAllBytes(path);
         try
         {
-            return seed.Length == SigningKey.SeedSize ? SigningKey.FromSeed(seed) : throw new NodeFault($"The key {path} has {seed.Length} bytes, not {SigningKey.SeedSize}.");
+            return seed.Length == SigningKey.SeedSize ? SigningKey.FromSeed(seed) : throw new NodeException($"The key {path} has {seed.Length} bytes, not {SigningKey.SeedSize}.");
         }
         finally
         {

@@ -103,7 +103,7 @@ internal sealed class WorkloadEffects(ContainerHost containers, NodePaths paths,
         return await FlistMount.StartAsync(new MountSpec(flist, mountpoint, paths.Cache, hubs, paths.FlistLog(flist)), MountPatience, cancel) switch
         {
             MountOutcome.Mounted => new Outcome.Done(),
-            MountOutcome.Failed { Failure: MountFailure.Unsupported } f => new Outcome.Broken(f.Reason),
+            MountOutcome.Failed { Failure: MountFailure.MachineCannot } f => new Outcome.Broken(f.Reason),
             MountOutcome.Failed f => new Outcome.Transient(f.Reason),
             _ => throw new System.Diagnostics.UnreachableException(),
         };

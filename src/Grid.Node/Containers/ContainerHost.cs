@@ -139,7 +139,8 @@ public sealed class ContainerHost
     {
         const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
         Directory.CreateDirectory(_paths.Logs, Private);
-        Directory.CreateDirectory(_paths.Run, Private);
+        // A container's root, nobody in particular out here, walks through it to a root file system that may lie below.
+        Directory.CreateDirectory(_paths.Run, Private | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
         Directory.CreateDirectory(_paths.State, Private);
         Directory.CreateDirectory(_paths.Bundle(spec.Id), Private);
         var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite };

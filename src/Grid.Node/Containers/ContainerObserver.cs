@@ -75,9 +75,16 @@ internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, C
 
             var (label, uids) = Written(Path.Combine(paths.StateOf(id), OciConfig.FileName)) ?? Written(Path.Combine(bundle, OciConfig.FileName)) ?? (null, null);
             label = attendants.FirstOrDefault(a => a.Label is not null)?.Label ?? label;
-            var init = cgroups.Processes(id).Where(Processes.IsInit).Select(Processes.Identify).FirstOrDefault(p => p is not null);
+            var members = cgroups.Processes(id);
+            var init = members.Where(Processes.IsInit).Select(Processes.Identify).FirstOrDefault(p => p is not null);
             if (init is { } process)
-                return new Observation.Present(label, Processes.UidRangeOf(process.Pid) ?? uids, Alive(id, process), cgroups.OomKills(id));
+            {
+                var alive = Alive(id, process);
+                // The first process is there before its mounts are; it is made when the runtime outside has gone.
+                return alive is Phase.Created && attendants.Any(a => !a.IsShim && !members.Contains(a.Process.Pid) && IsYoung(a))
+                    ? new Observation.Unknown("it is being made")
+                    : new Observation.Present(label, Processes.UidRangeOf(process.Pid) ?? uids, alive, cgroups.OomKills(id));
+            }
 
             var waiting = File.Exists(Path.Combine(paths.StateOf(id), "exec.fifo"));
             Phase phase = File.Exists(Path.Combine(bundle, "exit")) ? Ended(Path.Combine(bundle, "exit"))
@@ -85,7 +92,7 @@ internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, C
                 : new Phase.Exited(null, null);
             if (phase is Phase.Exited { Code: null } && attendants.Any(a => a.IsShim))
                 return new Observation.Unknown("it has just ended and its shim is about to write how");
-            if (phase is Phase.Partial && attendants.Any(a => time.GetUtcNow() - Processes.Started(a.Process) < Making))
+            if (phase is Phase.Partial && attendants.Any(IsYoung))
                 return new Observation.Unknown("it is being made");
             return new Observation.Present(label, uids, phase, cgroups.OomKills(id));
         }
@@ -94,6 +101,8 @@ internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, C
             return new Observation.Unknown(e.Message);
         }
     }
+
+    private bool IsYoung(Attendant attendant) => time.GetUtcNow() - Processes.Started(attendant.Process) < Making;
 
     private Phase Alive(ContainerId id, ProcessIdentity init)
     {

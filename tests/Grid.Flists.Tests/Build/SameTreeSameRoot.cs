@@ -42,7 +42,7 @@ public sealed class SameTreeSameRoot
         Assert.Equal(expected, await Root(new OciSource(scratch["image.tar"])));
     }
 
-    public static TheoryData<int> Seeds => [.. Enumerable.Range(0, 40)];
+    public static TheoryData<int> Seeds => [.. Enumerable.Range(0, 24)];
 
     [Theory]
     [InlineData("gnu", "umask 077; TZ=Asia/Tokyo LC_ALL=C")]

@@ -138,7 +138,7 @@ public sealed class AttackTests(Machine machine) : IDisposable
             Assert.Empty(machine.Host.Census(spec.Id));
 
             // The same probe, from a file that does not lie on its root's mount, and from one that is gone.
-            File.Copy(Path.Combine(machine.Rootfs, "bin/probe"), path);
+            File.Copy(Path.Combine(machine.Tree, "bin/probe"), path);
             File.SetUnixFileMode(path, (UnixFileMode)0b111_101_101);
             using var stranger = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo(path, ["wait"]) { RedirectStandardOutput = true })!;
             Assert.Equal("ready", await stranger.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken));

@@ -4,6 +4,7 @@ using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
+using Grid.Flists.Mount;
 using Grid.Node.Containers;
 using Grid.Units;
 using Grid.Workloads;
@@ -24,7 +25,8 @@ public sealed partial class Machine : IDisposable
     public Machine()
     {
         Paths = new ContainerPaths(Path.Combine(_root, "run"), Path.Combine(_root, "logs"), $"grid-test-{Environment.ProcessId}");
-        Rootfs = Path.Combine(_root, "rootfs");
+        Tree = Path.Combine(_root, "tree");
+        Rootfs = Path.Combine(Paths.Run, "roots", "first");
         _host = ContainerHost.Open(Paths, TimeProvider.System, out var why);
         _missing = _host is null ? why : File.Exists("/usr/bin/gcc") ? null : "gcc is not installed";
         if (_missing is null)
@@ -33,6 +35,10 @@ public sealed partial class Machine : IDisposable
 
     public ContainerPaths Paths { get; }
 
+    /// <summary>The files as an flist has them: root's.</summary>
+    public string Tree { get; }
+
+    /// <summary>The same as the containers of <see cref="Uids"/> see them.</summary>
     public string Rootfs { get; }
 
     public ContainerHost Host
@@ -137,8 +143,14 @@ public sealed partial class Machine : IDisposable
         Directory.Delete(_root, recursive: true);
     }
 
-    /// <summary>Makes a mount of the directory as an flist's is: read-only, nosuid, nodev.</summary>
-    public static void Seal(string directory) => Bind(directory, ReadOnly | NoSuid | NoDev);
+    /// <summary>A view of the tree for another range of ids.</summary>
+    public string View(string name, UidRange uids)
+    {
+        var view = Path.Combine(Paths.Run, "roots", name);
+        Directory.CreateDirectory(view);
+        IdmappedBind.Create(Tree, view, uids.First, UidRange.Count);
+        return view;
+    }
 
     /// <summary>A directory that every container may write, mounted as volumes are.</summary>
     public string Volume(bool executable = false)
@@ -157,16 +169,17 @@ public sealed partial class Machine : IDisposable
             throw new Win32Exception(Marshal.GetLastPInvokeError());
     }
 
-    private const ulong ReadOnly = 0x1, NoSuid = 0x2, NoDev = 0x4, NoExec = 0x8;
+    private const ulong NoSuid = 0x2, NoDev = 0x4, NoExec = 0x8;
 
     private void Build([CallerFilePath] string here = "")
     {
         // The container's root walks down to its root file system as nobody in particular.
         File.SetUnixFileMode(_root, (UnixFileMode)0b111_001_001);
+        Directory.CreateDirectory(Paths.Run, (UnixFileMode)0b111_001_001);
         foreach (var directory in (ReadOnlySpan<string>)["bin", "lib64", $"lib/{Triple}", "proc", "dev", "sys", "scratch", "data", "empty"])
-            Directory.CreateDirectory(Path.Combine(Rootfs, directory));
+            Directory.CreateDirectory(Path.Combine(Tree, directory));
         var source = Path.Combine(Path.GetDirectoryName(here)!, "probe.c");
-        string In(string name) => Path.Combine(Rootfs, name);
+        string In(string name) => Path.Combine(Tree, name);
         Compile("-O1", "-w", "-static", "-pthread", "-o", In("bin/probe"), source);
         Compile("-O1", "-w", "-pthread", "-o", In("bin/dynamic"), source);
         Compile("-O1", "-w", "-shared", "-fPIC", "-DPAYLOAD", "-o", In("bin/payload.so"), source);
@@ -174,13 +187,8 @@ public sealed partial class Machine : IDisposable
         var loader = RuntimeInformation.ProcessArchitecture is Architecture.Arm64 ? "/lib/ld-linux-aarch64.so.1" : "/lib64/ld-linux-x86-64.so.2";
         File.Copy(loader, In("lib64/" + Path.GetFileName(loader)));
         File.Copy($"/lib/{Triple}/libc.so.6", In($"lib/{Triple}/libc.so.6"));
-        foreach (var path in Directory.EnumerateFileSystemEntries(Rootfs, "*", SearchOption.AllDirectories).Prepend(Rootfs))
-        {
-            if (lchown(path, Uids.First, Uids.First) != 0)
-                throw new Win32Exception(Marshal.GetLastPInvokeError());
-        }
         File.SetUnixFileMode(In("bin/setuid"), (UnixFileMode)0b100_111_101_101);
-        Seal(Rootfs);
+        View("first", Uids);
     }
 
     private static string Triple => RuntimeInformation.ProcessArchitecture is Architecture.Arm64 ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
@@ -207,9 +215,6 @@ public sealed partial class Machine : IDisposable
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int mount(string? source, string target, string? type, ulong flags, string? data);
-
-    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int lchown(string path, uint uid, uint gid);
 }
 
 public sealed record Run(int? Code, ImmutableArray<string> Out, ImmutableArray<string> Errors, Observation.Present End, Usage Usage)

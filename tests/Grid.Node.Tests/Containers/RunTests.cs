@@ -84,7 +84,7 @@ public sealed class RunTests(Machine machine) : IDisposable
         var neighbour = machine.Spec("wait");
         Assert.IsType<Outcome.Done>(await machine.Host.StartAsync(neighbour));
         await machine.UntilAsync(neighbour.Id, p => p.Phase is Phase.Running);
-        var other = Machine.Spec(900, OtherRoot(), "eat", "256") with { Uids = Second };
+        var other = Machine.Spec(900, machine.View("second", Second), "eat", "256") with { Uids = Second };
         var run = await machine.RunAsync(other);
         Assert.Equal(137, run.Code);
         Assert.True(run.End.OomKills > 0);
@@ -219,15 +219,4 @@ public sealed class RunTests(Machine machine) : IDisposable
 
     // Tunnels that some kernels put into every new namespace, down.
     private static readonly string[] Fallback = ["tunl0", "sit0", "ip6tnl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6gre0"];
-
-    private string OtherPath => Path.Combine(Path.GetDirectoryName(machine.Rootfs)!, "other");
-
-    private string OtherRoot()
-    {
-        foreach (var directory in (ReadOnlySpan<string>)["bin", "proc", "dev", "sys", "scratch"])
-            Directory.CreateDirectory(Path.Combine(OtherPath, directory));
-        File.Copy(Path.Combine(machine.Rootfs, "bin/probe"), Path.Combine(OtherPath, "bin/probe"));
-        Machine.Seal(OtherPath);
-        return OtherPath;
-    }
 }

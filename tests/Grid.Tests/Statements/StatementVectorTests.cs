@@ -51,6 +51,18 @@ public sealed class StatementVectorTests
         Assert.Equal(Files.Count, Directory.GetFiles(Path.Combine(Vectors.Folder, "statements")).Length);
     }
 
+    // What the writers can write, out to their limits: the schema and the reader in another language must know all of it.
+    [Fact]
+    public void Payloads_of_every_kind_are_written_down_for_other_readers()
+    {
+        var payloads = Body.KnownKinds.SelectMany(kind => Enumerable.Range(0, 1000).Select(seed => new AnyBody(new Random(seed)).Payload(kind).Encode())
+            .Where(p => p.Length < 4000).Take(12)).Select(p => Convert.ToHexStringLower(p));
+        var text = $"[\n{string.Join(",\n", payloads.Select(p => $"\"{p}\""))}\n]\n";
+        if (Vectors.Write)
+            Vectors.Save("payloads/any.json", text);
+        Assert.Equal(text, File.ReadAllText(Path.Combine(Vectors.Folder, "payloads/any.json")));
+    }
+
     private static IEnumerable<JsonObject> Make(string file)
     {
         foreach (var good in GoodStatements.All().Where(g => g.Payload.Body.Kind == file))

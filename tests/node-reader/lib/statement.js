@@ -25,13 +25,7 @@ export function readStatement(bytes) {
   const envelope = decodeTagged(98, bytes);
   refuse(schema.problem(envelope, 'statement'));
   const [bodyHeader, , payloadBytes, signers] = envelope.value;
-  const payload = decode(payloadBytes);
-  const kind = payload.get('kind');
-  const rule = RULES.get(kind);
-  if (!rule) throw new FormatError(`unknown kind ${kind}`);
-  refuse(schema.problem(payload.get('body'), rule));
-  if (BigInt(payload.get('until')) <= BigInt(payload.get('issued'))) throw new FormatError('until is not after issued');
-  refuse(checkBody(kind, payload.get('body')));
+  const payload = readPayload(payloadBytes);
 
   const keys = [];
   for (const [signerHeader, , signature] of signers) {
@@ -42,6 +36,18 @@ export function readStatement(bytes) {
     if (!verify(signature, signed, key)) throw new SignatureError('a signature does not fit');
   }
   return { payload, keys, id: sha256(payloadBytes) };
+}
+
+/** Throws FormatError. */
+export function readPayload(bytes) {
+  const payload = decode(bytes);
+  refuse(schema.problem(payload, 'payload'));
+  const rule = RULES.get(payload.get('kind'));
+  if (!rule) throw new FormatError(`unknown kind ${payload.get('kind')}`);
+  refuse(schema.problem(payload.get('body'), rule));
+  if (BigInt(payload.get('until')) <= BigInt(payload.get('issued'))) throw new FormatError('until is not after issued');
+  refuse(checkBody(payload.get('kind'), payload.get('body')));
+  return payload;
 }
 
 /** Strictly by RFC 8032: nothing malleable, no point in a second spelling, no key of small order. */
