@@ -47,6 +47,7 @@ public static class CommandLine
         NodeCommands.Build(frame),
         OfferCommands.Build(frame),
         AgreementCommands.Build(frame),
+        FlistCommands.Build(frame),
         LedgerCommands.Build(frame),
         .. PlanCommands.Build(frame),
         .. AgreementCommands.Short(frame),

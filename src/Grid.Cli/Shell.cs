@@ -14,6 +14,9 @@ public sealed record Shell(
     /// <summary>Told how a command ended, for whoever runs commands in this process and wants the result rather than its text.</summary>
     public Action<Output.Outcome>? Ended { get; init; }
 
+    /// <summary>Standard output for bytes that are no text.</summary>
+    public Func<Stream> Bytes { get; init; } = Console.OpenStandardOutput;
+
     /// <summary>The process as it is.</summary>
     public static Shell OfProcess() => new(
         Console.In, Console.Out, Console.Error, Terminal.OfProcess(), System.Environment.GetEnvironmentVariable, TimeProvider.System,
