@@ -3,7 +3,6 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using Grid.Cli.Commands;
 using Grid.Cli.Output;
-using Grid.Cli.Up;
 
 namespace Grid.Cli;
 
@@ -41,13 +40,14 @@ public static class CommandLine
 
     private static IEnumerable<Command> Nouns(Frame frame) =>
     [
-        UpCommand.Build(frame),
+        Up.UpCommand.Build(frame),
         KeyCommands.Build(frame),
         AccountCommands.Build(frame),
         FarmCommands.Build(frame),
         NodeCommands.Build(frame),
         OfferCommands.Build(frame),
         AgreementCommands.Build(frame),
+        FlistCommands.Build(frame),
         LedgerCommands.Build(frame),
         .. PlanCommands.Build(frame),
         .. AgreementCommands.Short(frame),

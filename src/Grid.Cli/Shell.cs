@@ -11,8 +11,11 @@ public sealed record Shell(
     TextReader In, TextWriter Out, TextWriter Error, Terminal Terminal, Func<string, string?> Environment, TimeProvider Time,
     Func<int, byte[]> Random, Func<Uri, HttpClient> Http)
 {
-    /// <summary>Told how each command ended, for one that runs others.</summary>
-    internal Action<Output.Outcome>? Ended { get; init; }
+    /// <summary>Told how a command ended, for whoever runs commands in this process and wants the result rather than its text.</summary>
+    public Action<Output.Outcome>? Ended { get; init; }
+
+    /// <summary>Standard output for bytes that are no text.</summary>
+    public Func<Stream> Bytes { get; init; } = Console.OpenStandardOutput;
 
     /// <summary>The process as it is.</summary>
     public static Shell OfProcess() => new(

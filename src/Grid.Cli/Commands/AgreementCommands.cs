@@ -39,7 +39,7 @@ internal static class AgreementCommands
 
     public static Outcome Table(LedgerView view, Book book) => Render.List(view, "no agreements",
         ("name", i => book.Agreements.FirstOrDefault(a => a.Value == Render.Text(i, "id")).Key), ("agreement", i => Render.Text(i, "id")),
-        ("status", i => new Cell(Render.Text(i, "status") ?? "-", Render.InkOf(Render.Text(i, "status")))), ("version", i => Render.Text(i, "version")), ("user", i => Render.Text(i, "user")));
+        ("status", i => new Cell(Render.Text(i, "status") ?? "-", Render.InkOf(Render.Text(i, "status")))), ("version", i => i.TryGetProperty("version", out var version) ? Render.Text(version, "number") : null), ("user", i => Render.Text(i, "user")));
 
     private static Command List(Frame frame)
     {

@@ -21,6 +21,9 @@ internal static class Completion
     public static IEnumerable<CompletionItem> Agreements(Frame frame, ParseResult parsed) =>
         Local(frame, parsed, (_, book) => book.Agreements.Keys).Concat(Live(frame, parsed, (ledger, c) => ledger.AgreementsAsync(new AgreementQuery(Limit: 100), c), "id"));
 
+    public static IEnumerable<CompletionItem> Flists(Frame frame, ParseResult parsed) => Local(frame, parsed, (session, _) =>
+        Directory.Exists(Path.Combine(session.Context.Home, "flists")) ? FlistCommands.StoredIds(session) : []);
+
     public static IEnumerable<CompletionItem> Farms(Frame frame, ParseResult parsed) => Live(frame, parsed, (ledger, c) => ledger.FarmsAsync(c), "name");
 
     public static IEnumerable<CompletionItem> Nodes(Frame frame, ParseResult parsed) =>

@@ -36,7 +36,7 @@ internal static class LedgerCommands
             var address = server.ToString().TrimEnd('/');
             refusal = Context.Save(session.Context.Home, new Dictionary<string, string> { ["ledger"] = address, ["ledgerKey"] = info.Key.ToString(), ["origin"] = info.Origin });
             return refusal is not null ? refusal : Outcome.Of(
-                new JsonObject { ["ledger"] = address, ["origin"] = info.Origin, ["ledgerKey"] = info.Key.ToString(), ["size"] = found.Checkpoint.Size },
+                new JsonObject { ["ledger"] = address, ["origin"] = info.Origin, ["key"] = info.Key.ToString(), ["size"] = found.Checkpoint.Size },
                 new Block.Fields([("ledger", address), ("origin", info.Origin), ("key", info.Key.ToString()), ("entries", $"{found.Checkpoint.Size}")]));
         });
     }
@@ -47,7 +47,7 @@ internal static class LedgerCommands
             || !(await ledger.CheckpointAsync(cancellation).ConfigureAwait(false)).Try(out var found, out refusal))
             return refusal;
         return Outcome.Of(
-            new JsonObject { ["origin"] = info.Origin, ["ledgerKey"] = info.Key.ToString(), ["version"] = info.Version, ["size"] = found.Checkpoint.Size, ["root"] = found.Checkpoint.Root.ToString(), ["checkpoint"] = found.Note },
+            new JsonObject { ["origin"] = info.Origin, ["key"] = info.Key.ToString(), ["version"] = info.Version, ["size"] = found.Checkpoint.Size, ["root"] = found.Checkpoint.Root.ToString(), ["checkpoint"] = found.Note },
             new Block.Fields([("origin", info.Origin), ("key", info.Key.ToString()), ("entries", $"{found.Checkpoint.Size}"), ("root", found.Checkpoint.Root.ToString()), ("checkpoint", new Cell("signed, and consistent with all seen before", Ink.Good))]));
     });
 

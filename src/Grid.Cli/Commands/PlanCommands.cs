@@ -56,18 +56,18 @@ internal static class PlanCommands
                 return moved;
             if (plan is null)
                 return problem!;
+            var agreement = plan.Current?.Id ?? new AgreementId(plan.Id.Value);
             if (plan.Changes.IsEmpty && !plan.Waiting)
-                return Outcome.Of(Document(plan), Block.Line("Nothing to do: what is in force says the same."));
+                return Outcome.Of(Applied(plan, agreement), Block.Line("Nothing to do: what runs says the same."));
 
-            if (!plan.Waiting && await SignAsync(session, ledger, plan, session.Value(yes), session.Value(draft), cancellation).ConfigureAwait(false) is { } done)
+            if (!plan.Changes.IsEmpty && await SignAsync(session, ledger, plan, session.Value(yes), session.Value(draft), cancellation).ConfigureAwait(false) is { } done)
                 return done;
-            var agreement = plan.Agreement ?? new AgreementId(plan.Id.Value);
             if (session.Value(noWait))
             {
-                return Outcome.Of(Applied(plan, agreement, null), new Block.Fields([("agreement", agreement.ToString()), ("version", $"{plan.Terms.Version}"), ("plan", plan.Id.ToString())]),
+                return Outcome.Of(Applied(plan, agreement), new Block.Fields([("agreement", agreement.ToString()), ("version", $"{plan.Terms.Version}"), ("plan", plan.Id.ToString())]),
                     Block.Line("Submitted. Next: 'grid status' shows how it stands.", Ink.Faint));
             }
-            return await Waiting.ForAsync(session, ledger, agreement, plan.Waiting ? null : plan.Id, patience, verified => Applied(plan, agreement, verified), cancellation).ConfigureAwait(false);
+            return await Waiting.ForAsync(session, ledger, agreement, plan.Waiting ? plan.Newest!.Id : plan.Id, patience, _ => Applied(plan, agreement), cancellation).ConfigureAwait(false);
         });
     }
 
@@ -81,7 +81,7 @@ internal static class PlanCommands
             '-' => $"- {c.Path}: {c.Before}",
             _ => $"~ {c.Path}: {c.Before} -> {c.After}",
         }, c.Sign switch { '+' => Ink.Good, '-' => Ink.Bad, _ => Ink.Notice }));
-        var title = plan.Before is null ? $"Agreement '{plan.Draft.Name}' is new:" : $"Agreement '{plan.Draft.Name}' changes from version {plan.Before.Version} to {plan.Terms.Version}:";
+        var title = plan.Newest is null ? $"Agreement '{plan.Draft.Name}' is new:" : $"Agreement '{plan.Draft.Name}' changes from version {plan.Newest.Terms.Version} to {plan.Terms.Version}:";
         return
         [
             Block.Line(title),
@@ -89,7 +89,7 @@ internal static class PlanCommands
             new Block.Fields(
             [
                 ("price", Render.PriceLine(plan.Terms.Money.RatePerSecond, plan.Terms.Money.Currency)),
-                ("before", plan.Before is null ? "-" : Render.PriceLine(plan.Before.Money.RatePerSecond, plan.Before.Money.Currency)),
+                ("before", plan.Newest is null ? "-" : Render.PriceLine(plan.Newest.Terms.Money.RatePerSecond, plan.Newest.Terms.Money.Currency)),
                 ("answer by", Render.Time(plan.Terms.Term.AnswerBy)),
                 ("plan", plan.Id.ToString()),
             ]),
@@ -99,15 +99,15 @@ internal static class PlanCommands
 
     public static JsonObject Document(Planned plan) => new()
     {
-        ["plan"] = plan.Id.ToString(), ["name"] = plan.Draft.Name, ["agreement"] = plan.Agreement?.ToString(), ["changed"] = !plan.Changes.IsEmpty, ["waiting"] = plan.Waiting,
+        ["plan"] = plan.Id.ToString(), ["name"] = plan.Draft.Name, ["agreement"] = plan.Current?.Id.ToString(), ["changed"] = !plan.Changes.IsEmpty, ["waiting"] = plan.Waiting,
         ["changes"] = Render.Array(plan.Changes.Select(c => new JsonObject { ["sign"] = c.Sign.ToString(), ["path"] = c.Path, ["before"] = c.Before, ["after"] = c.After })),
         ["price"] = Render.Price(plan.Terms.Money.RatePerSecond, plan.Terms.Money.Currency), ["terms"] = Describe.Terms(plan.Terms),
     };
 
-    private static JsonObject Applied(Planned plan, AgreementId agreement, VerifiedAgreement? verified) => new()
+    private static JsonObject Applied(Planned plan, AgreementId agreement) => new()
     {
-        ["plan"] = plan.Id.ToString(), ["name"] = plan.Draft.Name, ["agreement"] = agreement.ToString(), ["version"] = plan.Terms.Version,
-        ["status"] = verified?.Agreement.Status ?? "submitted",
+        ["plan"] = (plan.Changes.IsEmpty ? plan.Newest!.Id : plan.Id).ToString(), ["name"] = plan.Draft.Name, ["agreement"] = agreement.ToString(),
+        ["version"] = plan.Changes.IsEmpty ? plan.Newest!.Terms.Version : plan.Terms.Version, ["status"] = plan.Changes.IsEmpty ? plan.Current!.Status : "submitted",
     };
 
     private static Outcome? Moved(Session session, Planned? plan, Outcome? problem, string wanted)
@@ -119,7 +119,10 @@ internal static class PlanCommands
                 ? new Outcome.Failed([new Problem(new Refusal(CliCode.PlanMoved, "The plan does not hold any more, for the reasons below.", Next)), .. failed.Problems])
                 : problem;
         }
-        if (plan.Id.ToString() != wanted && !plan.Waiting)
+        // Applied before: there is nothing left to move.
+        if (plan.Changes.IsEmpty && plan.Newest!.Id.ToString() == wanted)
+            return null;
+        if (plan.Id.ToString() != wanted)
             return new Refusal(CliCode.PlanMoved, $"The file, the offers or what is in force changed since the plan: it would be {plan.Id} now.", Next);
         return plan.Payload.Until <= session.Now
             ? (Outcome)new Refusal(CliCode.PlanMoved, $"The plan was good until {Render.Time(plan.Payload.Until)}; it is {Render.Time(session.Now)}.", Next)
@@ -144,7 +147,7 @@ internal static class PlanCommands
         if (!(await session.SubmitAsync(ledger, signed, cancellation).ConfigureAwait(false)).Try(out var recorded, out refusal) || !session.Book().Try(out var book, out refusal))
             return refusal;
         session.Say($"Recorded as entry {recorded.Index}: {string.Join(", ", recorded.Events)}");
-        var agreement = plan.Agreement ?? new AgreementId(plan.Id.Value);
+        var agreement = plan.Current?.Id ?? new AgreementId(plan.Id.Value);
         return (book with { Agreements = book.Agreements.SetItem(plan.Draft.Name, agreement.ToString()) }).Save(session.Context.BookFile) is { } unsaved ? (Outcome)unsaved : null;
     }
 

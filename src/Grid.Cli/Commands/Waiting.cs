@@ -76,7 +76,7 @@ internal static class Waiting
         foreach (var (name, value) in second.ToArray())
         {
             second.Remove(name);
-            first.TryAdd(name, value);
+            first[name] = value;
         }
         return first;
     }

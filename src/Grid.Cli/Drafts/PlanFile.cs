@@ -45,11 +45,16 @@ internal sealed record PlanFile(int Version, string Plan, string File, DateTimeO
 internal sealed partial class PlanContext : JsonSerializerContext;
 
 /// <summary>A draft resolved against the ledger at one time: the bytes to sign, what they change, and what they rest on.</summary>
-/// <param name="Before">what is in force, or waits for answers and already says the same; null for a first version</param>
-/// <param name="Waiting">true when just this was proposed before and waits for signatures or answers</param>
-internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, byte[] PayloadBytes, AgreementTerms? Before, AgreementId? Agreement, bool Waiting, ImmutableArray<Change> Changes)
+/// <param name="Current">the agreement of that name as it stands; null when there is none, or it is closed</param>
+internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, byte[] PayloadBytes, Agreement? Current, ImmutableArray<Change> Changes)
 {
     public AgreementTerms Terms => (AgreementTerms)Payload.Body;
+
+    /// <summary>The newest version, in force or on its way; null for a first version.</summary>
+    public Agreements.Version? Newest => Current?.Next?.Version ?? Current?.Version;
+
+    /// <summary>True when what is newest says the same and is not running yet.</summary>
+    public bool Waiting => Changes.IsEmpty && Current is not Agreements.Agreement.Running { Amendment: null };
 
     public StatementId Id { get; } = new(Digest.Of(PayloadBytes));
 
@@ -83,18 +88,17 @@ internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, by
         if (terms is null)
             return (null, Located(path, unresolved));
 
-        var newest = standing is null ? null : current!.Next?.Version ?? current.Version;
-        var changes = Difference.Between(newest?.Terms, terms);
-        var waiting = standing is not null && (current is not Agreements.Agreement.InForce || current.Next is not null);
-        if (waiting && !changes.IsEmpty)
+        current = standing is null ? null : current;
+        var changes = Difference.Between((current?.Next?.Version ?? current?.Version)?.Terms, terms);
+        if (!changes.IsEmpty && current is not (null or Agreements.Agreement.InForce { Amendment: null }))
         {
-            return (null, current!.IsInForce
+            return (null, current.IsInForce
                 ? new Refusal(current.Next is null ? RefusalCode.WrongState : RefusalCode.Conflict, current.Next is null ? $"The agreement is {current.Status}; it cannot be amended." : $"Another amendment is on its way: {current.Next.Version.Id}.",
                     current.Next is null ? null : "Wait for its outcome, or withdraw it with 'grid agreement cancel --amendment'.")
                 : new Refusal(RefusalCode.WrongState, $"The agreement is {current.Status}: version 1 waits for signatures or answers and cannot be amended yet.", "Wait, or withdraw it with 'grid cancel'."));
         }
         var payload = new Payload(ledger.Trust.Origin, speaker.Id.Value, now, terms.Term.AnswerBy, terms);
-        return (new Planned(draft, speaker, payload, payload.Encode(), newest?.Terms, standing?.Agreement, waiting, changes), null);
+        return (new Planned(draft, speaker, payload, payload.Encode(), current, changes), null);
     }
 
     private static Outcome.Failed Located(string path, ImmutableArray<Fault> faults) => new([.. faults.Select(f => new Problem(f.Refusal, $"{path}:{f.At}"))]);
