@@ -17,9 +17,12 @@ public static class CommandLine
         if (parsed.Errors.Count > 0 && parsed.Action is not HelpAction)
         {
             var next = $"See '{Name(parsed.CommandResult)} --help'.";
-            return frame.Write(parsed, new Outcome.Failed(
-                [.. parsed.Errors.Select(e => new Problem(new Refusal(CliCode.Usage, e.Message, next)))], Exit.Usage));
+            // What is not a command is the fault; that a command is missing follows from it.
+            var faults = parsed.UnmatchedTokens.Count > 0 ? parsed.UnmatchedTokens.Take(1).Select(t => $"'{t}' is not known here.") : parsed.Errors.Select(e => e.Message);
+            return frame.Write(parsed, new Outcome.Failed([.. faults.Select(f => new Problem(new Refusal(CliCode.Usage, f, next)))], Exit.Usage));
         }
+        if (parsed.Action is HelpAction)
+            return Help(parsed, shell);
         var configuration = new InvocationConfiguration
         {
             Output = shell.Out, Error = shell.Error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(5),
@@ -53,6 +56,15 @@ public static class CommandLine
         .. AgreementCommands.Short(frame),
         CompletionCommand.Build(frame),
     ];
+
+    // The library names the program after its file, which cannot be called grid (see the project file).
+    private static int Help(ParseResult parsed, Shell shell)
+    {
+        var text = new StringWriter();
+        var code = parsed.Invoke(new InvocationConfiguration { Output = text, Error = shell.Error, EnableDefaultExceptionHandler = false });
+        shell.Out.Write(text.ToString().Replace($"\n  {RootCommand.ExecutableName} ", "\n  grid ", StringComparison.Ordinal));
+        return code;
+    }
 
     private static string Name(System.CommandLine.Parsing.CommandResult result)
     {

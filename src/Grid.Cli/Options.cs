@@ -8,7 +8,7 @@ internal sealed class Options
 {
     public Option<Format> Output { get; } = new("--output", "-o")
     {
-        Description = "How the result is written: table, json or yaml", Recursive = true, DefaultValueFactory = _ => Format.Table, HelpName = "json|yaml|table",
+        Description = "How the result is written: json, yaml or, without it, table", Recursive = true, HelpName = "json|yaml|table",
         CustomParser = r =>
         {
             var text = r.Tokens.Count == 0 ? "table" : r.Tokens[^1].Value;

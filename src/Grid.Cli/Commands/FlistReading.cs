@@ -64,7 +64,7 @@ internal static class FlistReading
             return Task.FromResult(Outcome.Of(
                 new JsonObject { ["path"] = session.Value(path), ["items"] = Render.Array(found.Select(n => Entry(meta, n, Name(meta, n)))) },
                 new Block.Table(["mode", "owner", "size", "name"], [.. found.Select(n => ImmutableArray.Create<Cell>(Mode(meta[n]), $"{meta[n].Uid}:{meta[n].Gid}", $"{meta[n].Size}", Label(meta, n)))], "an empty directory")));
-        }));
+        }, cancellation));
     }
 
     private static Command Tree(Frame frame)
@@ -79,7 +79,7 @@ internal static class FlistReading
             if (lines.Count > MaximumListed)
                 return Task.FromResult<Outcome>(new Refusal(RefusalCode.TooLarge, $"There are more than {MaximumListed} names.", "Name a directory deeper down."));
             return Task.FromResult(Outcome.Of(new JsonObject { ["path"] = session.Value(path), ["items"] = items }, new Block.Lines(lines.ToImmutable())));
-        }));
+        }, cancellation));
     }
 
     private static Command Cat(Frame frame)
@@ -96,7 +96,7 @@ internal static class FlistReading
                 await bytes.WriteAsync(await opened.ReadAsync(opened.Meta.Chunk(inode, n), cancellation).ConfigureAwait(false), cancellation).ConfigureAwait(false);
             await bytes.FlushAsync(cancellation).ConfigureAwait(false);
             return new Outcome.Verbatim("");
-        }));
+        }, cancellation));
     }
 
     private static Command Verify(Frame frame)
@@ -124,7 +124,7 @@ internal static class FlistReading
                     new Block.Fields([("flist", opened.Id.ToString()), ("tree", $"{opened.Meta.Count} entries, root {opened.Meta.Root}"), ("chunks", $"{right} of {count} are right"), ("from", opened.Where)]),
                     new Block.Lines([wrong is null ? new Cell("HOLDS", Ink.Good) : new Cell($"DOES NOT HOLD  {wrong.Code}: {wrong.Detail}", Ink.Bad)]),
                 ], wrong is null ? Exit.Ok : Exit.Negative);
-        }));
+        }, cancellation));
     }
 
     private static Task<Outcome> OpenAsync(Session session, string text, Func<OpenedFlist, Task<Outcome>> look, CancellationToken cancellation) => FlistCommands.GuardedAsync(async () =>
