@@ -29,7 +29,8 @@ public sealed record KeyFile(int Version, string Name, string Key, byte[]? Seed,
     public static KeyFile Plain(string name, byte[] seed)
     {
         using var key = SigningKey.FromSeed(seed);
-        return new KeyFile(CurrentVersion, name, key.Public.ToString(), seed, null);
+        // A copy: the caller wipes its own.
+        return new KeyFile(CurrentVersion, name, key.Public.ToString(), [.. seed], null);
     }
 
     /// <param name="random">so many unpredictable bytes</param>
