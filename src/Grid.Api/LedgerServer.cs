@@ -104,7 +104,8 @@ public sealed class LedgerServer : IAsyncDisposable
         {
             k.AddServerHeader = false;
             k.Limits.MaxConcurrentConnections = MaximumConnections;
-            k.Limits.MaxRequestBodySize = Statement.MaximumSize + 1;
+            // More than a statement may have: what is a little too large is read to its end, so that its sender hears why it is refused.
+            k.Limits.MaxRequestBodySize = 1 << 20;
             k.Limits.MaxRequestLineSize = 4096;
             k.Limits.MaxRequestHeadersTotalSize = 16 << 10;
             k.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(15);

@@ -14,7 +14,7 @@ if (options is null)
 try
 {
     using var admission = options.Hub is null ? null : new FlistAdmission(options.Hub);
-    await using var ledger = await LedgerServer.StartAsync(options, admission is null ? null : admission.CheckAsync);
+    await using var ledger = await LedgerServer.StartAsync(options, admission: admission is null ? null : admission.CheckAsync);
     Console.WriteLine($"grid-ledger ready {ledger.Address}");
     await ledger.WaitForShutdownAsync();
     return 0;

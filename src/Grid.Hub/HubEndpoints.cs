@@ -42,7 +42,6 @@ internal sealed partial class HubEndpoints(DirectoryStore store, HubOptions opti
         routes.MapMethods("/v1/meta/{hash}", ["PUT"], c => UploadAsync(c, options.MaximumMeta, PutMetaAsync));
         routes.MapMethods("/v1/flists/{id}", ["PUT"], c => UploadAsync(c, SmallBody, PublishAsync));
         routes.MapMethods("/healthz", ["GET", "HEAD"], c => c.Response.WriteAsync("ok\n"));
-        routes.MapFallback(c => throw new RefusedException(new Refusal(RefusalCode.NotFound, "There is nothing here.", "The endpoints are under /v1.")));
     }
 
     /// <summary>Turns what went wrong into problem details; says nothing of the hub's inside.</summary>
@@ -51,7 +50,9 @@ internal sealed partial class HubEndpoints(DirectoryStore store, HubOptions opti
         try
         {
             await next(context);
-            if (context.Response is { HasStarted: false, StatusCode: StatusCodes.Status405MethodNotAllowed })
+            if (context is { Response: { HasStarted: false, StatusCode: StatusCodes.Status404NotFound } } && context.GetEndpoint() is null)
+                await Problem.WriteAsync(context, new Refusal(RefusalCode.NotFound, "There is nothing here.", "The endpoints are under /v1."));
+            else if (context.Response is { HasStarted: false, StatusCode: StatusCodes.Status405MethodNotAllowed })
                 await Problem.WriteAsync(context, new Refusal(RefusalCode.NotFound, $"{context.Request.Method} is not for this address."), StatusCodes.Status405MethodNotAllowed);
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
@@ -189,10 +190,13 @@ internal sealed partial class HubEndpoints(DirectoryStore store, HubOptions opti
     // Before the first byte is read; Kestrel answers 413 when more comes.
     private static void Bound(HttpContext context, long maximum)
     {
-        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } feature)
-            feature.MaxRequestBodySize = maximum;
-        if (context.Request.ContentLength > maximum)
-            throw new RefusedException(new Refusal(RefusalCode.TooLarge, $"At most {maximum} bytes may come here."));
+        var feature = context.Features.GetRequiredFeature<IHttpMaxRequestBodySizeFeature>();
+        feature.MaxRequestBodySize = maximum;
+        if (context.Request.ContentLength <= maximum || context.Request.ContentLength is null)
+            return;
+        // Kestrel reads what is left for a few seconds, so that the client sees the answer instead of a broken connection.
+        feature.MaxRequestBodySize = null;
+        throw new RefusedException(new Refusal(RefusalCode.TooLarge, $"At most {maximum} bytes may come here."));
     }
 
     private static Digest HashOf(HttpContext context)

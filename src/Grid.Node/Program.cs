@@ -1,16 +1,9 @@
-using Grid.Client;
-using Grid.Flists.Admission;
-using Grid.Flists.Cache;
-using Grid.Flists.Hub;
 using Grid.Flists.Mount;
 using Grid.Node;
 using Grid.Node.Agent;
-using Grid.Node.Containers;
-using Grid.Units;
-using Microsoft.Extensions.Logging;
 
 // The agent starts itself again as the supervisor and the daemon of each mount.
-if (MountVerbs.TryRun(args, OpenFlistAsync) is { } code)
+if (MountVerbs.TryRun(args) is { } code)
     return code;
 
 if (NodeOptions.Parse(args, out var wrong) is not { } options)
@@ -34,12 +27,4 @@ catch (Exception e) when (e is IOException or UnauthorizedAccessException)
     // A directory that cannot be made, a disk that is full: for whoever started this to put right.
     Console.Error.WriteLine($"grid-node: {e.Message}");
     return 1;
-}
-
-static async Task<OpenedFlist> OpenFlistAsync(MountSpec spec, CancellationToken cancel)
-{
-    // The cache and the hubs live as long as the daemon, which is this process.
-    var cache = FlistCache.Open(spec.CacheDirectory, new HubClient(spec.Hubs.Select(h => h.AbsoluteUri)));
-    var flist = await cache.OpenAsync(spec.Flist, cancel);
-    return new OpenedFlist(flist.Meta, flist);
 }

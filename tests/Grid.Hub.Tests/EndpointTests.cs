@@ -62,12 +62,14 @@ public sealed class EndpointTests
         {
             var request = new HttpRequestMessage(method ?? HttpMethod.Get, path);
             request.Headers.TryAddWithoutValidation("Range", range);
-            request.Headers.TryAddWithoutValidation("If-Range", ifRange);
-            request.Headers.TryAddWithoutValidation("If-None-Match", ifNoneMatch);
+            if (ifRange is not null)
+                request.Headers.TryAddWithoutValidation("If-Range", ifRange);
+            if (ifNoneMatch is not null)
+                request.Headers.TryAddWithoutValidation("If-None-Match", ifNoneMatch);
             return await http.SendAsync(request);
         }
 
-        foreach (var (range, from, length) in new[] { ("bytes=0-0", 0, 1), ("bytes=10-19", 10, 10), ("bytes=-5", bytes.Length - 5, 5), ($"bytes=7-{long.MaxValue}", 7, bytes.Length - 7) })
+        foreach (var (range, from, length) in new[] { ("bytes=0-0", 0, 1), ("bytes=10-19", 10, 10), ("bytes=-5", bytes.Length - 5, 5), ("bytes=7-999999999999", 7, bytes.Length - 7) })
         {
             var part = await Ask(range);
             Assert.Equal(HttpStatusCode.PartialContent, part.StatusCode);

@@ -20,8 +20,12 @@ internal sealed class Play(PrivateGrid grid, Shell shell, Format format, Action<
     private string _ledgerKey = "";
     private bool _inForce;
 
+    // Commands end with the play, but for the last ones, which clear up after a ctrl-C.
+    private CancellationToken _cancel;
+
     public async Task<Outcome> RunAsync(bool once, CancellationToken cancel)
     {
+        _cancel = cancel;
         try
         {
             await StageAsync("parties", () => PartiesAsync(cancel));
@@ -39,8 +43,9 @@ internal sealed class Play(PrivateGrid grid, Shell shell, Format format, Action<
         finally
         {
             // Also after ctrl-C or a failed step: what runs here ends before the grid does.
+            _cancel = CancellationToken.None;
             if (_inForce)
-                await StageAsync("cancel", () => CancelAsync(CancellationToken.None));
+                await StageAsync("cancel", CancelAsync);
         }
         _result["stages"] = _stages;
         _result["verdict"] = "done";
@@ -49,23 +54,23 @@ internal sealed class Play(PrivateGrid grid, Shell shell, Format format, Action<
 
     private async Task PartiesAsync(CancellationToken cancel)
     {
-        await GridAsync(cancel, "ledger", "trust", grid.Ledger, "--yes");
-        _ledgerKey = (string)(await GridAsync(cancel, "ledger", "status"))["key"]!;
-        await GridAsync(cancel, "key", "new", "alice", "--no-passphrase");
-        await GridAsync(cancel, "key", "new", "farmer", "--no-passphrase");
-        _result["user"] = (string?)(await GridAsync(cancel, "account", "open", "alice"))["id"];
-        _result["farmer"] = (string?)(await GridAsync(cancel, "account", "open", "farmer"))["id"];
-        _result["farm"] = (string?)(await GridAsync(cancel, "farm", "register", "my-farm", "--account", "farmer"))["id"];
+        await GridAsync("ledger", "trust", grid.Ledger, "--yes");
+        _ledgerKey = (string)(await GridAsync("ledger", "status"))["key"]!;
+        await GridAsync("key", "new", "alice", "--no-passphrase");
+        await GridAsync("key", "new", "farmer", "--no-passphrase");
+        _result["user"] = (string?)(await GridAsync("account", "open", "alice"))["id"];
+        _result["farmer"] = (string?)(await GridAsync("account", "open", "farmer"))["id"];
+        _result["farm"] = (string?)(await GridAsync("farm", "register", "my-farm", "--account", "farmer"))["id"];
         await File.WriteAllTextAsync(grid.At("offer.yaml"), OfferYaml, cancel);
-        _result["offer"] = (string?)(await GridAsync(cancel, "offer", "post", "my-farm", "-f", grid.At("offer.yaml"), "--account", "farmer"))["id"];
+        _result["offer"] = (string?)(await GridAsync("offer", "post", "my-farm", "-f", grid.At("offer.yaml"), "--account", "farmer"))["id"];
     }
 
     private async Task NodeAsync(CancellationToken cancel)
     {
-        await GridAsync(cancel, "node", "invite", "my-farm", "-f", grid.At("invite.json"), "--account", "farmer");
+        await GridAsync("node", "invite", "my-farm", "-f", grid.At("invite.json"), "--account", "farmer");
         say("Starting the node with the invite …");
         _result["node"] = await grid.StartNodeAsync(grid.At("invite.json"), _ledgerKey, cancel);
-        await GridAsync(cancel, "node", "alias", (string)_result["node"]!, "north");
+        await GridAsync("node", "alias", (string)_result["node"]!, "north");
     }
 
     private async Task RootAsync(CancellationToken cancel)
@@ -76,14 +81,14 @@ internal sealed class Play(PrivateGrid grid, Shell shell, Format format, Action<
 
     private async Task FlistAsync(CancellationToken cancel)
     {
-        _result["flist"] = (string?)(await GridAsync(cancel, "flist", "build", grid.At("root")))["id"];
-        await GridAsync(cancel, "flist", "push", (string)_result["flist"]!);
+        _result["flist"] = (string?)(await GridAsync("flist", "build", grid.At("root")))["id"];
+        await GridAsync("flist", "push", (string)_result["flist"]!);
         await File.WriteAllTextAsync(grid.At("grid.yaml"), GridYaml((string)_result["flist"]!), cancel);
     }
 
     private async Task PlanAsync(CancellationToken cancel)
     {
-        var plan = await GridAsync(cancel, "plan", grid.At("grid.yaml"), "--account", "alice");
+        var plan = await GridAsync("plan", grid.At("grid.yaml"), "--account", "alice");
         _result["plan"] = (string?)plan["plan"];
         _result["price"] = plan["price"]?.DeepClone();
     }
@@ -91,13 +96,13 @@ internal sealed class Play(PrivateGrid grid, Shell shell, Format format, Action<
     private async Task AgreeAsync(CancellationToken cancel)
     {
         var plan = (string)_result["plan"]!;
-        _result["agreement"] = (string?)(await GridAsync(cancel, "apply", grid.At("grid.yaml"), "--plan", plan, "--account", "alice", "--yes", "--no-wait"))["agreement"];
+        _result["agreement"] = (string?)(await GridAsync("apply", grid.At("grid.yaml"), "--plan", plan, "--account", "alice", "--yes", "--no-wait"))["agreement"];
         _inForce = true;
-        await GridAsync(cancel, "agreement", "countersign", (string)_result["agreement"]!, "--account", "farmer", "--yes");
+        await GridAsync("agreement", "countersign", (string)_result["agreement"]!, "--account", "farmer", "--yes");
     }
 
     private async Task RunningAsync(CancellationToken cancel) =>
-        _result["status"] = (string?)(await GridAsync(cancel, "apply", grid.At("grid.yaml"), "--plan", (string)_result["plan"]!, "--account", "alice", "--yes"))["status"];
+        _result["status"] = (string?)(await GridAsync("apply", grid.At("grid.yaml"), "--plan", (string)_result["plan"]!, "--account", "alice", "--yes"))["status"];
 
     private async Task PageAsync(CancellationToken cancel)
     {
@@ -114,27 +119,27 @@ internal sealed class Play(PrivateGrid grid, Shell shell, Format format, Action<
             {
                 return false;
             }
-        }, cancel);
+        });
         if (page != ExampleRoot.Page)
             throw new UpFault($"The page from inside is not the one that was agreed: '{page}'.");
         say($"From inside the container's own network: {page.Trim()}");
         _result["page"] = page;
-        await GridAsync(cancel, "explain", Workload);
+        await GridAsync("explain", Workload);
     }
 
     private async Task VerifyAsync(CancellationToken cancel)
     {
-        await GridAsync(cancel, "agreement", "export", Agreement, "-f", grid.At("hello.bundle"));
-        _result["bundleVerdict"] = (string?)(await GridAsync(cancel, "verify", grid.At("hello.bundle"), "--ledger-key", _ledgerKey))["verdict"];
+        await GridAsync("agreement", "export", Agreement, "-f", grid.At("hello.bundle"));
+        _result["bundleVerdict"] = (string?)(await GridAsync("verify", grid.At("hello.bundle"), "--ledger-key", _ledgerKey))["verdict"];
     }
 
-    private async Task CancelAsync(CancellationToken cancel)
+    private async Task CancelAsync()
     {
         var pid = Pid();
-        await GridAsync(cancel, "cancel", Agreement, "--account", "alice", "--yes");
+        await GridAsync("cancel", Agreement, "--account", "alice", "--yes");
         _inForce = false;
-        await UntilAsync("the container to be gone", () => Task.FromResult(pid is null || !Directory.Exists($"/proc/{pid}")), cancel);
-        await UntilAsync("its last receipt", async () => (string?)(await GridAsync(false, cancel, "explain", Workload))["state"] == "gone", cancel);
+        await UntilAsync("the container to be gone", () => Task.FromResult(pid is null || !Directory.Exists($"/proc/{pid}")));
+        await UntilAsync("its last receipt", async () => (string?)(await GridAsync(show: false, "explain", Workload))["state"] == "gone");
         _result["gone"] = true;
         say("Gone: the process, its mounts and its cgroup; the last receipt says so.");
     }
@@ -169,11 +174,11 @@ internal sealed class Play(PrivateGrid grid, Shell shell, Format format, Action<
         _stages.Add(new JsonObject { ["stage"] = name, ["seconds"] = Math.Round(watch.Elapsed.TotalSeconds, 3) });
     }
 
-    private Task<JsonNode> GridAsync(CancellationToken cancel, params string[] arguments) => GridAsync(show: true, cancel, arguments);
+    private Task<JsonNode> GridAsync(params string[] arguments) => GridAsync(show: true, arguments);
 
     /// <summary>Runs this program in this process, as a person would in a terminal.</summary>
     /// <exception cref="UpFault">it failed</exception>
-    private async Task<JsonNode> GridAsync(bool show, CancellationToken cancel, params string[] arguments)
+    private async Task<JsonNode> GridAsync(bool show, params string[] arguments)
     {
         var table = show && format == Format.Table;
         if (table)
@@ -191,8 +196,8 @@ internal sealed class Play(PrivateGrid grid, Shell shell, Format format, Action<
                 _ => shell.Environment(name),
             },
         };
-        await CommandLine.RunAsync(arguments, inner, cancel);
-        cancel.ThrowIfCancellationRequested();
+        await CommandLine.RunAsync(arguments, inner, _cancel);
+        _cancel.ThrowIfCancellationRequested();
         return outcome switch
         {
             Outcome.Done done => done.Document,
@@ -208,9 +213,9 @@ internal sealed class Play(PrivateGrid grid, Shell shell, Format format, Action<
         return File.Exists(path) ? (int?)JsonNode.Parse(File.ReadAllText(path))?["workloads"]?.AsArray().FirstOrDefault(w => (string?)w!["phase"] == "running")?["pid"] : null;
     }
 
-    private static async Task UntilAsync(string what, Func<Task<bool>> ask, CancellationToken cancel)
+    private async Task UntilAsync(string what, Func<Task<bool>> ask)
     {
-        for (var watch = Stopwatch.StartNew(); watch.Elapsed < Patience; await Task.Delay(100, cancel))
+        for (var watch = Stopwatch.StartNew(); watch.Elapsed < Patience; await Task.Delay(100, _cancel))
         {
             if (await ask())
                 return;

@@ -332,7 +332,7 @@ public sealed partial class Sequencer : IAsyncDisposable
             }
             catch (Exception e) when (IsStoreFailure(e))
             {
-                await Task.Delay(pause, _clock, _stopping.Token);
+                await Task.Delay(pause, _stopping.Token);
             }
         }
     }

@@ -168,7 +168,7 @@ internal sealed class WorkloadEffects(ContainerHost containers, NodePaths paths,
     // A mount whose daemon is gone for good answers at once with an error; one whose daemon is coming back makes the caller wait.
     private static Sighting<FlistSeen> Answers(string mountpoint)
     {
-        var look = Task.Run(() => Directory.Exists(mountpoint));
+        var look = Task.Run(() => FlistMount.IsServed(mountpoint));
         return look.Wait(LookPatience)
             ? new Sighting<FlistSeen>.Present(new FlistSeen(look.Result))
             : new Sighting<FlistSeen>.Unknown($"{mountpoint} does not answer within {LookPatience.TotalSeconds} s.");

@@ -46,7 +46,7 @@ internal sealed class Cgroups
             }
             controllers[controller] = mount.Point;
         }
-        return new Cgroups(parent, false, [.. version1.Select(m => m.Point).Distinct()], version2, controllers.ToImmutable());
+        return new Cgroups(parent, false, [.. version1.Select(m => m.Point).Concat(version2).Distinct()], version2, controllers.ToImmutable());
     }
 
     /// <summary>As the bundle names it.</summary>

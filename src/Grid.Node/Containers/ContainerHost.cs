@@ -172,11 +172,13 @@ public sealed class ContainerHost
         return Observe(spec.Id) is Observation.Present { Phase: Phase.Running or Phase.Exited } ? new Outcome.Done() : new Outcome.Transient(message);
     }
 
-    private static bool IsOpen(MountLine mount) =>
-        mount.Point == "/" ? !(mount.Options.Contains("ro") && mount.Options.Contains("nosuid") && mount.Options.Contains("nodev"))
-        : !mount.Options.Contains("ro")
-            && !(mount.Options.Contains("noexec") && mount.Options.Contains("nosuid")
-                && (mount.Options.Contains("nodev") || mount.Point is "/dev/null" or "/dev/zero" or "/dev/full" or "/dev/random" or "/dev/urandom" or "/dev/tty"));
+    private static bool IsOpen(MountLine mount) => mount switch
+    {
+        { Point: "/" } => !(mount.Options.Contains("ro") && mount.Options.Contains("nosuid") && mount.Options.Contains("nodev")),
+        // One device each, which holds no code; runc leaves them without options, and masks files by them.
+        { Type: "devtmpfs", Root: "/null" or "/zero" or "/full" or "/random" or "/urandom" or "/tty" } => false,
+        _ => !mount.Options.Contains("ro") && !(mount.Options.Contains("noexec") && mount.Options.Contains("nosuid") && mount.Options.Contains("nodev")),
+    };
 
     private Outcome Remove(ContainerId id, bool keepLog)
     {

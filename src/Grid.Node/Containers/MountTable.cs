@@ -4,10 +4,9 @@ using System.Text;
 namespace Grid.Node.Containers;
 
 /// <summary>One line of /proc/PID/mountinfo (proc_pid_mountinfo(5)).</summary>
-internal sealed record MountLine(string Point, ImmutableArray<string> Options, string Type, ImmutableArray<string> SuperOptions)
+/// <param name="Root">which directory or file of the file system is mounted there</param>
+internal sealed record MountLine(string Root, string Point, ImmutableArray<string> Options, string Type, ImmutableArray<string> SuperOptions)
 {
-    public bool Has(string option) => Options.Contains(option) || SuperOptions.Contains(option);
-
     public static ImmutableArray<MountLine> Read(string process) => Parse(File.ReadAllLines($"/proc/{process}/mountinfo"));
 
     public static ImmutableArray<MountLine> Parse(IEnumerable<string> lines) => [.. lines.Select(ParseLine)];
@@ -19,7 +18,7 @@ internal sealed record MountLine(string Point, ImmutableArray<string> Options, s
         var dash = Array.IndexOf(fields, "-", 6);
         if (dash < 0 || fields.Length < dash + 4)
             throw new FormatException($"The mount line '{line}' has no '-' or too few fields.");
-        return new MountLine(Unescape(fields[4]), [.. fields[5].Split(',')], fields[dash + 1], [.. fields[dash + 3].Split(',')]);
+        return new MountLine(Unescape(fields[3]), Unescape(fields[4]), [.. fields[5].Split(',')], fields[dash + 1], [.. fields[dash + 3].Split(',')]);
     }
 
     // Space, tab, newline and backslash are written as three octal digits.

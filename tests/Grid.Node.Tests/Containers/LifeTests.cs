@@ -9,13 +9,23 @@ namespace Grid.Node.Tests.Containers;
 [Collection(OnThisMachine.Name)]
 public sealed class LifeTests(Machine machine) : IDisposable
 {
-    public void Dispose() => machine.Clear();
+    private readonly List<Process> _agents = [];
+
+    public void Dispose()
+    {
+        foreach (var agent in _agents)
+        {
+            agent.Kill();
+            agent.Dispose();
+        }
+        machine.Clear();
+    }
 
     [Fact]
     public async Task A_container_outlives_the_agent_that_started_it_and_the_next_one_takes_over()
     {
         _ = machine.Host;
-        using var agent = Agent(1000, "once");
+        var agent = Agent(1000, "once");
         Assert.Equal("starting", await Line(agent));
         Assert.Equal(new Outcome.Done().ToString(), await Line(agent));
         var spec = Machine.Spec(1000, machine.Rootfs, "wait");
@@ -42,7 +52,7 @@ public sealed class LifeTests(Machine machine) : IDisposable
         var found = new List<string>();
         for (var round = 0; round < 20; round++)
         {
-            using var agent = Agent(2000 + round, "for-ever");
+            var agent = Agent(2000 + round, "for-ever");
             Assert.Equal("starting", await Line(agent));
             var until = Stopwatch.GetTimestamp() + (long)(random.NextDouble() * 0.3 * Stopwatch.Frequency);
             while (Stopwatch.GetTimestamp() < until)
@@ -241,9 +251,14 @@ public sealed class LifeTests(Machine machine) : IDisposable
         Assert.Equal(clean, machine.Look());
     }
 
-    private Process Agent(int seed, string how) => Process.Start(new ProcessStartInfo(
-        Environment.ProcessPath!, [Victim.Verb, machine.Paths.Run, machine.Paths.Logs, machine.Paths.CgroupParent, machine.Rootfs, $"{seed}", how])
-    { RedirectStandardOutput = true })!;
+    private Process Agent(int seed, string how)
+    {
+        var start = new ProcessStartInfo(
+            Environment.ProcessPath!, [Victim.Verb, machine.Paths.Run, machine.Paths.Logs, machine.Paths.CgroupParent, machine.Rootfs, $"{seed}", how])
+        { RedirectStandardOutput = true };
+        _agents.Add(Process.Start(start)!);
+        return _agents[^1];
+    }
 
     private static async Task<string?> Line(Process agent) => await agent.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken);
 }

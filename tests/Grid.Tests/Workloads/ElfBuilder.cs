@@ -60,7 +60,7 @@ public sealed record ElfBuilder
         if (NoDefaultDirectories)
             tags.Add((0x6ffffffb, 0x800));
         var interpreter = Interpreter is null ? [] : Encoding.Latin1.GetBytes(Interpreter + "\0");
-        var interpreterAt = header + 3 * segment;
+        var interpreterAt = header + 4 * segment;
         var dynamicAt = (interpreterAt + interpreter.Length + Gap + 15) / 16 * 16;
         var dynamicSize = (tags.Count + 4) * (wide ? 16 : 8);
         var textsAt = dynamicAt + dynamicSize;
@@ -79,11 +79,16 @@ public sealed record ElfBuilder
         Word(wide ? 32 : 28, header);
         Half(wide ? 52 : 40, (ushort)header);
         Half(wide ? 54 : 42, (ushort)segment);
-        Half(wide ? 56 : 44, (ushort)(Interpreter is null ? 2 : 3));
-        Segment(0, 1, 0, size);
-        Segment(1, 2, dynamicAt, dynamicSize);
+        Half(wide ? 56 : 44, (ushort)(Interpreter is null ? 2 : 4));
+        var first = 0;
         if (Interpreter is not null)
-            Segment(2, 3, interpreterAt, interpreter.Length);
+        {
+            // From where the headers are said to be the loader knows where the program was put, so this comes first.
+            Segment(first++, 6, header, 4 * segment);
+            Segment(first++, 3, interpreterAt, interpreter.Length);
+        }
+        Segment(first++, 1, 0, size);
+        Segment(first, 2, dynamicAt, dynamicSize);
         interpreter.CopyTo(bytes, interpreterAt);
         for (var i = 0; i < tags.Count; i++)
         {
