@@ -27,7 +27,15 @@ public static class CommandLine
         {
             Output = shell.Out, Error = shell.Error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(5),
         };
-        return await parsed.InvokeAsync(configuration, cancellation).ConfigureAwait(false);
+        try
+        {
+            return await parsed.InvokeAsync(configuration, cancellation).ConfigureAwait(false);
+        }
+        catch (Exception e) when (shell.Environment("GRID_TRACE") is null)
+        {
+            // Our own fault. Who runs the program can do nothing with a trace; who mends it sets the variable.
+            return frame.Write(parsed, new Refusal(CliCode.Defect, $"This is a fault of grid itself: {e.GetType().Name}: {e.Message}", "Please report it, with what GRID_TRACE=1 prints."));
+        }
     }
 
     internal static RootCommand Root(Frame frame)

@@ -20,6 +20,9 @@ internal sealed class Frame(Shell shell, Options options)
         var noun = new Command(name, description);
         foreach (var verb in verbs)
             noun.Add(verb);
+        // Where ls has a meaning of its own, list stays list.
+        if (!noun.Subcommands.Any(v => v.Name == "ls") && noun.Subcommands.FirstOrDefault(v => v.Name == "list") is { } list)
+            list.Aliases.Add("ls");
         return noun;
     }
 
@@ -37,8 +40,6 @@ internal sealed class Frame(Shell shell, Options options)
         var watch = new Option<bool>("--watch", "-w") { Description = $"Show it again every {WatchEvery.TotalSeconds:0} s until ctrl-C" };
         var verb = new Command(name, description);
         Add(verb, [.. symbols, watch]);
-        if (name == "list")
-            verb.Aliases.Add("ls");
         verb.SetAction(async (parsed, cancellation) =>
         {
             if (!parsed.GetValue(watch))
