@@ -1,1 +1,27 @@
-return;
+using System.Data.Common;
+using Grid.Api;
+using Grid.Ledger.Postgres;
+using Grid.Ledger.Store;
+
+var options = LedgerOptions.Parse(args, out var mistakes);
+if (options is null)
+{
+    foreach (var mistake in mistakes)
+        Console.Error.WriteLine(mistake);
+    Console.Error.WriteLine(LedgerOptions.Usage);
+    return 2;
+}
+try
+{
+    using var admission = options.Hub is null ? null : new FlistAdmission(options.Hub);
+    await using var ledger = await LedgerServer.StartAsync(options, admission: admission is null ? null : admission.CheckAsync);
+    Console.WriteLine($"grid-ledger ready {ledger.Address}");
+    await ledger.WaitForShutdownAsync();
+    return 0;
+}
+catch (Exception e) when (e is IOException or UnauthorizedAccessException or ClusterException or LogDamagedException or WriterReplacedException or DbException)
+{
+    // For whoever started this to put right: a key, an address, a database, another process, a damaged log.
+    Console.Error.WriteLine($"grid-ledger: {e.Message}");
+    return 1;
+}

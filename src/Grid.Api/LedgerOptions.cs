@@ -1,0 +1,97 @@
+using System.Globalization;
+using Grid.Statements;
+
+namespace Grid.Api;
+
+/// <summary>How a ledger is started. All mistakes are reported together; unknown options are refused.</summary>
+public sealed record LedgerOptions
+{
+    public const string Usage = """
+        grid-ledger --origin NAME (--data DIR | --postgres CONNECTION-STRING) [--key FILE] [--listen http://ADDRESS:PORT] [--hub URL] [--rate N] [--binaries DIR]
+
+          --origin    the ledger's name, as every statement carries it: printable ASCII without spaces
+          --data      keeps a private PostgreSQL in this directory
+          --postgres  uses this database instead
+          --key       the seed of the ledger's Ed25519 key, 64 hexadecimal digits, mode 0600; made if absent; default DIR/ledger.key
+          --listen    default http://127.0.0.1:8080; port 0 takes a free one
+          --hub       where the flists that agreements name can be looked at
+          --rate      requests a second from one address, with bursts of twice as many; default 1000, 0 for no limit
+          --binaries  where postgres and initdb are; default: the newest installed
+        """;
+
+    public required string Origin { get; init; }
+
+    public string? Data { get; init; }
+
+    public string? Postgres { get; init; }
+
+    public string? Key { get; init; }
+
+    public string Listen { get; init; } = "http://127.0.0.1:8080";
+
+    public Uri? Hub { get; init; }
+
+    public int Rate { get; init; } = 1000;
+
+    public string? Binaries { get; init; }
+
+    public string KeyFile => Key ?? Path.Combine(Data!, "ledger.key");
+
+    /// <summary>Reads the command line; null with the mistakes when there are any.</summary>
+    public static LedgerOptions? Parse(ReadOnlySpan<string> args, out IReadOnlyList<string> mistakes)
+    {
+        var wrong = new List<string>();
+        var seen = new HashSet<string>();
+        var options = new LedgerOptions { Origin = "" };
+        for (var i = 0; i < args.Length; i += 2)
+        {
+            if (i + 1 == args.Length)
+            {
+                wrong.Add($"{args[i]} needs a value.");
+                break;
+            }
+            if (!seen.Add(args[i]))
+                wrong.Add($"{args[i]} stands twice.");
+            options = options.With(args[i], args[i + 1], wrong);
+        }
+        options.Check(wrong);
+        mistakes = wrong;
+        return wrong.Count == 0 ? options : null;
+    }
+
+    private LedgerOptions With(string name, string value, List<string> wrong)
+    {
+        switch (name)
+        {
+            case "--origin": return this with { Origin = value };
+            case "--data": return this with { Data = value };
+            case "--postgres": return this with { Postgres = value };
+            case "--key": return this with { Key = value };
+            case "--listen": return this with { Listen = value };
+            case "--binaries": return this with { Binaries = value };
+            case "--hub" when Uri.TryCreate(value, UriKind.Absolute, out var hub) && hub.Scheme is "http" or "https": return this with { Hub = hub };
+            case "--rate" when int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var rate): return this with { Rate = rate };
+            case "--hub":
+                wrong.Add($"--hub {value} is not an http or https address.");
+                return this;
+            case "--rate":
+                wrong.Add($"--rate {value} is not a number of requests.");
+                return this;
+            default:
+                wrong.Add($"{name} is not known.");
+                return this;
+        }
+    }
+
+    private void Check(List<string> wrong)
+    {
+        if (!Payload.IsOrigin(Origin))
+            wrong.Add(Origin.Length == 0 ? "--origin is missing." : $"--origin {Origin} is not 1–255 printable ASCII characters without spaces and pluses.");
+        if (Data is null == Postgres is null)
+            wrong.Add("Give either --data or --postgres.");
+        if (Data is null && Key is null)
+            wrong.Add("--key is missing; only with --data has it a place of its own.");
+        if (!Uri.TryCreate(Listen, UriKind.Absolute, out var address) || address.Scheme != "http" || address.PathAndQuery != "/")
+            wrong.Add($"--listen {Listen} is not http://ADDRESS:PORT.");
+    }
+}

@@ -1,0 +1,149 @@
+using System.Net;
+using System.Threading.RateLimiting;
+using Grid.Api.Endpoints;
+using Grid.Ledger.Postgres;
+using Grid.Ledger.Sequencing;
+using Grid.Ledger.Store;
+using Grid.Statements;
+using Microsoft.AspNetCore.RateLimiting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+
+namespace Grid.Api;
+
+/// <summary>A running ledger: the store, the sequencer and the endpoints on one address.</summary>
+public sealed class LedgerServer : IAsyncDisposable
+{
+    private const int MaximumConnections = 4096;
+
+    private readonly Stack<IAsyncDisposable> _parts = new();
+    private WebApplication? _app;
+    private Sequencer? _sequencer;
+
+    private LedgerServer()
+    {
+    }
+
+    /// <summary>Where it listens, with the port that was taken.</summary>
+    public string Address => _app!.Urls.First();
+
+    public Sequencer Sequencer => _sequencer!;
+
+    /// <param name="clock">the ledger's; the machine's when null</param>
+    /// <param name="admission">evidence that is asked for before a statement is decided; see <see cref="SequencerOptions.Admission"/></param>
+    /// <exception cref="IOException">the key cannot be used, or the address is taken</exception>
+    /// <exception cref="ClusterException">the private PostgreSQL does not start</exception>
+    /// <exception cref="LogDamagedException">the stored log is not what was recorded</exception>
+    /// <exception cref="WriterReplacedException">another process writes this log</exception>
+    /// <exception cref="System.Data.Common.DbException">the database cannot be reached</exception>
+    public static async Task<LedgerServer> StartAsync(
+        LedgerOptions options, TimeProvider? clock = null, Func<Statement, CancellationToken, ValueTask<Refusal?>>? admission = null, CancellationToken stop = default)
+    {
+        var server = new LedgerServer();
+        try
+        {
+            await server.StartPartsAsync(options, clock ?? TimeProvider.System, admission, stop);
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Returns when asked to end, or throws what made the sequencer unable to go on.</summary>
+    public async Task WaitForShutdownAsync()
+    {
+        var shutdown = _app!.WaitForShutdownAsync();
+        if (await Task.WhenAny(shutdown, Sequencer.Completion) != shutdown)
+            await Sequencer.Completion;
+        await shutdown;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        while (_parts.TryPop(out var part))
+            await part.DisposeAsync();
+    }
+
+    private async Task StartPartsAsync(LedgerOptions options, TimeProvider clock, Func<Statement, CancellationToken, ValueTask<Refusal?>>? admission, CancellationToken stop)
+    {
+        var builder = Builder(options);
+        var app = builder.Build();
+        var logs = app.Services.GetRequiredService<ILoggerFactory>();
+        var key = KeyFile.Open(options.KeyFile);
+        var connection = options.Postgres ?? (await Keep(EmbeddedPostgres.StartAsync(
+            Path.Combine(options.Data!, "postgres"), PostgresBinaries.Find(options.Binaries), logs.CreateLogger<EmbeddedPostgres>(), stop))).ConnectionString;
+        var store = await Keep(LedgerStore.OpenAsync(connection, stop));
+        _sequencer = await Keep(Sequencer.StartAsync(
+            store, new SequencerOptions(options.Origin) { Admission = admission }, key, clock, logs.CreateLogger<Sequencer>(), stop));
+        Map(app, _sequencer, clock);
+        _parts.Push(app);
+        _app = app;
+        await app.StartAsync(stop);
+    }
+
+    private async Task<T> Keep<T>(Task<T> starting) where T : IAsyncDisposable
+    {
+        var part = await starting;
+        _parts.Push(part);
+        return part;
+    }
+
+    private static WebApplicationBuilder Builder(LedgerOptions options)
+    {
+        // Configuration from files and the environment is not read: the command line says it all.
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.Logging.AddSimpleConsole(c => c.SingleLine = true).SetMinimumLevel(LogLevel.Warning).AddFilter("Grid", LogLevel.Warning);
+        builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = TimeSpan.FromSeconds(10));
+        builder.Services.AddRouting();
+        builder.Services.AddOpenApi("v1");
+        builder.Services.ConfigureHttpJsonOptions(o => o.SerializerOptions.TypeInfoResolverChain.Insert(0, ApiJson.Default));
+        builder.Services.AddRateLimiter(o => Limit(o, options.Rate));
+        builder.WebHost.UseKestrelCore().UseUrls(options.Listen).ConfigureKestrel(k =>
+        {
+            k.AddServerHeader = false;
+            k.Limits.MaxConcurrentConnections = MaximumConnections;
+            // More than a statement may have: what is a little too large is read to its end, so that its sender hears why it is refused.
+            k.Limits.MaxRequestBodySize = 1 << 20;
+            k.Limits.MaxRequestLineSize = 4096;
+            k.Limits.MaxRequestHeadersTotalSize = 16 << 10;
+            k.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(15);
+            k.Limits.MinRequestBodyDataRate = new MinDataRate(1024, TimeSpan.FromSeconds(10));
+            k.Limits.MinResponseDataRate = new MinDataRate(1024, TimeSpan.FromSeconds(20));
+        });
+        return builder;
+    }
+
+    private static void Limit(RateLimiterOptions limiter, int rate)
+    {
+        limiter.OnRejected = (rejected, _) => new ValueTask(new Problem(new Refusal(
+            ApiCode.TooManyRequests, $"One address is answered {rate} requests a second.", "Send fewer, or wait.")).ExecuteAsync(rejected.HttpContext));
+        limiter.GlobalLimiter = PartitionedRateLimiter.Create<HttpContext, string>(context => rate == 0
+            ? RateLimitPartition.GetNoLimiter("")
+            : RateLimitPartition.GetTokenBucketLimiter(Network(context.Connection.RemoteIpAddress), _ => new TokenBucketRateLimiterOptions
+            {
+                TokenLimit = 2 * rate, TokensPerPeriod = int.Max(1, rate / 10), ReplenishmentPeriod = TimeSpan.FromMilliseconds(rate < 10 ? 1000.0 / rate : 100), QueueLimit = 0,
+            }));
+    }
+
+    // Who has one IPv6 address has the 2⁶⁴ beside it.
+    private static string Network(IPAddress? address) => address is { AddressFamily: System.Net.Sockets.AddressFamily.InterNetworkV6, IsIPv4MappedToIPv6: false }
+        ? Convert.ToHexString(address.GetAddressBytes().AsSpan(0, 8))
+        : address?.MapToIPv4().ToString() ?? "";
+
+    private static void Map(WebApplication app, Sequencer sequencer, TimeProvider clock)
+    {
+        app.UseMiddleware<Errors>();
+        app.UseRouting();
+        app.UseRateLimiter();
+        var all = app.MapGroup("").AddEndpointFilter(Requests.RefuseUnknownQuery);
+        var v1 = all.MapGroup("/v1");
+        new StatementEndpoints(sequencer, new Drafts(clock)).Map(v1);
+        new ThingEndpoints(sequencer).Map(v1);
+        new AgreementEndpoints(sequencer, clock, app.Lifetime.ApplicationStopping).Map(v1);
+        new LogEndpoints(sequencer).Map(all, v1);
+        new HealthEndpoints(sequencer).Map(all);
+        app.MapOpenApi("/openapi/{documentName}.json");
+    }
+}

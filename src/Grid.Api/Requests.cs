@@ -1,0 +1,50 @@
+using System.Globalization;
+using Grid.Units;
+
+namespace Grid.Api;
+
+/// <summary>Strict reading of what stands in addresses and queries.</summary>
+internal static class Requests
+{
+    public static T Id<T>(string text) where T : struct, IId<T>
+    {
+        try
+        {
+            return Units.Id.Parse<T>(text);
+        }
+        catch (FormatException e)
+        {
+            throw RequestFormatException.Malformed(e.Message);
+        }
+    }
+
+    public static T? OptionalId<T>(string? text) where T : struct, IId<T> => text is null ? null : Id<T>(text);
+
+    public static long Number(string name, string? text, long minimum, long maximum, long absent)
+    {
+        if (text is null)
+            return absent;
+        return long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) && number >= minimum && number <= maximum
+            ? number
+            : throw RequestFormatException.Malformed($"'{name}' is a number from {minimum} to {maximum}.");
+    }
+
+    /// <summary>Names that the endpoint does not know are refused: a misspelt filter would otherwise answer what was not asked.</summary>
+    public static async ValueTask<object?> RefuseUnknownQuery(EndpointFilterInvocationContext context, EndpointFilterDelegate next)
+    {
+        var http = context.HttpContext;
+        var known = http.GetEndpoint()?.Metadata.GetMetadata<Queries>()?.Names ?? [];
+        foreach (var (name, values) in http.Request.Query)
+        {
+            if (!known.Contains(name))
+                throw new RequestFormatException(new Refusal(RefusalCode.UnknownField, $"The query '{(name.Length > 40 ? name[..40] : name)}' is not known here.",
+                    known.Length == 0 ? "There is none." : $"Known: {string.Join(", ", known)}."));
+            if (values.Count != 1)
+                throw RequestFormatException.Malformed($"'{name}' stands {values.Count} times.");
+        }
+        return await next(context);
+    }
+}
+
+/// <summary>The query names an endpoint knows.</summary>
+internal sealed record Queries(params string[] Names);

@@ -1,0 +1,386 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using System.Threading.Channels;
+using Grid.Agreements;
+using Grid.Ledger.Store;
+using Grid.Log;
+using Grid.Statements;
+using Grid.Units;
+using Grid.World;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Grid.Ledger.Sequencing;
+
+/// <summary>
+/// The one writer of a log. Statements are read and their signatures checked on the callers' threads; one loop decides them in order over
+/// immutable state; while one batch is committed the next is decided on what will be true then; callers are answered when it is durable.
+/// </summary>
+public sealed partial class Sequencer : IAsyncDisposable
+{
+    private readonly LedgerStore _store;
+    private readonly SequencerOptions _options;
+    private readonly SigningKey _key;
+    private readonly TimeProvider _clock;
+    private readonly ILogger _logger;
+    private readonly Channel<Submission> _queue;
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly ITimer _alarm;
+    private Task<bool>? _readable;
+    private LedgerWriter? _writer;
+    private volatile Snapshot _current;
+    private volatile bool _ready;
+    private int _disposed;
+
+    private Sequencer(LedgerStore store, SequencerOptions options, SigningKey key, TimeProvider clock, ILogger logger)
+    {
+        (_store, _options, _key, _clock, _logger, _current) = (store, options, key, clock, logger, Snapshot.Empty);
+        Entries = new EntryReader(store);
+        _queue = Channel.CreateBounded<Submission>(new BoundedChannelOptions(options.QueueLimit) { SingleReader = true });
+        _alarm = clock.CreateTimer(_ => _queue.Writer.TryWrite(Submission.Wake), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        Completion = Task.CompletedTask;
+    }
+
+    /// <summary>The newest durable state.</summary>
+    public Snapshot Current => _current;
+
+    public PublicKey Key => _key.Public;
+
+    public string Origin => _options.Origin;
+
+    public EntryReader Entries { get; }
+
+    public Measurements Measurements { get; } = new();
+
+    /// <summary>False while the store is away.</summary>
+    public bool IsReady => _ready;
+
+    /// <summary>Ends when the sequencer does; faulted when it cannot go on, as when another writer took over or the stored log is damaged.</summary>
+    public Task Completion { get; private set; }
+
+    /// <summary>Shuts out earlier writers, replays the log, writes its first entry if it has none, and starts.</summary>
+    /// <exception cref="LogDamagedException">the stored log is not what was recorded, or is another ledger's</exception>
+    /// <exception cref="WriterReplacedException">another process has it</exception>
+    public static async Task<Sequencer> StartAsync(
+        LedgerStore store, SequencerOptions options, SigningKey key, TimeProvider clock, ILogger<Sequencer> logger, CancellationToken stop = default)
+    {
+        var sequencer = new Sequencer(store, options, key, clock, logger);
+        try
+        {
+            await sequencer.TakeOverAsync(stop);
+            sequencer.Completion = Task.Run(sequencer.RunAsync, CancellationToken.None);
+            if (sequencer.Current.Size == 0)
+                await sequencer.OpenAsync(stop);
+            return sequencer;
+        }
+        catch
+        {
+            await sequencer.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Takes a statement in. The costly part runs on the caller's thread, so callers run side by side.</summary>
+    public async Task<Answer> SubmitAsync(ReadOnlyMemory<byte> bytes, CancellationToken stop)
+    {
+        var started = Stopwatch.GetTimestamp();
+        var answer = await IntakeAsync(bytes, stop);
+        Measurements.Count(answer, Stopwatch.GetElapsedTime(started));
+        return answer;
+    }
+
+    /// <summary>The recorded statement with a proof against the newest checkpoint; null when it is not in the log.</summary>
+    public async Task<Recording?> FindAsync(StatementId id, CancellationToken stop)
+    {
+        var snapshot = _current;
+        return snapshot.State.Known.TryGetValue(id, out var index) ? await ProveAsync(snapshot, id, index, null, stop) : null;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+            return;
+        _ready = false;
+        await _alarm.DisposeAsync();
+        // What waits is still decided and answered; then the loop ends by itself.
+        _queue.Writer.TryComplete();
+        await _stopping.CancelAsync();
+        await Completion.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (_writer is not null)
+            await _writer.DisposeAsync();
+        _stopping.Dispose();
+    }
+
+    private async Task<Answer> IntakeAsync(ReadOnlyMemory<byte> bytes, CancellationToken stop)
+    {
+        Statement statement;
+        try
+        {
+            statement = Statement.Decode(bytes);
+        }
+        catch (StatementFormatException e)
+        {
+            return new Answer.Refused(e.ToRefusal());
+        }
+        if (statement.VerifySignatures() is { } forged)
+            return new Answer.Refused(forged);
+        if (_options.Admission is { } admission && await admission(statement, stop) is { } refusal)
+            return new Answer.Refused(refusal);
+        if (!_ready)
+            return new Answer.Unknown("The ledger's store is away.");
+        var submission = new Submission(statement);
+        if (!_queue.Writer.TryWrite(submission))
+            return new Answer.Busy();
+        try
+        {
+            return await submission.Outcome.WaitAsync(_options.Patience, _clock, stop) switch
+            {
+                Outcome.Recorded r => new Answer.Recorded(await ProveAsync(r.Snapshot, statement.Id, r.Index, r.Entry, stop), r.Known),
+                Outcome.Refused r => new Answer.Refused(r.Refusal),
+                Outcome.Unknown u => new Answer.Unknown(u.Detail),
+                var other => throw new UnreachableException(other.ToString()),
+            };
+        }
+        catch (TimeoutException)
+        {
+            return new Answer.Unknown("The ledger took too long to answer.");
+        }
+    }
+
+    private async Task<Recording> ProveAsync(Snapshot snapshot, StatementId id, long index, Entry? fresh, CancellationToken stop)
+    {
+        var entry = fresh ?? Entry.Decode(await Entries.EntryAsync(index, stop));
+        return new Recording(id, index, entry.Time, entry.Bytes, snapshot.Size, snapshot.Tree.InclusionPath(index, snapshot.Size),
+            snapshot.Checkpoint, snapshot.Histories.Names[(int)index]);
+    }
+
+    private async Task OpenAsync(CancellationToken stop)
+    {
+        var now = Now(_current.State);
+        var open = Statement.Sign(new Payload(_options.Origin, null, now, now.AddDays(1), new OpenLedger(_key.Public)), _key);
+        var answer = await SubmitAsync(open.Bytes, stop);
+        if (answer is not Answer.Recorded)
+            throw new InvalidOperationException($"The ledger cannot be opened: {answer}.");
+    }
+
+    private async Task RunAsync()
+    {
+        try
+        {
+            await SequenceAsync();
+        }
+        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+        {
+            // Ended while the store was away: nobody is left to answer.
+        }
+        catch (Exception e)
+        {
+            _ready = false;
+            LogStopped(e.Message);
+            _queue.Writer.TryComplete();
+            throw;
+        }
+        finally
+        {
+            while (_queue.Reader.TryRead(out var left))
+                left.Answer(new Outcome.Unknown("The ledger is ending."));
+        }
+    }
+
+    private async Task SequenceAsync()
+    {
+        var commit = Task.FromResult(true);
+        var tentative = _current.ToTentative();
+        while (true)
+        {
+            var pending = new Pending(tentative);
+            try
+            {
+                var more = await FillAsync(pending, commit);
+                if (!await commit)
+                {
+                    // What rested on the failed batch is decided again on what is durable.
+                    await RecoverAsync();
+                    pending = Again(pending);
+                }
+                commit = Task.FromResult(true);
+                tentative = pending.Tentative;
+                if (!pending.HasEntries)
+                    pending.Answer(_current);
+                else
+                    commit = CommitAsync(pending);
+                if (!more)
+                {
+                    await commit;
+                    return;
+                }
+            }
+            catch
+            {
+                pending.AnswerUnknown("The ledger is ending.");
+                throw;
+            }
+        }
+    }
+
+    /// <summary>Decides what waits. A batch fills for as long as the one before it is on its way to the disk.</summary>
+    /// <returns>false when nothing will come any more</returns>
+    private async Task<bool> FillAsync(Pending pending, Task<bool> commit)
+    {
+        while (true)
+        {
+            DecideDeadlines(pending);
+            while (pending.Count < SequencerOptions.MaximumBatch && _queue.Reader.TryRead(out var submission))
+                Decide(pending, submission);
+            if (pending.Count >= SequencerOptions.MaximumBatch || (commit.IsCompleted && (pending.Count > 0 || !await commit)))
+                return true;
+            _readable ??= _queue.Reader.WaitToReadAsync().AsTask();
+            await (commit.IsCompleted ? (Task)_readable : Task.WhenAny(_readable, commit));
+            if (_readable.IsCompleted)
+            {
+                if (!await _readable)
+                    return false;
+                _readable = null;
+            }
+        }
+    }
+
+    private Pending Again(Pending pending)
+    {
+        var again = new Pending(_current.ToTentative());
+        foreach (var submission in pending.Submissions)
+            Decide(again, submission);
+        return again;
+    }
+
+    /// <returns>true when it becomes an entry</returns>
+    private bool Decide(Pending pending, Submission submission)
+    {
+        if (submission.Statement is not { } statement)
+            return false;
+        var now = Now(pending.Tentative.State);
+        switch (pending.Tentative.State.Decide(statement, now))
+        {
+            case Decision.Accepted accepted:
+                var entry = Entry.Record(pending.Tentative.Tree.Size, now, statement.Bytes);
+                pending.Record(submission, new Happened(entry, accepted.Events), pending.Tentative.With(entry, statement.Id, accepted.Events));
+                return true;
+            case Decision.Known known:
+                pending.Defer(submission, snapshot => new Outcome.Recorded(known.Index, null, Known: true, snapshot));
+                return false;
+            case Decision.Refused refused:
+                pending.Defer(submission, _ => new Outcome.Refused(refused.Refusal));
+                return false;
+            case var other:
+                throw new UnreachableException(other.ToString());
+        }
+    }
+
+    // The ledger itself says that a time has come; it is an entry like any other, signed by the ledger's key.
+    private void DecideDeadlines(Pending pending)
+    {
+        var now = Now(pending.Tentative.State);
+        foreach (var due in pending.Tentative.State.Due(now).Take(SequencerOptions.MaximumBatch - pending.Count).ToArray())
+        {
+            var fact = Statement.Sign(new Payload(_options.Origin, null, now, now.AddDays(1), due), _key);
+            if (!Decide(pending, new Submission(fact)))
+                throw new UnreachableException($"{due.Agreement} waits for {due.Due:u} and does not take it.");
+        }
+    }
+
+    private async Task<bool> CommitAsync(Pending pending)
+    {
+        var started = Stopwatch.GetTimestamp();
+        var tree = pending.Tentative.Tree;
+        var entries = pending.Entries;
+        var checkpoint = new Checkpoint(_options.Origin, tree.Size, tree.Root).Sign(_key).ToString();
+        try
+        {
+            Entries.Keep(await _writer!.CommitAsync(new Batch(entries, tree, checkpoint), CancellationToken.None));
+        }
+        catch (Exception e) when (IsStoreFailure(e))
+        {
+            // Not retried here: it may have been recorded. Recovery reads what was.
+            _ready = false;
+            Measurements.CountFailedCommit();
+            LogCommitFailed(entries[0].Entry.Index, entries.Length, e.Message);
+            pending.AnswerUnknown("The store failed while it was recorded.");
+            _queue.Writer.TryWrite(Submission.Wake);
+            return false;
+        }
+        catch
+        {
+            pending.AnswerUnknown("The ledger is ending.");
+            throw;
+        }
+        Measurements.CommitSeconds.Record(Stopwatch.GetElapsedTime(started).TotalSeconds);
+        Measurements.BatchEntries.Record(entries.Length);
+        Publish(new Snapshot(pending.Tentative, checkpoint));
+        pending.Answer(_current);
+        return true;
+    }
+
+    private async Task RecoverAsync()
+    {
+        for (var pause = TimeSpan.FromMilliseconds(50); ; pause = TimeSpan.FromMilliseconds(Math.Min(2000, pause.TotalMilliseconds * 2)))
+        {
+            try
+            {
+                await TakeOverAsync(_stopping.Token);
+                LogRecovered(_current.Size);
+                return;
+            }
+            catch (Exception e) when (IsStoreFailure(e))
+            {
+                await Task.Delay(pause, _stopping.Token);
+            }
+        }
+    }
+
+    private async Task TakeOverAsync(CancellationToken stop)
+    {
+        if (_writer is not null)
+            await _writer.DisposeAsync();
+        _writer = null;
+        _writer = await _store.BecomeWriterAsync(_options.TakeOver, stop);
+        var snapshot = await Replay.ForwardAsync(_store, _current, _writer.Head, _options.Origin, _key.Public, stop);
+        if (snapshot.Size > 0 && (snapshot.State.Origin != _options.Origin || snapshot.State.LedgerKey != _key.Public))
+            throw new LogDamagedException(0, $"it opens the ledger '{snapshot.State.Origin}' of {snapshot.State.LedgerKey}, not '{_options.Origin}' of {_key.Public}");
+        Publish(snapshot);
+        _ready = true;
+    }
+
+    private void Publish(Snapshot next)
+    {
+        var before = _current;
+        if (next.Size == before.Size && before.Size > 0)
+            return;
+        _current = next;
+        before.FollowedBy(next);
+        if (next.State.Deadlines is [var soonest, ..])
+        {
+            var wait = soonest.At - _clock.GetUtcNow();
+            // No longer than an hour, for clocks are set.
+            _alarm.Change(TimeSpan.FromTicks(Math.Clamp(wait.Ticks, 0, TimeSpan.TicksPerHour)), Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    // A clock that went back does not take the log with it.
+    private DateTimeOffset Now(GridState state)
+    {
+        var now = DateTimeOffset.FromUnixTimeSeconds(_clock.GetUtcNow().ToUnixTimeSeconds());
+        return now > state.Time ? now : state.Time;
+    }
+
+    private static bool IsStoreFailure(Exception e) => e is NpgsqlException or IOException or TimeoutException or System.Net.Sockets.SocketException
+        || (e is Marten.Exceptions.MartenCommandException && e.InnerException is NpgsqlException);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The batch of {Count} from entry {First} may not be durable: {Reason}")]
+    private partial void LogCommitFailed(long first, int count, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The store is back; the log has {Size} entries")]
+    private partial void LogRecovered(long size);
+
+    [LoggerMessage(Level = LogLevel.Critical, Message = "The sequencer stopped: {Reason}")]
+    private partial void LogStopped(string reason);
+}

@@ -1,0 +1,120 @@
+using System.Diagnostics;
+using Grid.Units;
+using Marten;
+using Marten.Services;
+using Npgsql;
+using NpgsqlTypes;
+
+namespace Grid.Ledger.Store;
+
+/// <summary>
+/// The one who may append. For liveness it holds an advisory lock, which ends with its connection; for safety every commit moves the head by
+/// compare-and-swap on size and epoch, so a writer that was replaced without knowing it records nothing.
+/// </summary>
+public sealed class LedgerWriter : IAsyncDisposable
+{
+    /// <summary>The advisory lock's number: "gridlog" in ASCII.</summary>
+    internal const long Lock = 0x67_72_69_64_6c_6f_67;
+
+    private readonly NpgsqlConnection _connection;
+    private readonly DocumentStore _events;
+
+    private LedgerWriter(NpgsqlConnection connection, DocumentStore events, TreeHead head) => (_connection, _events, Head) = (connection, events, head);
+
+    /// <summary>As this writer left it.</summary>
+    public TreeHead Head { get; private set; }
+
+    internal static Task<LedgerWriter> OpenAsync(NpgsqlDataSource source, DocumentStore events, TimeSpan patience, CancellationToken stop) =>
+        OpenAsync(source, events, async connection =>
+        {
+            for (var watch = Stopwatch.StartNew(); ; await Task.Delay(50, stop))
+            {
+                await using var command = new NpgsqlCommand($"select pg_try_advisory_lock({Lock})", connection);
+                if (await command.ExecuteScalarAsync(stop) is true)
+                    return;
+                if (watch.Elapsed > patience)
+                    throw new WriterReplacedException("Another process writes this log and does not let go of it.");
+            }
+        }, stop);
+
+    /// <summary>For a writer that believes to hold the lock although it does not, as after a partition.</summary>
+    internal static async Task<LedgerWriter> OpenAsync(NpgsqlDataSource source, DocumentStore events, Func<NpgsqlConnection, Task> acquire, CancellationToken stop)
+    {
+        var connection = await source.OpenConnectionAsync(stop);
+        try
+        {
+            await acquire(connection);
+            await using var command = new NpgsqlCommand(
+                "set role grid_sequencer; update log.head set epoch = epoch + 1 returning size, root, epoch, checkpoint", connection);
+            await using var reader = await command.ExecuteReaderAsync(stop);
+            return await reader.ReadAsync(stop)
+                ? new LedgerWriter(connection, events, LedgerStore.ReadHead(reader))
+                : throw new LogDamagedException(0, "the head is missing");
+        }
+        catch
+        {
+            await connection.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Makes the batch durable: head, row and streams in one transaction, synced to disk before it returns the row.</summary>
+    /// <exception cref="WriterReplacedException">nothing was recorded and nothing can be by this writer</exception>
+    /// <exception cref="NpgsqlException">it may or may not have been recorded; a new writer's head tells</exception>
+    public async Task<BatchRow> CommitAsync(Batch batch, CancellationToken stop)
+    {
+        await using var transaction = await _connection.BeginTransactionAsync(stop);
+        var next = new TreeHead(batch.Tree.Size, batch.Tree.Root, Head.Epoch, batch.Checkpoint);
+        var row = ToRow(batch);
+        await AppendAsync(transaction, row, next, stop);
+        await using (var session = _events.LightweightSession(SessionOptions.ForTransaction(transaction)))
+        {
+            foreach (var (entry, events) in batch.Entries)
+            {
+                foreach (var happened in events)
+                {
+                    if (!happened.IsHighRate)
+                        session.Events.Append(happened.Stream.ToString(), RecordedEvents.Record(happened, entry.Bytes));
+                }
+            }
+            await session.SaveChangesAsync(stop);
+        }
+        await transaction.CommitAsync(stop);
+        Head = next;
+        return row;
+    }
+
+    public ValueTask DisposeAsync() => _connection.DisposeAsync();
+
+    private static BatchRow ToRow(Batch batch)
+    {
+        var leaves = new byte[batch.Entries.Length * Digest.Size];
+        for (var i = 0; i < batch.Entries.Length; i++)
+            batch.Entries[i].Entry.LeafHash.CopyTo(leaves.AsSpan(i * Digest.Size));
+        return new BatchRow(batch.First, batch.Entries.Length, BatchRow.Join([.. batch.Entries.Select(e => e.Entry.Bytes)]), leaves);
+    }
+
+    private async Task AppendAsync(NpgsqlTransaction transaction, BatchRow row, TreeHead next, CancellationToken stop)
+    {
+        var swap = new NpgsqlBatchCommand("update log.head set size = $1, root = $2, checkpoint = $3 where size = $4 and epoch = $5")
+        {
+            Parameters = { Long(next.Size), Bytes(next.Root.ToArray()), new NpgsqlParameter<string> { TypedValue = next.Checkpoint }, Long(Head.Size), Long(Head.Epoch) },
+        };
+        // A replaced writer's row is refused by the trigger too, for its head did not move; the count says it in one word.
+        var insert = new NpgsqlBatchCommand("insert into log.batch (first, count, entries, leaves) select $1, $2, $3, $4 from log.head where size = $5 and epoch = $6")
+        {
+            Parameters =
+            {
+                Long(row.First), new NpgsqlParameter<int> { TypedValue = row.Count }, Bytes(row.Entries), Bytes(row.Leaves), Long(next.Size), Long(Head.Epoch),
+            },
+        };
+        await using var commands = new NpgsqlBatch(_connection, transaction) { BatchCommands = { swap, insert } };
+        await commands.ExecuteNonQueryAsync(stop);
+        if (swap.RecordsAffected != 1 || insert.RecordsAffected != 1)
+            throw new WriterReplacedException($"Another process writes this log now: epoch {Head.Epoch} is over.");
+    }
+
+    private static NpgsqlParameter<long> Long(long value) => new() { TypedValue = value };
+
+    private static NpgsqlParameter<ReadOnlyMemory<byte>> Bytes(ReadOnlyMemory<byte> value) => new() { TypedValue = value, NpgsqlDbType = NpgsqlDbType.Bytea };
+}

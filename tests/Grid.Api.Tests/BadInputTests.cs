@@ -1,0 +1,195 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+
+namespace Grid.Api.Tests;
+
+public sealed class BadInputTests(LedgerFixture ledger)
+{
+    private static CancellationToken Stop => TestContext.Current.CancellationToken;
+
+    [Theory]
+    [InlineData("v1/statements/st1qqqq", 400, "malformed")]
+    [InlineData("v1/accounts/farm1qqqq", 400, "malformed")]
+    [InlineData("v1/farms/%01", 400, "malformed")]
+    [InlineData("v1/agreements/xx/bundle", 400, "malformed")]
+    [InlineData("v1/nodes/xx/agreements", 400, "malformed")]
+    [InlineData("v1/nowhere", 404, "not-found")]
+    [InlineData("v2/ledger", 404, "not-found")]
+    [InlineData("v1/farms?limit=0", 400, "malformed")]
+    [InlineData("v1/farms?limit=1001", 400, "malformed")]
+    [InlineData("v1/farms?limit=", 400, "malformed")]
+    [InlineData("v1/farms?cursor=-1", 400, "malformed")]
+    [InlineData("v1/farms?cursor=99999999999999999999", 400, "malformed")]
+    [InlineData("v1/farms?limit=1&limit=2", 400, "malformed")]
+    [InlineData("v1/farms?colour=blue", 400, "unknown-field")]
+    [InlineData("v1/agreements?status=happy", 400, "malformed")]
+    [InlineData("v1/agreements?user=me", 400, "malformed")]
+    [InlineData("v1/drafts", 400, "missing-field")]
+    [InlineData("v1/drafts?for=x", 400, "malformed")]
+    [InlineData("v1/proof/99999999", 400, "malformed")]
+    [InlineData("v1/proof/-1", 400, "malformed")]
+    [InlineData("v1/proof/0?size=0", 400, "malformed")]
+    [InlineData("v1/proof/zero", 400, "malformed")]
+    [InlineData("v1/consistency", 400, "missing-field")]
+    [InlineData("v1/consistency?from=0", 400, "malformed")]
+    [InlineData("v1/consistency?from=5&to=4", 400, "malformed")]
+    [InlineData("tile/0/000", 404, "not-found")]
+    [InlineData("tile/0/x000/000", 400, "malformed")]
+    [InlineData("tile/64/000", 400, "malformed")]
+    [InlineData("tile/entries/999", 404, "not-found")]
+    [InlineData("tile/0/000.p/0", 400, "malformed")]
+    [InlineData("tile/..%2f..%2fetc%2fpasswd", 400, "malformed")]
+    public async Task A_bad_address_gets_a_problem_with_a_code(string path, int status, string code)
+    {
+        using var response = await ledger.Http.GetAsync(new Uri(path, UriKind.Relative), Stop);
+        await IsProblem(response, status, code);
+    }
+
+    [Theory]
+    [InlineData("v1/accounts/")]
+    [InlineData("v1/farms/")]
+    [InlineData("v1/nodes/")]
+    [InlineData("v1/offers/")]
+    [InlineData("v1/agreements/")]
+    [InlineData("v1/statements/")]
+    public async Task What_is_not_there_is_not_found(string path)
+    {
+        var nothing = Units.Digest.Of("nothing"u8);
+        var id = path switch
+        {
+            "v1/accounts/" => new Units.AccountId(nothing).ToString(),
+            "v1/farms/" => new Units.FarmId(nothing).ToString(),
+            "v1/nodes/" => new Units.NodeId(nothing).ToString(),
+            "v1/offers/" => new Units.OfferId(nothing).ToString(),
+            "v1/agreements/" => new Units.AgreementId(nothing).ToString(),
+            _ => new Units.StatementId(nothing).ToString(),
+        };
+        using var response = await ledger.Http.GetAsync(new Uri(path + id, UriKind.Relative), Stop);
+        await IsProblem(response, 404, RefusalCode.NotFound);
+    }
+
+    [Fact]
+    public async Task A_bad_statement_gets_its_refusals_code()
+    {
+        var good = ledger.Make(g => g.Open(1, "bad-input"));
+        var forged = good.Bytes.ToArray();
+        forged[^1] ^= 1;
+        await IsProblem(await ledger.PostAsync(forged), 403, RefusalCode.BadSignature);
+        await IsProblem(await ledger.PostAsync([]), 400, RefusalCode.Malformed);
+        await IsProblem(await ledger.PostAsync(new byte[100_000]), 413, RefusalCode.TooLarge);
+        await IsProblem(await ledger.PostAsync(new byte[60_001]), 413, RefusalCode.TooLarge);
+        await IsProblem(await ledger.PostAsync([.. good.Bytes.ToArray(), 0]), 400, RefusalCode.Malformed);
+        await IsProblem(await ledger.PostAsync(ledger.Make(g => g.Sign(g.User.Value, g.Terms(g.Farms[0].Nodes[0].Id), "alpha"))), 403, RefusalCode.SignatureMissing);
+        await IsProblem(await ledger.PostAsync(ledger.Make(g => g.Sign(g.Farms[0].Account.Value, new Farms.RegisterFarm("farm-beta"), "alpha"))), 409, RefusalCode.NameTaken);
+        await IsProblem(await ledger.PostAsync(ledger.Make(g => g.Sign(g.Farms[0].Account.Value, new Farms.RegisterFarm("No!"), "alpha"))), 422, RefusalCode.NameInvalid);
+        await IsProblem(await ledger.PostAsync(ledger.Make(g => g.SignedByUser(g.Terms(g.Farms[0].Nodes[0].Id), "mallory")), "v1/drafts"), 403, RefusalCode.StrangerSigned);
+        await IsProblem(await ledger.PostAsync(forged, "v1/drafts"), 403, RefusalCode.BadSignature);
+    }
+
+    [Fact]
+    public async Task Only_cose_is_taken_as_a_statement()
+    {
+        using var content = new StringContent("{}", Encoding.UTF8, "application/json");
+        using var response = await ledger.Http.PostAsync(new Uri("v1/statements", UriKind.Relative), content, Stop);
+        await IsProblem(response, 415, ApiCode.UnsupportedMediaType);
+    }
+
+    [Fact]
+    public async Task An_account_cannot_fill_the_drafts()
+    {
+        HttpStatusCode last = default;
+        for (var i = 0; i <= Drafts.MaximumEach; i++)
+        {
+            using var response = await ledger.PostAsync(ledger.Make(g => g.Sign(g.Farms[1].Account.Value, new Farms.RegisterFarm($"draft-{i}"), "beta")), "v1/drafts");
+            last = response.StatusCode;
+        }
+        Assert.Equal(HttpStatusCode.TooManyRequests, last);
+    }
+
+    [Fact]
+    public async Task No_request_however_mangled_is_our_fault()
+    {
+        var random = new Random(3);
+        string[] paths = ["v1/statements", "v1/drafts", "v1/farms", "v1/agreements", "v1/proof/3", "v1/consistency?from=1", "tile/0/000", "tile/entries/000.p/9", $"v1/nodes/{ledger.Grid.Farms[0].Nodes[0].Id}/agreements?after=1"];
+        string[] methods = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"];
+        var statements = ledger.Make(g => g.Entries.Select(e => e.Statement.Bytes.ToArray()).ToArray());
+        for (var round = 0; round < 1500; round++)
+        {
+            var path = Mangle(random, paths[random.Next(paths.Length)]);
+            using var request = new HttpRequestMessage(new HttpMethod(methods[random.Next(methods.Length)]), new Uri($"{ledger.Http.BaseAddress}{path}"));
+            if (random.Next(2) == 0)
+            {
+                var body = statements[random.Next(statements.Length)].ToArray();
+                for (var flips = random.Next(4); flips > 0; flips--)
+                    body[random.Next(body.Length)] ^= (byte)(1 << random.Next(8));
+                request.Content = new ByteArrayContent(body[..(random.Next(3) == 0 ? random.Next(body.Length) : body.Length)]);
+                if (random.Next(4) != 0)
+                    request.Content.Headers.TryAddWithoutValidation("Content-Type", "application/cose");
+            }
+            using var response = await ledger.Http.SendAsync(request, Stop);
+            Assert.True((int)response.StatusCode < 500, $"{request.Method} {path}: {(int)response.StatusCode}");
+            // What is no HTTP at all is turned away by the server before there is a request to answer.
+            if ((int)response.StatusCode >= 400 && request.Method != HttpMethod.Head && !(response.StatusCode == HttpStatusCode.BadRequest && response.Content.Headers.ContentLength == 0))
+                Assert.Equal("application/problem+json", response.Content.Headers.ContentType?.MediaType);
+        }
+    }
+
+    [Fact]
+    public async Task Bytes_that_are_no_request_are_turned_away_and_the_ledger_goes_on()
+    {
+        var random = new Random(5);
+        for (var round = 0; round < 40; round++)
+        {
+            using var socket = new TcpClient();
+            await socket.ConnectAsync(ledger.Http.BaseAddress!.Host, ledger.Http.BaseAddress.Port, Stop);
+            var junk = new byte[random.Next(1, 600)];
+            random.NextBytes(junk);
+            if (round % 2 == 0)
+                junk = [.. "GET /v1/ledger HTTP/1.1\r\n"u8, .. junk, .. "\r\n\r\n"u8];
+            try
+            {
+                await socket.GetStream().WriteAsync(junk, Stop);
+                socket.Client.Shutdown(SocketShutdown.Send);
+                using var reader = new StreamReader(socket.GetStream());
+                Assert.DoesNotContain("HTTP/1.1 5", await reader.ReadToEndAsync(Stop));
+            }
+            catch (Exception e) when (e is IOException or SocketException or InvalidOperationException)
+            {
+                // Cut off, which is an answer too.
+            }
+        }
+        Assert.Equal("ok\n", await ledger.Http.GetStringAsync(new Uri("healthz", UriKind.Relative), Stop));
+    }
+
+    private static async Task IsProblem(HttpResponseMessage response, int status, string code)
+    {
+        var text = await response.Content.ReadAsStringAsync(Stop);
+        Assert.True(status == (int)response.StatusCode, text);
+        Assert.Equal("application/problem+json", response.Content.Headers.ContentType?.MediaType);
+        var problem = await LedgerFixture.JsonOf(response);
+        Assert.Equal((code, status), (problem.GetProperty("code").GetString(), problem.GetProperty("status").GetInt32()));
+        Assert.NotEmpty(problem.GetProperty("detail").GetString()!);
+        Assert.DoesNotContain("   at ", text);
+        response.Dispose();
+    }
+
+    private static string Mangle(Random random, string path)
+    {
+        var text = new StringBuilder(path);
+        const string Letters = "abz019/?&=%.-_~:1#x";
+        for (var changes = random.Next(4); changes > 0; changes--)
+        {
+            var at = random.Next(1, text.Length);
+            _ = random.Next(3) switch
+            {
+                0 => text.Remove(at, 1),
+                1 => text.Insert(at, Letters[random.Next(Letters.Length)]),
+                _ => text.Insert(at, Uri.EscapeDataString(((char)random.Next(1, 300)).ToString())),
+            };
+            if (text.Length < 2)
+                return path;
+        }
+        return text.ToString();
+    }
+}

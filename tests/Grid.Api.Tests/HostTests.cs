@@ -1,0 +1,211 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text.Json;
+using Grid.Accounts;
+using Grid.Ledger.Tests;
+using Grid.Log;
+using Grid.Statements;
+using Grid.Units;
+
+namespace Grid.Api.Tests;
+
+/// <summary>The ledger as a process of its own.</summary>
+public sealed class HostTests : IDisposable
+{
+    private const string Origin = "grid.test/host";
+
+    private readonly string _directory = Temporary.Directory();
+
+    private static CancellationToken Stop => TestContext.Current.CancellationToken;
+
+    public void Dispose() => Directory.Delete(_directory, recursive: true);
+
+    [Fact]
+    public async Task What_a_killed_ledger_acknowledged_is_there_when_it_starts_again()
+    {
+        var acknowledged = new List<JsonElement>();
+        var gate = new Lock();
+        string seen;
+        PublicKey key;
+        using (var first = await Host.StartAsync(_directory))
+        {
+            key = Id.Parse<PublicKey>((await first.GetAsync("v1/ledger")).GetProperty("key").GetString()!);
+            using var load = CancellationTokenSource.CreateLinkedTokenSource(Stop);
+            var callers = Enumerable.Range(0, 8).Select(c => Task.Run(async () =>
+            {
+                for (var i = 0; !load.IsCancellationRequested; i++)
+                {
+                    try
+                    {
+                        using var answer = await first.PostAsync(Account($"{c}-{i}"));
+                        if (answer.StatusCode != HttpStatusCode.OK)
+                            continue;
+                        var document = await LedgerFixture.JsonOf(answer);
+                        lock (gate)
+                            acknowledged.Add(document);
+                    }
+                    catch (HttpRequestException)
+                    {
+                        return;
+                    }
+                }
+            }, Stop)).ToArray();
+            await Until.True(() => Count() > 300, Stop);
+            seen = await first.Http.GetStringAsync(new Uri("checkpoint", UriKind.Relative), Stop);
+            first.Kill();
+            await load.CancelAsync();
+            await Task.WhenAll(callers);
+        }
+
+        using var second = await Host.StartAsync(_directory);
+        Assert.True(Checkpoint.TryVerify(seen, Origin, key, out var old));
+        Assert.True(Checkpoint.TryVerify(await second.Http.GetStringAsync(new Uri("checkpoint", UriKind.Relative), Stop), Origin, key, out var now));
+        var consistency = Path(await second.GetAsync($"v1/consistency?from={old.Size}&to={now.Size}"));
+        Assert.True(MerkleTree.VerifyConsistency(old.Size, now.Size, consistency, old.Root, now.Root));
+        foreach (var answer in acknowledged)
+        {
+            var again = await second.GetAsync($"v1/statements/{answer.GetProperty("id").GetString()}");
+            Assert.Equal(answer.GetProperty("entry").GetString(), again.GetProperty("entry").GetString());
+            Assert.True(Checkpoint.TryVerify(again.GetProperty("checkpoint").GetString(), Origin, key, out var checkpoint));
+            var entry = Entry.Decode(again.GetProperty("entry").GetBytesFromBase64());
+            Assert.True(MerkleTree.VerifyInclusion(entry.LeafHash, entry.Index, checkpoint.Size, Path(again), checkpoint.Root));
+        }
+        Assert.True(second.Terminate());
+
+        int Count()
+        {
+            lock (gate)
+                return acknowledged.Count;
+        }
+    }
+
+    [Fact]
+    public async Task Asked_to_end_it_leaves_nothing_behind()
+    {
+        using var host = await Host.StartAsync(_directory);
+        var server = int.Parse((await File.ReadAllLinesAsync(System.IO.Path.Combine(_directory, "postgres", "data", "postmaster.pid"), Stop))[0], System.Globalization.CultureInfo.InvariantCulture);
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(System.IO.Path.Combine(_directory, "ledger.key")));
+        Assert.True(host.Terminate());
+        Assert.False(Directory.Exists($"/proc/{server}"));
+    }
+
+    [Fact]
+    public async Task A_key_that_others_may_read_is_not_used()
+    {
+        var key = System.IO.Path.Combine(_directory, "ledger.key");
+        await File.WriteAllTextAsync(key, new string('0', 64), Stop);
+        File.SetUnixFileMode(key, (UnixFileMode)0b110_100_100);
+        var (code, text) = await Host.RunAsync("--origin", Origin, "--data", _directory);
+        Assert.Equal(1, code);
+        Assert.Contains("others may read", text);
+    }
+
+    [Theory]
+    [InlineData("--origin is missing", "--data", "/tmp/x")]
+    [InlineData("--colour is not known", "--origin", "a/b", "--data", "/tmp/x", "--colour", "blue")]
+    [InlineData("Give either --data or --postgres", "--origin", "a/b", "--key", "k")]
+    [InlineData("Give either --data or --postgres", "--origin", "a/b", "--data", "/tmp/x", "--postgres", "Host=x")]
+    [InlineData("--key is missing", "--origin", "a/b", "--postgres", "Host=x")]
+    [InlineData("is not http://ADDRESS:PORT", "--origin", "a/b", "--data", "/tmp/x", "--listen", "8080")]
+    [InlineData("--data needs a value", "--origin", "a/b", "--data")]
+    [InlineData("--origin stands twice", "--origin", "a/b", "--origin", "a/c", "--data", "/tmp/x")]
+    [InlineData("--rate many is not a number", "--origin", "a/b", "--data", "/tmp/x", "--rate", "many")]
+    [InlineData("--hub ftp://x is not", "--origin", "a/b", "--data", "/tmp/x", "--hub", "ftp://x")]
+    public void Wrong_options_are_said_all_at_once(string expected, params string[] args)
+    {
+        Assert.Null(LedgerOptions.Parse(args, out var mistakes));
+        Assert.Contains(mistakes, m => m.Contains(expected, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task One_address_is_answered_so_many_requests_and_no_more()
+    {
+        await using var server = await LedgerServer.StartAsync(new LedgerOptions { Origin = Origin, Data = _directory, Listen = "http://127.0.0.1:0", Rate = 5 }, stop: Stop);
+        using var http = new HttpClient { BaseAddress = new Uri(server.Address) };
+        var answers = new List<HttpStatusCode>();
+        for (var i = 0; i < 60; i++)
+        {
+            using var response = await http.GetAsync(new Uri("healthz", UriKind.Relative), Stop);
+            answers.Add(response.StatusCode);
+            if (response.StatusCode == HttpStatusCode.TooManyRequests)
+                Assert.Equal(ApiCode.TooManyRequests, (await LedgerFixture.JsonOf(response)).GetProperty("code").GetString());
+        }
+        Assert.Contains(HttpStatusCode.OK, answers);
+        Assert.Contains(HttpStatusCode.TooManyRequests, answers);
+    }
+
+    private static byte[] Account(string name)
+    {
+        using var key = SigningKey.FromSeed(Digest.Of(System.Text.Encoding.UTF8.GetBytes(name)).ToArray());
+        var now = DateTimeOffset.FromUnixTimeSeconds(DateTimeOffset.UtcNow.ToUnixTimeSeconds());
+        return Statement.Sign(new Payload(Origin, null, now, now.AddHours(1), new OpenAccount(new KeyPolicy([key.Public], 1))), key).Bytes.ToArray();
+    }
+
+    private static Digest[] Path(JsonElement answer) => [.. answer.GetProperty("path").EnumerateArray().Select(h => Digest.ParseHex(h.GetString()!))];
+
+    private sealed class Host : IDisposable
+    {
+        private readonly Process _process;
+
+        private Host(Process process, string address) => (_process, Http) = (process, new HttpClient { BaseAddress = new Uri(address) });
+
+        public HttpClient Http { get; }
+
+        public static async Task<Host> StartAsync(string directory)
+        {
+            var process = Process.Start(Command("--origin", Origin, "--data", directory, "--listen", "http://127.0.0.1:0", "--rate", "0"))!;
+            var errors = process.StandardError.ReadToEndAsync(Stop);
+            var line = await process.StandardOutput.ReadLineAsync(Stop);
+            return line?.StartsWith("grid-ledger ready ", StringComparison.Ordinal) == true
+                ? new Host(process, line.Split(' ')[2])
+                : throw new InvalidOperationException(await errors);
+        }
+
+        public static async Task<(int Code, string Text)> RunAsync(params string[] args)
+        {
+            using var process = Process.Start(Command(args))!;
+            var text = await process.StandardError.ReadToEndAsync(Stop);
+            await process.WaitForExitAsync(Stop);
+            return (process.ExitCode, text);
+        }
+
+        public async Task<JsonElement> GetAsync(string path)
+        {
+            using var response = (await Http.GetAsync(new Uri(path, UriKind.Relative), Stop)).EnsureSuccessStatusCode();
+            return await LedgerFixture.JsonOf(response);
+        }
+
+        public Task<HttpResponseMessage> PostAsync(byte[] statement)
+        {
+            var content = new ByteArrayContent(statement);
+            content.Headers.ContentType = new MediaTypeHeaderValue("application/cose");
+            return Http.PostAsync(new Uri("v1/statements", UriKind.Relative), content, Stop);
+        }
+
+        public void Kill()
+        {
+            _process.Kill();
+            _process.WaitForExit();
+        }
+
+        /// <summary>SIGTERM; true when it ended with 0.</summary>
+        public bool Terminate()
+        {
+            using var kill = Process.Start("kill", ["-TERM", $"{_process.Id}"]);
+            kill.WaitForExit();
+            return _process.WaitForExit(30_000) && _process.ExitCode == 0;
+        }
+
+        public void Dispose()
+        {
+            Http.Dispose();
+            if (!_process.HasExited)
+                Kill();
+            _process.Dispose();
+        }
+
+        private static ProcessStartInfo Command(params string[] args) =>
+            new(System.IO.Path.Combine(AppContext.BaseDirectory, "grid-ledger"), args) { RedirectStandardOutput = true, RedirectStandardError = true };
+    }
+}
