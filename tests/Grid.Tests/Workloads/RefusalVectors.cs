@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -16,13 +15,13 @@ public sealed partial class RefusalVectors
 {
     private static readonly JsonSerializerOptions Options = new() { WriteIndented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    private static string Folder { get; } = Path.Combine(Root(), "tests", "vectors", "refusals");
+    private static string Folder { get; } = Path.Combine(Vectors.Folder, "refusals");
 
     [Fact]
     public void Writing_the_cases_again_changes_nothing()
     {
         var files = RefusalCases.All().ToDictionary(c => $"{c.Name}.json", c => Write(c).ToJsonString(Options) + "\n");
-        if (Environment.GetEnvironmentVariable("GRID_WRITE_VECTORS") == "1")
+        if (Vectors.Write)
         {
             Directory.CreateDirectory(Folder);
             foreach (var (name, text) in files)
@@ -48,7 +47,7 @@ public sealed partial class RefusalVectors
     [InlineData("closure", "src/Grid/Workloads/Closure")]
     public void Every_code_of_the_static_rules_has_a_case(string rules, string source)
     {
-        var path = Path.Combine(Root(), source);
+        var path = Path.Combine(Vectors.Folder, "..", "..", source);
         var sources = Directory.Exists(path) ? Directory.GetFiles(path, "*.cs") : [path];
         var codes = sources.SelectMany(f => CodeName().Matches(File.ReadAllText(f))).Select(m => m.Groups[1].Value).Distinct()
             .Select(name => (string)typeof(RefusalCode).GetField(name)!.GetValue(null)!);
@@ -139,12 +138,4 @@ public sealed partial class RefusalVectors
 
     [GeneratedRegex(@"RefusalCode\.(\w+)")]
     private static partial Regex CodeName();
-
-    private static string Root([CallerFilePath] string file = "")
-    {
-        var directory = Path.GetDirectoryName(file);
-        while (directory is not null && !File.Exists(Path.Combine(directory, "Grid.sln")))
-            directory = Path.GetDirectoryName(directory);
-        return directory ?? throw new DirectoryNotFoundException("Grid.sln is not above the tests.");
-    }
 }
