@@ -24,7 +24,7 @@ internal sealed record NodeNewsDocument(long Index, ImmutableArray<NodeNewsItem>
 
 internal sealed record NodeNewsItem(string Id, long Changed, string Status);
 
-internal sealed record ProblemDocument(string? Code, string? Detail, string? Next, string? Title, int? Status);
+internal sealed record ProblemDocument(string? Code = null, string? Detail = null, string? Next = null, string? Title = null);
 
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true, MaxDepth = 32)]
 [JsonSerializable(typeof(RecordedDocument))]
