@@ -13,7 +13,8 @@ if (options is null)
 }
 try
 {
-    await using var ledger = await LedgerServer.StartAsync(options);
+    using var admission = options.Hub is null ? null : new FlistAdmission(options.Hub);
+    await using var ledger = await LedgerServer.StartAsync(options, admission: admission is null ? null : admission.CheckAsync);
     Console.WriteLine($"grid-ledger ready {ledger.Address}");
     await ledger.WaitForShutdownAsync();
     return 0;

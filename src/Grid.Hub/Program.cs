@@ -1,1 +1,23 @@
-return;
+using Grid.Hub;
+
+var options = HubOptions.Parse(args, out var mistakes);
+if (options is null)
+{
+    foreach (var mistake in mistakes)
+        Console.Error.WriteLine(mistake);
+    Console.Error.WriteLine(HubOptions.Usage);
+    return 2;
+}
+try
+{
+    await using var hub = await HubServer.StartAsync(options);
+    Console.WriteLine($"grid-hub ready {hub.Address}");
+    await hub.WaitForShutdownAsync();
+    return 0;
+}
+catch (IOException e)
+{
+    // An address in use, a store that cannot be made: for whoever started this to put right.
+    Console.Error.WriteLine($"grid-hub: {e.Message}");
+    return 1;
+}

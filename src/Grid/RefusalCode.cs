@@ -66,6 +66,6 @@ public static class RefusalCode
     public const string Inconsistent = "inconsistent";
 
     /// <summary>Field names that ask for the host itself; they get a code of their own rather than <see cref="UnknownField"/>.</summary>
-    internal static readonly FrozenSet<string> HostAccessFields =
+    public static readonly FrozenSet<string> HostAccessFields =
         new[] { "privileged", "hostPath", "hostNetwork", "hostPid", "hostIpc", "devices", "device", "capabilities", "capAdd", "securityOpt" }.ToFrozenSet();
 }

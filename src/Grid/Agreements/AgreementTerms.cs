@@ -68,7 +68,7 @@ public sealed record AgreementTerms(
         var version = (int)m.Field("version").UInt(1_000_000);
         if (version < 1 || (version == 1) != (amends is null))
             throw CanonicalReader.Malformed("Version 1 amends nothing; every later version says what it amends.");
-        var workloads = m.Field("workloads").Set(1000, Workload.ReadAny, (a, b) => string.CompareOrdinal(a.Name, b.Name));
+        var workloads = m.Field("workloads").Set(1000, Workload.ReadAny, (a, b) => CanonicalReader.Order(a.Name, b.Name));
         return farms.IsEmpty || workloads.IsEmpty
             ? throw CanonicalReader.Malformed("An agreement names at least one farm and one workload.")
             : new AgreementTerms(version, amends, user, farms, term, money, workloads, note);
@@ -153,7 +153,7 @@ public sealed record Term(DateTimeOffset? Start, DateTimeOffset? End, TimeSpan N
 
 /// <summary>
 /// Everything precomputed, so that what is signed is what is billed.
-/// <code>money = { "grace": seconds, "parts": [1*64 { "farm": farm-id, "rate": uint }], "currency": currency, "ratePerSecond": uint }    ; parts sorted by farm</code>
+/// <code>money = { "grace": seconds, "parts": [*64 { "farm": farm-id, "rate": uint }], "currency": currency, "ratePerSecond": uint }    ; parts sorted by farm</code>
 /// </summary>
 /// <param name="RatePerSecond">the sum of the parts, in the currency's smallest unit</param>
 /// <param name="Grace">how long workloads are paused rather than ended when funds are gone</param>

@@ -7,9 +7,9 @@ namespace Grid.Agreements;
 /// <summary>
 /// What a node did and ran for one agreement in one interval; by the node. No receipt, no bill.
 /// <code>
-/// receipt         = { "to": time, "from": time, "version": statement-id, "agreement": agreement-id, "workloads": [1*1000 workload-report] }
-/// workload-report = { "name": text, "state": "starting" / "running" / "failed" / "stopped" / "gone", ? "reason": text, "restarts": uint,
-///                     "cpuMillis": uint, ? "exitCode": uint, "oomKilled": 0 / 1, "flistRoot": bytes .size 32 / null, "generation": uint }
+/// receipt         = { "to": time, "from": time, "version": statement-id, "agreement": agreement-id, "workloads": [*1000 workload-report] }    ; sorted by name
+/// workload-report = { "name": text, "state": "starting" / "running" / "failed" / "stopped" / "gone", ? "reason": text, ? "exitCode": 0..255,
+///                     "restarts": uint, "cpuMillis": uint, "flistRoot": bytes .size 32 / null, "oomKilled": 0 / 1, "generation": uint }
 /// </code>
 /// </summary>
 public sealed record Receipt(
@@ -36,7 +36,7 @@ public sealed record Receipt(
             throw CanonicalReader.Malformed("A receipt's interval ends before it begins.");
         var version = m.Field("version").Id<StatementId>();
         var agreement = m.Field("agreement").Id<AgreementId>();
-        var workloads = m.Field("workloads").Set(1000, WorkloadReport.Read, (a, b) => string.CompareOrdinal(a.Name, b.Name));
+        var workloads = m.Field("workloads").Set(1000, WorkloadReport.Read, (a, b) => CanonicalReader.Order(a.Name, b.Name));
         return new Receipt(agreement, version, from, to, workloads);
     });
 

@@ -89,7 +89,7 @@ public sealed class MetaFileWriter
     private (ulong Size, int First, int Count, int Nlink, int Number) Directory(DirectoryNode d)
     {
         var (first, nlink) = (_nextChild, 2);
-        foreach (var (_, child) in d.Sorted())
+        foreach (var child in d.Children)
             nlink += child is DirectoryNode ? 1 : 0;
         _nextChild += d.Count;
         return (0, first, d.Count, nlink, _directories++);

@@ -38,6 +38,9 @@ public sealed class DirectoryNode(Attributes attributes) : TreeNode(attributes)
 
     public int Count => _children.Count;
 
+    /// <summary>In no order.</summary>
+    public IReadOnlyCollection<TreeNode> Children => _children.Values;
+
     public TreeNode? Find(ReadOnlySpan<byte> name) => _children.GetAlternateLookup<ReadOnlySpan<byte>>().TryGetValue(name, out var node) ? node : null;
 
     /// <summary>Adds a child, or puts it in the place of the one with this name.</summary>

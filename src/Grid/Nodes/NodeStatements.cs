@@ -98,7 +98,7 @@ public sealed record ReportNode(Capacity Capacity, Capacity Reserve, ImmutableAr
 
     internal static ReportNode Read(CanonicalReader r) => r.Map(m =>
     {
-        var kinds = m.Field("kinds").Set(16, k => k.Text(32), string.CompareOrdinal);
+        var kinds = m.Field("kinds").Set(16, k => k.Text(32), CanonicalReader.Order);
         var reserve = CapacityFields.Read(m.Field("reserve"));
         var capacity = CapacityFields.Read(m.Field("capacity"));
         return new ReportNode(capacity, reserve, kinds, Hardware.Read(m.Field("hardware")));

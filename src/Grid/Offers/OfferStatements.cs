@@ -7,7 +7,7 @@ namespace Grid.Offers;
 /// <summary>
 /// A farmer's price list and conditions; by the farm's account.
 /// <code>
-/// offer.post = { "farm": farm-id, "kinds": [1*16 text], ? "nodes": [1*1000 node-id], "notice": seconds, "prices": prices, "ceiling": capacity,
+/// offer.post = { "farm": farm-id, "kinds": [*16 text], ? "nodes": [1*1000 node-id], "notice": seconds, "prices": prices, "ceiling": capacity,
 ///                "expires": time, "currency": currency }
 /// prices     = { "cpu": uint, "hdd": uint, "ssd": uint, "ipv4": uint, "memory": uint }
 ///              ; smallest units per second: per millicore, per GiB hdd, per GiB ssd, per address, per GiB memory
@@ -44,8 +44,12 @@ public sealed record PostOffer(
     internal static PostOffer Read(CanonicalReader r) => r.Map(m =>
     {
         var farm = m.Field("farm").Id<FarmId>();
-        var kinds = m.Field("kinds").Set(16, k => k.Text(32), string.CompareOrdinal);
-        var nodes = m.TryField("nodes") ? m.Set(1000, n => n.Id<NodeId>(), (a, b) => a.Value.CompareTo(b.Value)) : [];
+        var kinds = m.Field("kinds").Set(16, k => k.Text(32), CanonicalReader.Order);
+        var named = m.TryField("nodes");
+        var nodes = named ? m.Set(1000, n => n.Id<NodeId>(), (a, b) => a.Value.CompareTo(b.Value)) : [];
+        // Absent is the one form of "all".
+        if (named && nodes.IsEmpty)
+            throw CanonicalReader.Malformed("An offer names at least one node, or leaves 'nodes' out.");
         var notice = m.Field("notice").Seconds();
         var prices = Prices.Read(m.Field("prices"));
         var ceiling = CapacityFields.Read(m.Field("ceiling"));
@@ -60,7 +64,10 @@ public sealed record PostOffer(
     public override int GetHashCode() => HashCode.Combine(Farm, Prices, Currency, Ceiling, Notice, Expires);
 }
 
-/// <summary>Stops new agreements under an offer, never running ones; by the farm's account.</summary>
+/// <summary>
+/// Stops new agreements under an offer, never running ones; by the farm's account.
+/// <code>offer.withdraw = { "offer": offer-id }</code>
+/// </summary>
 public sealed record WithdrawOffer(OfferId Offer) : Body
 {
     public const string Name = "offer.withdraw";

@@ -31,8 +31,8 @@ public enum ContainerPhase
 public sealed record ContainerSeen(
     Digest Spec, FlistId Flist, long Generation, ContainerPhase Phase, int? ExitCode = null, bool OomKilled = false, DateTimeOffset? EndedAt = null);
 
-/// <summary>How often starting a workload failed since it last stayed up, and when it failed last.</summary>
-public sealed record Attempts(int Failures, DateTimeOffset Last);
+/// <summary>How often a workload failed since it last stayed up, when and why it failed last.</summary>
+public sealed record Attempts(int Failures, DateTimeOffset Last, string? Why = null);
 
 /// <summary>Everything that is on the node, in one look. What was looked for and is not listed is absent.</summary>
 /// <param name="Blind">why nothing at all can be said about containers or mounts; null when the look succeeded</param>

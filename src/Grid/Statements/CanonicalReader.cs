@@ -138,6 +138,9 @@ public sealed class CanonicalReader(ReadOnlyMemory<byte> data)
         return items;
     }
 
+    /// <summary>The order of texts in sets: bytewise in UTF-8, as every language can sort them.</summary>
+    public static int Order(string a, string b) => Encoding.UTF8.GetBytes(a).AsSpan().SequenceCompareTo(Encoding.UTF8.GetBytes(b));
+
     /// <summary>Reads a map of text to text in canonical order, for environments.</summary>
     public ImmutableArray<KeyValuePair<string, string>> TextMap(int maximumCount, int maximumKey, int maximumValue)
     {

@@ -99,13 +99,13 @@ public sealed record Container(
         {
             var path = i.Field("path").Text(MaximumPath);
             return new VolumeMount(path, i.Field("volume").Text(64));
-        }), (a, b) => string.CompareOrdinal(a.Path, b.Path));
+        }), (a, b) => CanonicalReader.Order(a.Path, b.Path));
         var restart = RestartPolicy.Read(m.Field("restart"));
         var scratch = m.Field("scratch").Set(64, a => a.Map(i =>
         {
             var path = i.Field("path").Text(MaximumPath);
             return new Scratch(path, new Bytes(i.Field("size").UInt(Limit)));
-        }), (a, b) => string.CompareOrdinal(a.Path, b.Path));
+        }), (a, b) => CanonicalReader.Order(a.Path, b.Path));
         return new Container(
             name, node, flist, entry, args, environment, m.Field("workdir").Text(MaximumPath), user, cpu, memory, pids, mounts, scratch, restart, logs);
     });

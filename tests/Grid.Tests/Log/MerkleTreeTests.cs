@@ -4,7 +4,7 @@ using FsCheck.Fluent;
 using Grid.Log;
 using Grid.Units;
 
-namespace Grid.Tests.Log;
+namespace Grid.Tests;
 
 /// <summary>The tree against RFC 6962's reference values and against its own recursive definition, written down a second time here.</summary>
 public sealed class MerkleTreeTests

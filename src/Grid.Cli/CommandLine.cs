@@ -1,0 +1,84 @@
+using System.Collections.Immutable;
+using System.CommandLine;
+using System.CommandLine.Help;
+using Grid.Cli.Commands;
+using Grid.Cli.Output;
+
+namespace Grid.Cli;
+
+/// <summary>The program <c>grid</c>: every noun in one line, and the one way in.</summary>
+public static class CommandLine
+{
+    /// <returns>one of <see cref="Exit"/></returns>
+    public static async Task<int> RunAsync(IReadOnlyList<string> args, Shell shell, CancellationToken cancellation)
+    {
+        var frame = new Frame(shell, new Options());
+        var parsed = Root(frame).Parse(args);
+        if (parsed.Errors.Count > 0 && parsed.Action is not HelpAction)
+        {
+            var next = $"See '{Name(parsed.CommandResult)} --help'.";
+            // What is not a command is the fault; that a command is missing follows from it.
+            var faults = parsed.UnmatchedTokens.Count > 0 ? parsed.UnmatchedTokens.Take(1).Select(t => $"'{t}' is not known here.") : parsed.Errors.Select(e => e.Message);
+            return frame.Write(parsed, new Outcome.Failed([.. faults.Select(f => new Problem(new Refusal(CliCode.Usage, f, next)))], Exit.Usage));
+        }
+        if (parsed.Action is HelpAction)
+            return Help(parsed, shell);
+        var configuration = new InvocationConfiguration
+        {
+            Output = shell.Out, Error = shell.Error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(5),
+        };
+        try
+        {
+            return await parsed.InvokeAsync(configuration, cancellation).ConfigureAwait(false);
+        }
+        catch (Exception e) when (shell.Environment("GRID_TRACE") is null)
+        {
+            // Our own fault. Who runs the program can do nothing with a trace; who mends it sets the variable.
+            return frame.Write(parsed, new Refusal(CliCode.Defect, $"This is a fault of grid itself: {e.GetType().Name}: {e.Message}", "Please report it, with what GRID_TRACE=1 prints."));
+        }
+    }
+
+    internal static RootCommand Root(Frame frame)
+    {
+        var root = new RootCommand("grid: agreements between users and farmers about IT workloads, signed by both, proven by a ledger, made true by nodes.\n\n"
+            + "Exit codes: 0 done or no changes, 1 changes or a negative verdict, 2 wrong command line, 130 interrupted, 255 any other error.");
+        foreach (var option in frame.Options.All)
+            root.Add(option);
+        foreach (var command in Nouns(frame))
+            root.Add(command);
+        return root;
+    }
+
+    private static IEnumerable<Command> Nouns(Frame frame) =>
+    [
+        Up.UpCommand.Build(frame),
+        KeyCommands.Build(frame),
+        AccountCommands.Build(frame),
+        FarmCommands.Build(frame),
+        NodeCommands.Build(frame),
+        OfferCommands.Build(frame),
+        AgreementCommands.Build(frame),
+        FlistCommands.Build(frame),
+        LedgerCommands.Build(frame),
+        .. PlanCommands.Build(frame),
+        .. AgreementCommands.Short(frame),
+        CompletionCommand.Build(frame),
+    ];
+
+    // The library names the program after its file, which cannot be called grid (see the project file).
+    private static int Help(ParseResult parsed, Shell shell)
+    {
+        var text = new StringWriter();
+        var code = parsed.Invoke(new InvocationConfiguration { Output = text, Error = shell.Error, EnableDefaultExceptionHandler = false });
+        shell.Out.Write(text.ToString().Replace($"\n  {RootCommand.ExecutableName} ", "\n  grid ", StringComparison.Ordinal));
+        return code;
+    }
+
+    private static string Name(System.CommandLine.Parsing.CommandResult result)
+    {
+        var names = new Stack<string>();
+        for (var at = result; at is not null; at = at.Parent as System.CommandLine.Parsing.CommandResult)
+            names.Push(at.Command is RootCommand ? "grid" : at.Command.Name);
+        return string.Join(' ', names);
+    }
+}

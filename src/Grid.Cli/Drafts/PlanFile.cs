@@ -1,0 +1,105 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Grid.Agreements;
+using Grid.Cli.Output;
+using Grid.Cli.Settings;
+using Grid.Cli.Yaml;
+using Grid.Client;
+using Grid.Statements;
+using Grid.Units;
+
+namespace Grid.Cli.Drafts;
+
+/// <summary>A plan as it was shown: the draft's path and the time it was made at. From these and the ledger the same bytes come again, unless something moved.</summary>
+internal sealed record PlanFile(int Version, string Plan, string File, DateTimeOffset Issued)
+{
+    public static Answer<PlanFile> Load(Session session, string digest)
+    {
+        if (!Id.TryParse<StatementId>(digest, out _))
+            return new Refusal(CliCode.Usage, $"'{digest}' is not a plan's digest of the form st1….", "Copy it from the output of 'grid plan'.");
+        var path = PathOf(session, digest);
+        if (!System.IO.File.Exists(path))
+            return new Refusal(CliCode.PlanUnknown, "No such plan was made on this machine.", "Run 'grid plan' and apply the digest it prints.");
+        if (!Files.ReadBytes(path, 64 * 1024).Try(out var bytes, out var refusal))
+            return refusal;
+        try
+        {
+            return JsonSerializer.Deserialize(bytes, PlanContext.Default.PlanFile) is { Version: 1 } plan && plan.Plan == digest ? plan : Damaged(path);
+        }
+        catch (JsonException)
+        {
+            return Damaged(path);
+        }
+    }
+
+    public Refusal? Save(Session session) => Files.Replace(PathOf(session, Plan), JsonSerializer.SerializeToUtf8Bytes(this, PlanContext.Default.PlanFile));
+
+    private static Refusal Damaged(string path) => new(CliCode.PlanUnknown, $"{path} is damaged.", "Run 'grid plan' again.");
+
+    private static string PathOf(Session session, string digest) => Path.Combine(session.Context.PlansDirectory, $"{digest}.json");
+}
+
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
+[JsonSerializable(typeof(PlanFile))]
+internal sealed partial class PlanContext : JsonSerializerContext;
+
+/// <summary>A draft resolved against the ledger at one time: the bytes to sign, what they change, and what they rest on.</summary>
+/// <param name="Current">the agreement of that name as it stands; null when there is none, or it is closed</param>
+internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, byte[] PayloadBytes, Agreement? Current, ImmutableArray<Change> Changes)
+{
+    public AgreementTerms Terms => (AgreementTerms)Payload.Body;
+
+    /// <summary>The newest version, in force or on its way; null for a first version.</summary>
+    public Agreements.Version? Newest => Current?.Next?.Version ?? Current?.Version;
+
+    /// <summary>True when what is newest says the same and is not running yet.</summary>
+    public bool Waiting => Changes.IsEmpty && Current is not Agreements.Agreement.Running { Amendment: null };
+
+    public StatementId Id { get; } = new(Digest.Of(PayloadBytes));
+
+    /// <param name="path">the draft's file</param>
+    /// <param name="now">what times count from; for an old plan, when it was made</param>
+    /// <returns>the plan, or why there is none</returns>
+    public static async Task<(Planned? Plan, Outcome? Problem)> MakeAsync(Session session, LedgerClient ledger, string path, DateTimeOffset now, CancellationToken cancellation)
+    {
+        if (!Files.ReadText(path, YamlText.MaximumLength).Try(out var text, out var refusal))
+            return (null, refusal with { Next = path == "grid.yaml" ? "Write a grid.yaml here, or name the file." : null });
+        if (DraftReader.Read(text, out var faults) is not { } draft)
+            return (null, Located(path, faults));
+        if (!session.Book().Try(out var book, out refusal) || !session.Speaker(session.Context.Account ?? draft.User?.Text).Try(out var speaker, out refusal))
+            return (null, refusal);
+
+        Agreements.Agreement? current = null;
+        var first = now;
+        if (book.Agreements.TryGetValue(draft.Name, out var known) && Units.Id.TryParse<AgreementId>(known, out var id))
+        {
+            if (!(await ledger.BundleAsync(id, cancellation).ConfigureAwait(false)).Try(out var bundle, out refusal))
+                return (null, refusal);
+            current = bundle.Verified.Agreement;
+            first = bundle.Verified.History.First(e => e.Statement.Payload.Body is AgreementTerms t && t.Version == 1).Statement.Payload.Issued;
+        }
+        var standing = current switch
+        {
+            null or { IsClosed: true } => null,
+            _ => new Standing(current.Id, current.Version, first),
+        };
+        var (terms, unresolved) = await new Resolver(new Catalogue(ledger, book, cancellation), speaker.Id, now).ResolveAsync(draft, standing).ConfigureAwait(false);
+        if (terms is null)
+            return (null, Located(path, unresolved));
+
+        current = standing is null ? null : current;
+        var changes = Difference.Between((current?.Next?.Version ?? current?.Version)?.Terms, terms);
+        if (!changes.IsEmpty && current is not (null or Agreements.Agreement.InForce { Amendment: null }))
+        {
+            return (null, current.IsInForce
+                ? new Refusal(current.Next is null ? RefusalCode.WrongState : RefusalCode.Conflict, current.Next is null ? $"The agreement is {current.Status}; it cannot be amended." : $"Another amendment is on its way: {current.Next.Version.Id}.",
+                    current.Next is null ? null : "Wait for its outcome, or withdraw it with 'grid agreement cancel --amendment'.")
+                : new Refusal(RefusalCode.WrongState, $"The agreement is {current.Status}: version 1 waits for signatures or answers and cannot be amended yet.", "Wait, or withdraw it with 'grid cancel'."));
+        }
+        var payload = new Payload(ledger.Trust.Origin, speaker.Id.Value, now, terms.Term.AnswerBy, terms);
+        return (new Planned(draft, speaker, payload, payload.Encode(), current, changes), null);
+    }
+
+    private static Outcome.Failed Located(string path, ImmutableArray<Fault> faults) => new([.. faults.Select(f => new Problem(f.Refusal, $"{path}:{f.At}"))]);
+}

@@ -1,0 +1,116 @@
+using System.Collections.Immutable;
+using Grid.Agreements;
+using Grid.Cli.Yaml;
+using Grid.Client;
+using Grid.Offers;
+using Grid.Statements;
+using Grid.Units;
+using Grid.Workloads;
+
+namespace Grid.Cli.Drafts;
+
+/// <summary>Where the new version stands: nothing before it, or what is in force.</summary>
+/// <param name="First">when the first version was written; times such as +24h count from it, so that the same file says the same tomorrow</param>
+internal sealed record Standing(AgreementId Agreement, Agreements.Version InForce, DateTimeOffset First);
+
+/// <summary>
+/// Turns a draft into terms: names into ids whose founding statements are proven, the price from the signed offers, times from the given now.
+/// The same draft, now and ledger give the same bytes.
+/// </summary>
+internal sealed class Resolver(Catalogue catalogue, AccountId user, DateTimeOffset now)
+{
+    private readonly List<Fault> _faults = [];
+
+    /// <returns>null when there are faults</returns>
+    public async Task<(AgreementTerms? Terms, ImmutableArray<Fault> Faults)> ResolveAsync(Draft draft, Standing? standing)
+    {
+        var nodes = new Dictionary<string, KnownNode>();
+        foreach (var named in draft.Workloads.Select(w => w.Node).DistinctBy(n => n.Text))
+        {
+            if (await catalogue.NodeAsync(named.Text).ConfigureAwait(false) is var answer && answer.Try(out var node, out var refusal))
+                nodes[named.Text] = node;
+            else
+                Fault(named.At, answer);
+        }
+        var workloads = draft.Workloads.Where(w => nodes.ContainsKey(w.Node.Text)).Select(w => w.Workload with { Node = nodes[w.Node.Text].Id }).ToImmutableArray();
+        var at = draft.Workloads.IsEmpty ? new Position(1, 1) : draft.Workloads[0].At;
+        var offers = await OffersAsync(draft, nodes.Values.Select(n => n.Farm).Distinct().ToList(), standing, at).ConfigureAwait(false);
+        if (_faults.Count > 0)
+            return (null, Sorted());
+
+        var parts = offers.OrderBy(o => o.Key.Value).Select(o => new FarmPart(o.Key, o.Value.Id,
+            [.. nodes.Values.Where(n => n.Farm == o.Key).Select(n => n.Id).Distinct().OrderBy(n => n.Value)])).ToImmutableArray();
+        var currencies = offers.Values.Select(o => o.Terms.Currency).Distinct().ToList();
+        if (currencies.Count != 1)
+            _faults.Add(new Fault(at, new Refusal(RefusalCode.PriceMismatch, $"The offers are in different currencies: {string.Join(", ", currencies.Select(c => c.Code))}.", "Choose offers in one.")));
+        var rates = parts.Select(p => new FarmRate(p.Farm, Rate(offers[p.Farm].Terms.Prices, p, workloads))).ToImmutableArray();
+        var origin = standing?.First ?? now;
+        var term = new Term(draft.Term.Start?.From(origin), draft.Term.Until?.From(origin), draft.Term.Notice ?? offers.Values.Max(o => o.Terms.Notice),
+            draft.Term.AnswerBy.From(now), draft.Term.ConvergeBy.From(now), new Offline(draft.Term.OfflineAfter, draft.Term.OfflinePause));
+        var terms = new AgreementTerms(
+            standing is null ? 1 : standing.InForce.Terms.Version + 1, standing is null ? null : new Amends(standing.Agreement, standing.InForce.Id), user, parts, term,
+            new MoneyTerms(currencies[0], rates.Aggregate(Money.Zero, (sum, r) => sum + r.Rate), rates, draft.Grace), workloads, draft.Note);
+        Check(draft, terms, standing, at);
+        return _faults.Count > 0 ? (null, Sorted()) : (terms, []);
+    }
+
+    // The same function that the ledger and every node call: what it refuses here would be refused there.
+    private void Check(Draft draft, AgreementTerms terms, Standing? standing, Position at)
+    {
+        var found = AgreementRules.Check(terms);
+        if (standing is not null)
+            found = found.AddRange(AgreementRules.CheckAmendment(standing.InForce.Terms, terms));
+        if (terms.Term.AnswerBy <= now)
+            found = found.Add(new Refusal(RefusalCode.TermInPast, $"'answerBy' is {terms.Term.AnswerBy:u}; it is {now:u}.", "Write a later time, such as +10m."));
+        foreach (var refusal in found)
+            _faults.Add(new Fault(draft.Workloads.FirstOrDefault(w => refusal.Detail.Contains($"'{w.Workload.Name}'", StringComparison.Ordinal))?.At ?? at, refusal));
+    }
+
+    private async Task<Dictionary<FarmId, KnownOffer>> OffersAsync(Draft draft, List<FarmId> farms, Standing? standing, Position at)
+    {
+        var chosen = new Dictionary<FarmId, KnownOffer>();
+        foreach (var (farmName, offerName) in draft.Offers)
+        {
+            var farm = await catalogue.FarmAsync(farmName.Text).ConfigureAwait(false);
+            var offer = await catalogue.OfferAsync(offerName.Text).ConfigureAwait(false);
+            if (!farm.Try(out var f, out _))
+                Fault(farmName.At, farm);
+            else if (!offer.Try(out var o, out _))
+                Fault(offerName.At, offer);
+            else if (o.Terms.Farm != f.Id)
+                _faults.Add(new Fault(offerName.At, new Refusal(RefusalCode.OfferMismatch, $"The offer is not of the farm '{f.Name}'.")));
+            else if (!farms.Contains(f.Id))
+                _faults.Add(new Fault(farmName.At, new Refusal(RefusalCode.UnresolvedNode, $"No workload is on a node of '{f.Name}'.", "Leave its offer out.")));
+            else
+                chosen[f.Id] = o;
+        }
+        foreach (var id in farms.Where(f => !chosen.ContainsKey(f)))
+        {
+            // An amendment stays under the offer that it began with.
+            if (standing?.InForce.Terms.Farms.FirstOrDefault(f => f.Farm == id) is { } part && (await catalogue.OfferAsync(part.Offer.ToString()).ConfigureAwait(false)).Try(out var kept, out _))
+            {
+                chosen[id] = kept;
+                continue;
+            }
+            var farm = await catalogue.FarmAsync(id.ToString()).ConfigureAwait(false);
+            if (!farm.Try(out var f, out _))
+                Fault(at, farm);
+            else if (await catalogue.OpenOfferAsync(f, now).ConfigureAwait(false) is var open && open.Try(out var offer, out _))
+                chosen[id] = offer;
+            else
+                Fault(at, open);
+        }
+        return chosen;
+    }
+
+    private static Money Rate(Prices prices, FarmPart part, ImmutableArray<Workload> workloads) =>
+        prices.Rate(workloads.Where(w => part.Nodes.Contains(w.Node)).Aggregate(Capacity.None, (sum, w) => sum + w.Demand));
+
+    private void Fault<T>(Position at, Answer<T> answer)
+    {
+        if (!answer.Try(out _, out var refusal))
+            _faults.Add(new Fault(at, refusal));
+    }
+
+    private ImmutableArray<Fault> Sorted() => [.. _faults.OrderBy(f => f.At.Line).ThenBy(f => f.At.Column)];
+}

@@ -1,0 +1,129 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using Grid.Cli.Yaml;
+using Grid.Units;
+using Grid.Workloads;
+
+namespace Grid.Cli.Drafts;
+
+/// <summary>
+/// Reads one workload of a <c>grid.yaml</c>.
+/// <code>
+/// container: { node, flist: fl1…, entry: /path, args: [], env: {}, workdir: /, user: "0:0", cpu, memory, pids: 128, mounts: { /path: VOLUME },
+///              scratch: { /path: SIZE }, restart: always | on-failure | never | { policy, first: 1s, max: 1m }, logs: 1MiB }
+/// volume:    { node, size, media: ssd | hdd, keep: 0s }
+/// </code>
+/// </summary>
+internal static class WorkloadReader
+{
+    public static DraftWorkload? Read(string name, Fields f, Named? defaultNode, Position at)
+    {
+        var nodeField = f.Scalar("node");
+        var node = nodeField is null ? defaultNode : new Named(nodeField.Text, nodeField.At);
+        if (node is null && !f.Broken)
+            f.Fault(at, RefusalCode.MissingField, $"The workload '{name}' must say on which 'node' it runs.", "Name a node here, or one for all at the top of the file.");
+        var kind = f.Scalar("kind", required: true);
+        Workload? workload = kind?.Text switch
+        {
+            Container.KindName => ReadContainer(name, f),
+            Volume.KindName => ReadVolume(name, f),
+            _ => null,
+        };
+        if (kind is not null && workload is null)
+        {
+            f.Fault(kind.At, RefusalCode.UnknownKind, $"The workload kind '{kind.Text}' is not known.", "Known are container and volume.");
+            return null;
+        }
+        if (workload is null)
+            return null;
+        f.Close();
+        return new DraftWorkload(workload, node ?? new Named("", at), at);
+    }
+
+    private static Container ReadContainer(string name, Fields f)
+    {
+        var flist = Flist(f);
+        var entry = Path(f, f.Scalar("entry", required: true), "entry");
+        var args = f.Texts("args");
+        var env = Pairs(f, "env", (fields, key, value) => KeyValuePair.Create(key.Text, fields.Scalar(value, key.Text)?.Text ?? ""));
+        var workdir = f.Scalar("workdir") is { } w ? Path(f, w, "workdir") : "/";
+        var user = f.Parsed("user", TryUser, "numeric ids as UID:GID, such as \"1000:1000\"", new ContainerUser(0, 0));
+        var cpu = f.Parsed<MilliCores>("cpu", Quantities.TryCpu, Quantities.CpuForm, default, required: true);
+        var memory = f.Parsed<Bytes>("memory", Quantities.TryBytes, Quantities.BytesForm, default, required: true);
+        var pids = f.Integer("pids", 1, 32_768, 128);
+        var mounts = Pairs(f, "mounts", (fields, key, value) => new VolumeMount(Path(fields, key, "a mount"), fields.Scalar(value, key.Text)?.Text ?? ""));
+        var scratch = Pairs(f, "scratch", (fields, key, value) =>
+            new Scratch(Path(fields, key, "a scratch"), fields.Parsed<Bytes>(fields.Scalar(value, key.Text), key.Text, Quantities.TryBytes, Quantities.BytesForm, default)));
+        var logs = f.Parsed("logs", Quantities.TryBytes, Quantities.BytesForm, Bytes.MiB(1));
+        return new Container(name, default, flist, entry, args,
+            [.. env.OrderBy(e => System.Text.Encoding.UTF8.GetByteCount(e.Key)).ThenBy(e => e.Key, StringComparer.Ordinal)], workdir, user, cpu, memory, pids,
+            [.. mounts.OrderBy(m => m.Path, StringComparer.Ordinal)], [.. scratch.OrderBy(s => s.Path, StringComparer.Ordinal)], Restart(f), logs);
+    }
+
+    private static Volume ReadVolume(string name, Fields f)
+    {
+        var size = f.Parsed<Bytes>("size", Quantities.TryBytes, Quantities.BytesForm, default, required: true);
+        var media = f.Parsed("media", (string text, out Media value) =>
+        {
+            value = text == "hdd" ? Media.Hdd : Media.Ssd;
+            return text is "ssd" or "hdd";
+        }, "ssd or hdd", Media.Ssd);
+        var keep = f.Parsed("keep", Quantities.TryDuration, Quantities.DurationForm, TimeSpan.Zero);
+        return new Volume(name, default, size, media, keep);
+    }
+
+    private static FlistId Flist(Fields f)
+    {
+        if (f.Scalar("flist", required: true) is not { } scalar || Id.TryParse<FlistId>(scalar.Text, out var id))
+            return Id.TryParse<FlistId>(f.Text("flist"), out id) ? id : default;
+        if (scalar.Text.StartsWith("fl1", StringComparison.Ordinal))
+            f.Fault(scalar.At, RefusalCode.Malformed, $"'{scalar.Text}' is not an flist's id; a letter is missing or mistyped.", "Copy it again from 'grid flist list'.");
+        else
+            f.Fault(scalar.At, RefusalCode.MutableReference, $"The flist '{scalar.Text}' is a name; only an id says what the files are.",
+                "Build it with 'grid flist build', or find its id with 'grid flist list', and write the fl1… here.");
+        return default;
+    }
+
+    private static RestartPolicy Restart(Fields f)
+    {
+        var (first, max) = (TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1));
+        const string Form = "always, on-failure or never";
+        if (f.Node("restart") is YamlNode.Mapping mapping)
+        {
+            var r = Fields.Of(mapping, "'restart'", f.Faults);
+            var when = r.Parsed<RestartWhen>("policy", RestartPolicy.TryParse, Form, RestartWhen.Always, required: true);
+            first = r.Parsed("first", Quantities.TryDuration, Quantities.DurationForm, first);
+            max = r.Parsed("max", Quantities.TryDuration, Quantities.DurationForm, max);
+            r.Close();
+            return new RestartPolicy(when, first, max);
+        }
+        return new RestartPolicy(f.Parsed<RestartWhen>("restart", RestartPolicy.TryParse, Form, RestartWhen.Always), first, max);
+    }
+
+    private static ImmutableArray<T> Pairs<T>(Fields f, string name, Func<Fields, YamlNode.Scalar, YamlNode, T> item)
+    {
+        if (f.Node(name) is not { } node)
+            return [];
+        var fields = Fields.Of(node, $"'{name}'", f.Faults);
+        return [.. fields.All.Select(e => item(fields, e.Key, e.Value))];
+    }
+
+    private static string Path(Fields f, YamlNode.Scalar? scalar, string what)
+    {
+        if (scalar is not null && !scalar.Text.StartsWith('/'))
+            f.Fault(scalar.At, RefusalCode.PathInvalid, $"'{scalar.Text}' cannot be {(what.StartsWith('a') ? what : $"'{what}'")}.", "Write the whole path, from '/'.");
+        return scalar?.Text ?? "";
+    }
+
+    private static bool TryUser(string text, out ContainerUser user)
+    {
+        user = default;
+        var parts = text.Split(':');
+        if (parts.Length is not (1 or 2) || !TryId(parts[0], out var uid) || !TryId(parts[^1], out var gid))
+            return false;
+        user = new ContainerUser(uid, gid);
+        return true;
+    }
+
+    private static bool TryId(string text, out int id) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out id) && id <= 65_534;
+}

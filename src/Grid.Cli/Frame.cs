@@ -1,0 +1,145 @@
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using Grid.Cli.Output;
+using Grid.Cli.Settings;
+using Grid.Client;
+
+namespace Grid.Cli;
+
+/// <summary>What stands around every command: reads the settings, runs it, writes how it ended.</summary>
+internal sealed class Frame(Shell shell, Options options)
+{
+    private static readonly TimeSpan WatchEvery = TimeSpan.FromSeconds(2);
+
+    public Shell Shell => shell;
+
+    public Options Options => options;
+
+    public static Command Noun(string name, string description, params ReadOnlySpan<Command> verbs)
+    {
+        var noun = new Command(name, description);
+        foreach (var verb in verbs)
+            noun.Add(verb);
+        // Where ls has a meaning of its own, list stays list.
+        if (!noun.Subcommands.Any(v => v.Name == "ls") && noun.Subcommands.FirstOrDefault(v => v.Name == "list") is { } list)
+            list.Aliases.Add("ls");
+        return noun;
+    }
+
+    public Command Verb(string name, string description, IEnumerable<Symbol> symbols, Func<Session, CancellationToken, Task<Outcome>> run)
+    {
+        var verb = new Command(name, description);
+        Add(verb, symbols);
+        verb.SetAction((parsed, cancellation) => RunAsync(parsed, run, cancellation));
+        return verb;
+    }
+
+    /// <summary>A verb that only reads; it can be repeated until ctrl-C.</summary>
+    public Command Reading(string name, string description, IEnumerable<Symbol> symbols, Func<Session, CancellationToken, Task<Outcome>> run)
+    {
+        var watch = new Option<bool>("--watch", "-w") { Description = $"Show it again every {WatchEvery.TotalSeconds:0} s until ctrl-C" };
+        var verb = new Command(name, description);
+        Add(verb, [.. symbols, watch]);
+        verb.SetAction(async (parsed, cancellation) =>
+        {
+            if (!parsed.GetValue(watch))
+                return await RunAsync(parsed, run, cancellation).ConfigureAwait(false);
+            while (true)
+            {
+                if (shell.Terminal.Out && parsed.GetValue(options.Output) == Format.Table)
+                    shell.Out.Write("\e[H\e[2J");
+                var code = await RunAsync(parsed, run, cancellation, repeated: true).ConfigureAwait(false);
+                if (code is not (Exit.Ok or Exit.Negative))
+                    return code;
+                try
+                {
+                    await Task.Delay(WatchEvery, shell.Time, cancellation).ConfigureAwait(false);
+                }
+                catch (OperationCanceledException)
+                {
+                    // Ctrl-C is how watching ends.
+                    return Exit.Ok;
+                }
+            }
+        });
+        return verb;
+    }
+
+    public int Write(ParseResult parsed, Outcome outcome, bool repeated = false)
+    {
+        shell.Ended?.Invoke(outcome);
+        var format = parsed.GetResult(options.Output) is { Errors: var errors } && errors.Any() ? Format.Table : parsed.GetValue(options.Output);
+        var colour = shell.Environment("NO_COLOR") is not { Length: > 0 } && !parsed.GetValue(options.NoColor);
+        switch (outcome)
+        {
+            case Outcome.Verbatim verbatim:
+                shell.Out.Write(verbatim.Text);
+                return Exit.Ok;
+            case Outcome.Done done:
+                if (format == Format.Table)
+                    new Page(shell.Out, colour && shell.Terminal.Out).Write(done.Blocks);
+                else
+                    shell.Out.WriteLine(format == Format.Json ? Document.Json(done.Document, repeated) : (repeated ? "---\n" : "") + Document.Yaml(done.Document));
+                return done.Code;
+            case Outcome.Failed failed:
+                WriteProblems(failed, format, colour && shell.Terminal.Error);
+                return failed.Code;
+            default:
+                throw new System.Diagnostics.UnreachableException();
+        }
+    }
+
+    private void WriteProblems(Outcome.Failed failed, Format format, bool colour)
+    {
+        if (format == Format.Table)
+        {
+            var page = new Page(shell.Error, colour);
+            foreach (var (refusal, where) in failed.Problems)
+            {
+                page.Write([Block.Line($"error[{refusal.Code}]: {(where is null ? "" : $"{where}: ")}{refusal.Detail}", Ink.Bad)]);
+                if (refusal.Next is not null)
+                    page.Write([Block.Line($"  next: {refusal.Next}")]);
+            }
+            return;
+        }
+        static JsonObject One(Problem p) => new()
+        {
+            ["code"] = p.Refusal.Code, ["detail"] = p.Refusal.Detail, ["next"] = p.Refusal.Next, ["where"] = p.Where,
+        };
+        var document = new JsonObject { ["error"] = One(failed.Problems[0]), ["errors"] = new JsonArray([.. failed.Problems.Select(One)]) };
+        shell.Error.WriteLine(format == Format.Json ? Document.Json(document) : Document.Yaml(document));
+    }
+
+    private async Task<int> RunAsync(ParseResult parsed, Func<Session, CancellationToken, Task<Outcome>> run, CancellationToken cancellation, bool repeated = false)
+    {
+        var home = Context.HomeOf(shell.Environment, parsed.GetValue(options.Home));
+        if (Context.Read(home, shell.Environment, options.Flags(parsed), out var problems) is not { } context)
+            return Write(parsed, new Outcome.Failed(problems));
+        using var session = new Session(shell, parsed, context, parsed.GetValue(options.Output), parsed.GetValue(options.Quiet));
+        Outcome outcome;
+        try
+        {
+            outcome = await run(session, cancellation).ConfigureAwait(false);
+        }
+        catch (LedgerUnreachableException e)
+        {
+            outcome = new Refusal(CliCode.LedgerUnreachable, e.Message, "Check the address and the network, then run the same command again; nothing is done twice.");
+        }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            outcome = new Outcome.Failed([new Problem(new Refusal(CliCode.Interrupted, "Interrupted; what was submitted before stays so.", "'grid status' shows how things stand."))], Exit.Interrupted);
+        }
+        return Write(parsed, outcome, repeated);
+    }
+
+    private static void Add(Command command, IEnumerable<Symbol> symbols)
+    {
+        foreach (var symbol in symbols)
+        {
+            if (symbol is Argument argument)
+                command.Add(argument);
+            else if (symbol is Option option)
+                command.Add(option);
+        }
+    }
+}

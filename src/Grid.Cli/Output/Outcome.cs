@@ -1,0 +1,33 @@
+using System.Collections.Immutable;
+using System.Text.Json.Nodes;
+using Grid.Client;
+
+namespace Grid.Cli.Output;
+
+/// <summary>How a command ended: with a result, or with what stood in its way.</summary>
+public abstract record Outcome
+{
+    private Outcome()
+    {
+    }
+
+    /// <param name="Document">what <c>-o json</c> and <c>-o yaml</c> write</param>
+    /// <param name="Blocks">what a person reads</param>
+    public sealed record Done(JsonNode Document, ImmutableArray<Block> Blocks, int Code = Exit.Ok) : Outcome;
+
+    /// <summary>Text that is itself the result, byte for byte: a completion script, a file sent to standard output.</summary>
+    public sealed record Verbatim(string Text) : Outcome;
+
+    /// <param name="Problems">at least one; where there are several, all of them</param>
+    public sealed record Failed(ImmutableArray<Problem> Problems, int Code = Exit.Error) : Outcome;
+
+    public static Outcome Of(JsonNode document, params ImmutableArray<Block> blocks) => new Done(document, blocks);
+
+    public static implicit operator Outcome(Refusal refusal) => new Failed([new Problem(refusal)]);
+
+    public static Outcome FromRefusal(Refusal refusal) => refusal;
+}
+
+/// <summary>One refusal and where in a file it arose.</summary>
+/// <param name="Where"><c>grid.yaml:3:7</c></param>
+public sealed record Problem(Refusal Refusal, string? Where = null);

@@ -1,0 +1,126 @@
+using System.Text;
+using Grid.Flists.Content;
+using Grid.Flists.Mount.Fuse;
+using Grid.Flists.Mount.Interop;
+using Grid.Flists.Mount.Serving;
+using Microsoft.Win32.SafeHandles;
+
+namespace Grid.Flists.Mount;
+
+/// <summary>
+/// Serves one mount until it is unmounted. It may be killed at any moment: what must outlive it is in the kernel and in the descriptors that the
+/// supervisor keeps.
+/// </summary>
+public static class MountDaemon
+{
+    // Descriptors handed over by the supervisor.
+    private const int DeviceFile = 3;
+    private const int MemoryFile = 4;
+    private const int ReadyFile = 5;
+    private const int LifelineFile = 6;
+
+    /// <param name="arguments">a <see cref="MountSpec"/></param>
+    /// <param name="open">opens the flist; it throws FlistFormatException when the bytes are wrong and IOException when they cannot be had</param>
+    public static int Run(string[] arguments, Func<MountSpec, CancellationToken, Task<OpenedFlist>> open)
+    {
+        var log = new MountLog(Console.Error, TimeProvider.System);
+        using var ready = new FileStream(new SafeFileHandle(ReadyFile, ownsHandle: true), FileAccess.Write, 1);
+        try
+        {
+            var spec = MountSpec.FromArguments(arguments);
+            using var device = new FuseDevice(new SafeFileHandle(DeviceFile, ownsHandle: true));
+            if (device.State == FuseDeviceState.Unmounted)
+                return 0;
+            var lifeline = new Lifeline(new SafeFileHandle(LifelineFile, ownsHandle: true), spec.Mountpoint, device.State == FuseDeviceState.Mounted, log);
+            var flist = open(spec, CancellationToken.None).GetAwaiter().GetResult();
+            if (Serve(spec, flist, device, lifeline, log, ready) && flist.Content is IAsyncDisposable content)
+                content.DisposeAsync().AsTask().GetAwaiter().GetResult();
+            return 0;
+        }
+        catch (Exception e)
+        {
+            log.Write(e.ToString());
+            Say(ready, $"{FailureOf(e)}: {e.Message.ReplaceLineEndings(" ")}");
+            return 1;
+        }
+    }
+
+    // True when no read is under way any more.
+    private static bool Serve(MountSpec spec, OpenedFlist flist, FuseDevice device, Lifeline lifeline, MountLog log, FileStream ready)
+    {
+        var tree = new FlistTree(flist.Meta);
+        using var memory = new MountMemory(new SafeFileHandle(MemoryFile, ownsHandle: true), flist.Meta.Count);
+        // A content that blocks its thread while it fetches must not leave the others without one.
+        ThreadPool.SetMinThreads(32, 4);
+        var threads = Math.Clamp(Environment.ProcessorCount * 2, 4, 16);
+        using var unmounted = new CancellationTokenSource();
+        var server = new FlistServer(tree, flist.Content, device, memory, log, threads, unmounted.Token);
+
+        if (device.State == FuseDeviceState.Fresh)
+            lifeline.WhileSupervised(() => Mount(spec, flist.Meta));
+        else
+            log.Write(device.Resend() ? "serving again; unanswered requests were asked for again" : "serving again; the kernel cannot ask again");
+
+        var serving = new Thread[threads];
+        for (var i = 0; i < threads; i++)
+            (serving[i] = new Thread(() => Take(device, server, log), 256 * 1024) { Name = $"fuse {i}" }).Start();
+        ReadAhead.Raise(spec.Mountpoint);
+        lifeline.Ready();
+        Say(ready, "ready");
+        ready.Dispose();
+        foreach (var thread in serving)
+            thread.Join();
+        log.Write("unmounted");
+        unmounted.Cancel();
+        return server.WaitForEnd(TimeSpan.FromSeconds(5));
+    }
+
+    private static void Mount(MountSpec spec, MetaFile meta)
+    {
+        var options = $"fd={DeviceFile},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions";
+        var source = new MountedFlist(spec.Mountpoint, spec.Flist, meta.Root).Source;
+        if (SysMount.Mount(source, spec.Mountpoint, MountedFlist.Type, SysMount.MS_RDONLY | SysMount.MS_NOSUID | SysMount.MS_NODEV, options) < 0)
+            throw new PosixException($"mount {spec.Mountpoint}");
+    }
+
+    // A failure of the device ends the process: the supervisor starts another and no request is lost.
+    private static void Take(FuseDevice device, FlistServer server, MountLog log)
+    {
+        var request = GC.AllocateUninitializedArray<byte>(FuseDevice.RequestSize, pinned: true);
+        var scratch = GC.AllocateUninitializedArray<byte>(FlistServer.ScratchSize, pinned: true);
+        try
+        {
+            int length;
+            while ((length = device.Read(request)) >= 0)
+            {
+                if (length > 0)
+                    server.Handle(request.AsSpan(0, length), scratch);
+            }
+        }
+        catch (PosixException e)
+        {
+            log.Write(e.Message);
+            Environment.Exit(1);
+        }
+    }
+
+    private static MountFailure FailureOf(Exception e) => e switch
+    {
+        FormatException or FlistReadException { InnerException: FormatException } => MountFailure.FlistInvalid,
+        PosixException => MountFailure.MachineCannot,
+        IOException or HttpRequestException or OperationCanceledException => MountFailure.FlistUnavailable,
+        _ => MountFailure.HostFailed,
+    };
+
+    private static void Say(FileStream ready, string line)
+    {
+        try
+        {
+            ready.Write(Encoding.UTF8.GetBytes(line + "\n"));
+        }
+        catch (IOException)
+        {
+            // Who started the mount has heard enough, or is gone.
+        }
+    }
+}

@@ -1,0 +1,102 @@
+using Grid.Flists.Store;
+using Grid.Units;
+
+namespace Grid.Flists.Cache;
+
+/// <summary>
+/// Keeps a cache within its size by removing what was not used for longest, down to nine tenths. What any living process has pinned stays.
+/// Removing what another process reads is harmless: its open files keep their bytes, and what it opens next it fetches again.
+/// </summary>
+internal sealed class Eviction(CacheFiles files, long maximumBytes) : IDisposable
+{
+    private readonly Lock _lock = new();
+    private long _bytes = maximumBytes == long.MaxValue ? 0 : Candidates(files).Sum(c => c.Bytes);
+    private bool _running;
+    private bool _disposed;
+
+    public void Added(long bytes)
+    {
+        lock (_lock)
+        {
+            _bytes += bytes;
+            if (_bytes <= maximumBytes || _running || _disposed)
+                return;
+            _running = true;
+        }
+        _ = Task.Run(Run);
+    }
+
+    public void Dispose()
+    {
+        lock (_lock)
+            _disposed = true;
+    }
+
+    /// <summary>One pass; also what a test calls.</summary>
+    public void Run()
+    {
+        try
+        {
+            var kept = Pinned();
+            var candidates = Candidates(files).ToList();
+            var total = candidates.Sum(c => c.Bytes);
+            foreach (var candidate in candidates.Where(c => !kept.Contains(c.Name)).OrderBy(c => c.Used))
+            {
+                if (total <= maximumBytes / 10 * 9)
+                    break;
+                candidate.Remove();
+                total -= candidate.Bytes;
+            }
+            lock (_lock)
+                _bytes = total;
+        }
+        catch (IOException)
+        {
+            // Another process evicts at the same time; the next write looks again.
+        }
+        finally
+        {
+            lock (_lock)
+                _running = false;
+        }
+    }
+
+    // Content ids and roots that living processes hold; a pin whose process died is removed.
+    private HashSet<Digest> Pinned()
+    {
+        var pinned = new HashSet<Digest>();
+        foreach (var pin in Directory.EnumerateFiles(files.Pins))
+        {
+            var root = Digest.ParseHex(Path.GetFileName(pin).AsSpan(0, 2 * Digest.Size));
+            if (CacheFiles.RemoveIfAbandoned(pin) || !pinned.Add(root) || !File.Exists(files.MetaPath(root)))
+                continue;
+            using var memory = new MappedFile(files.MetaPath(root));
+            var meta = MetaFile.Load(memory.Memory, root);
+            for (var inode = 0; inode < meta.Count; inode++)
+            {
+                if (meta[inode].Type == EntryType.File)
+                    pinned.Add(meta.Content(inode));
+            }
+        }
+        return pinned;
+    }
+
+    private static IEnumerable<(Digest Name, long Bytes, DateTime Used, Action Remove)> Candidates(CacheFiles files)
+    {
+        foreach (var file in new DirectoryInfo(files.Objects).EnumerateFiles("*", SearchOption.AllDirectories))
+        {
+            var name = Digest.ParseHex(file.Name);
+            var proof = new FileInfo(files.ProofPath(name));
+            yield return (name, file.Length, proof.Exists ? proof.LastWriteTimeUtc : file.LastWriteTimeUtc, () => files.RemoveObject(name));
+        }
+        foreach (var file in new DirectoryInfo(files.Partials).EnumerateFiles("*", SearchOption.AllDirectories))
+        {
+            if (file.Extension == ".map")
+                continue;
+            var name = Digest.ParseHex(file.Name);
+            yield return (name, file.Length, file.LastWriteTimeUtc, () => files.RemovePartial(name));
+        }
+        foreach (var file in new DirectoryInfo(files.Metas).EnumerateFiles())
+            yield return (Digest.ParseHex(file.Name), file.Length, file.LastAccessTimeUtc, () => CacheFiles.Remove(file.FullName));
+    }
+}

@@ -1,0 +1,77 @@
+using System.Globalization;
+
+namespace Grid.Hub;
+
+/// <summary>How a hub is started. All mistakes are reported together; unknown options are refused.</summary>
+public sealed record HubOptions
+{
+    public const string Usage = """
+        grid-hub --store DIR [--listen http://ADDRESS:PORT | --listen http://unix:/PATH] [--max-bytes N] [--max-meta N] [--max-uploads N] [--max-connections N]
+
+          --store            where packs, meta files and manifests lie; made if absent
+          --listen           default http://127.0.0.1:8090; port 0 takes a free one
+          --max-bytes        bytes that all packs together may take; default: no limit but the disk's
+          --max-meta         bytes of one meta file, uncompressed; default 268435456
+          --max-uploads      uploads checked at one time; more get 503; default 8
+          --max-connections  default 1024
+        """;
+
+    public required string Store { get; init; }
+
+    public string Listen { get; init; } = "http://127.0.0.1:8090";
+
+    public long MaximumBytes { get; init; } = long.MaxValue;
+
+    public int MaximumMeta { get; init; } = 256 << 20;
+
+    public int MaximumUploads { get; init; } = 8;
+
+    public int MaximumConnections { get; init; } = 1024;
+
+    /// <summary>Reads the command line; null with the mistakes when there are any.</summary>
+    public static HubOptions? Parse(ReadOnlySpan<string> args, out IReadOnlyList<string> mistakes)
+    {
+        var wrong = new List<string>();
+        var options = new HubOptions { Store = "" };
+        for (var i = 0; i < args.Length; i += 2)
+        {
+            if (i + 1 == args.Length)
+            {
+                wrong.Add($"{args[i]} needs a value.");
+                break;
+            }
+            var value = args[i + 1];
+            options = args[i] switch
+            {
+                "--store" => options with { Store = value },
+                "--listen" => options with { Listen = value },
+                "--max-bytes" => options with { MaximumBytes = Number(args[i], value, long.MaxValue, wrong) },
+                "--max-meta" => options with { MaximumMeta = (int)Number(args[i], value, int.MaxValue, wrong) },
+                "--max-uploads" => options with { MaximumUploads = (int)Number(args[i], value, 1024, wrong) },
+                "--max-connections" => options with { MaximumConnections = (int)Number(args[i], value, 1 << 20, wrong) },
+                _ => Unknown(args[i], options, wrong),
+            };
+        }
+        if (options.Store.Length == 0)
+            wrong.Add("--store is missing.");
+        var address = options.Listen.StartsWith("http://", StringComparison.Ordinal) ? options.Listen["http://".Length..] : "";
+        if (!address.StartsWith("unix:/", StringComparison.Ordinal) && !Uri.TryCreate(options.Listen, UriKind.Absolute, out _) || address.Length == 0)
+            wrong.Add($"--listen {options.Listen} is neither http://ADDRESS:PORT nor http://unix:/PATH.");
+        mistakes = wrong;
+        return wrong.Count == 0 ? options : null;
+    }
+
+    private static long Number(string name, string value, long maximum, List<string> wrong)
+    {
+        if (long.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= 1 && number <= maximum)
+            return number;
+        wrong.Add($"{name} {value} is not a number from 1 to {maximum}.");
+        return 1;
+    }
+
+    private static HubOptions Unknown(string name, HubOptions options, List<string> wrong)
+    {
+        wrong.Add($"{name} is not known.");
+        return options;
+    }
+}

@@ -1,0 +1,146 @@
+using System.Collections.Immutable;
+using Grid.Agreements;
+using Grid.Client;
+using Grid.Statements;
+using Grid.Units;
+using Microsoft.Extensions.Logging;
+
+namespace Grid.Node.Agent;
+
+/// <summary>
+/// The agreements that concern this node, each verified end to end by the node itself: signatures, inclusion, order, rules. The ledger's answers
+/// are hints until their proofs hold.
+/// </summary>
+internal sealed partial class AgreementFeed(
+    LedgerClient ledger, AgreementStore store, NodeId node, TimeProvider time, ILogger log)
+{
+    private ImmutableDictionary<AgreementId, Held> _held = ImmutableDictionary<AgreementId, Held>.Empty;
+    private ImmutableHashSet<AgreementId> _unknown = [];
+    private long _after = -1;
+
+    /// <summary>When the ledger last proved that it stands on what it said before.</summary>
+    public DateTimeOffset Heard { get; private set; } = DateTimeOffset.MinValue;
+
+    /// <summary>Why the last pull gave nothing; null when it succeeded.</summary>
+    public string? Trouble { get; private set; }
+
+    public ImmutableArray<Agreement> Agreements => [.. _held.Values.Select(h => h.Verified.Agreement).OrderBy(a => a.Id.Value)];
+
+    /// <summary>Agreements that something here belongs to and that the ledger says do not exist.</summary>
+    public ImmutableHashSet<AgreementId> Unknown => _unknown;
+
+    public VerifiedAgreement? this[AgreementId id] => _held.GetValueOrDefault(id)?.Verified;
+
+    /// <summary>Verifies again what was kept; what no longer holds is dropped and said.</summary>
+    public void Restore()
+    {
+        foreach (var bundle in store.Read())
+        {
+            if (Verify(bundle) is { } held)
+                _held = _held.SetItem(bundle.Agreement, held);
+            else
+                store.Forget(bundle.Agreement);
+        }
+    }
+
+    /// <summary>
+    /// Asks for what changed and waits up to <paramref name="wait"/> for it. True when something did. A ledger that cannot be reached, or is caught
+    /// lying, changes nothing.
+    /// </summary>
+    public async Task<bool> PullAsync(TimeSpan wait, CancellationToken cancel)
+    {
+        try
+        {
+            var answer = await ledger.NodeAgreementsAsync(node, _after, wait, cancel);
+            if (!answer.Try(out var page, out var refusal))
+                return Failed(refusal);
+            var changed = false;
+            foreach (var item in page.Items)
+            {
+                if (_held.GetValueOrDefault(item.Agreement)?.Changed >= item.Changed)
+                    continue;
+                if (await FetchAsync(item.Agreement, item.Changed, cancel) is { } no)
+                    return Failed(no);
+                changed = true;
+            }
+            _after = page.Index;
+            (Heard, Trouble) = (time.GetUtcNow(), null);
+            return changed;
+        }
+        catch (LedgerUnreachableException e)
+        {
+            return Failed(new Refusal("unreachable", e.Message));
+        }
+    }
+
+    /// <summary>Fetches an agreement that something here claims to belong to.</summary>
+    public async Task ResolveAsync(AgreementId id, CancellationToken cancel)
+    {
+        try
+        {
+            if (await FetchAsync(id, 0, cancel) is { Code: RefusalCode.NotFound })
+                ImmutableInterlocked.Update(ref _unknown, (all, one) => all.Add(one), id);
+        }
+        catch (LedgerUnreachableException e)
+        {
+            Failed(new Refusal("unreachable", e.Message));
+        }
+    }
+
+    /// <summary>True when the bundle on disk still proves what the node is about to act on.</summary>
+    public bool Proves(AgreementId id, StatementId version) =>
+        _held.TryGetValue(id, out var held) && Verify(held.Bundle) is { } again && again.Verified.Agreement.Version.Id == version;
+
+    /// <summary>Lets go of an agreement that is over and of which nothing is left.</summary>
+    public void Forget(AgreementId id)
+    {
+        ImmutableInterlocked.TryRemove(ref _held, id, out _);
+        store.Forget(id);
+    }
+
+    private async Task<Refusal?> FetchAsync(AgreementId id, long changed, CancellationToken cancel)
+    {
+        var answer = await ledger.BundleAsync(id, cancel);
+        if (!answer.Try(out var proven, out var refusal))
+        {
+            if (answer is Answer<(Bundle, VerifiedAgreement)>.Disproved)
+                NotBelieved(id, refusal.Code, refusal.Detail);
+            return refusal;
+        }
+        var held = new Held(proven.Bundle, proven.Verified, changed);
+        // An older proof is true as well, but it may leave out the end: what was seen once is not unseen.
+        if (_held.TryGetValue(id, out var known) && known.Verified.History[^1].Index > held.Verified.History[^1].Index)
+            return new Refusal(RefusalCode.Inconsistent, $"The bundle of {id} is older than the one before.");
+        store.Keep(held.Bundle);
+        ImmutableInterlocked.AddOrUpdate(ref _held, id, held, (_, _) => held);
+        ImmutableInterlocked.Update(ref _unknown, (all, one) => all.Remove(one), id);
+        Changed(id, held.Verified.Agreement.Status);
+        return null;
+    }
+
+    private Held? Verify(Bundle bundle)
+    {
+        if (bundle.Verify(ledger.Trust.Origin, ledger.Trust.Key, out var verified) is not { } refusal)
+            return new Held(bundle, verified!, 0);
+        NotBelieved(bundle.Agreement, refusal.Code, refusal.Detail);
+        return null;
+    }
+
+    private bool Failed(Refusal refusal)
+    {
+        Trouble = refusal.ToString();
+        PullFailed(refusal.Code, refusal.Detail);
+        return false;
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Agreement {Agreement} is {Status}")]
+    private partial void Changed(AgreementId agreement, string status);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Agreement {Agreement} is not believed: {Code}: {Detail}")]
+    private partial void NotBelieved(AgreementId agreement, string code, string detail);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The ledger's news could not be had: {Code}: {Detail}")]
+    private partial void PullFailed(string code, string detail);
+
+    private sealed record Held(Bundle Bundle, VerifiedAgreement Verified, long Changed);
+}

@@ -1,0 +1,85 @@
+using System.Collections.Immutable;
+using Grid.Agreements;
+using Grid.Client;
+using Grid.Flists.Admission;
+using Grid.Flists.Hub;
+using Grid.Statements;
+using Grid.Units;
+using Grid.Workloads;
+using Microsoft.Extensions.Logging;
+
+namespace Grid.Node.Agent;
+
+/// <summary>
+/// Answers agreed versions: ready when the node itself found nothing against it, refused with the code of what it found. It believes neither the
+/// ledger's rules nor its own earlier self: everything is checked here again.
+/// </summary>
+internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files, NodeVoice voice, Capacity available, ILogger log)
+{
+    /// <summary>True when some version could not be answered yet.</summary>
+    public bool Waiting { get; private set; }
+
+    /// <returns>true when something was answered</returns>
+    public async Task<bool> AnswerAsync(IReadOnlyList<Agreement> agreements, CancellationToken cancel)
+    {
+        var answered = Waiting = false;
+        foreach (var agreement in agreements)
+        {
+            if (Asked(agreement) is not { } version)
+                continue;
+            try
+            {
+                var refusal = await ExamineAsync(version.Terms, agreements, agreement, cancel);
+                Body body = refusal is null
+                    ? new WorkloadReady(agreement.Id, version.Id)
+                    : new WorkloadRefused(agreement.Id, version.Id, refusal.Code, Cut(refusal.Detail));
+                var answer = await ledger.SubmitAsync(voice.Say(body), cancel);
+                if (answer.Try(out _, out var no) || no.Code == RefusalCode.AlreadySo)
+                    Answered(agreement.Id, version.Terms.Version, refusal?.Code ?? "ready");
+                else
+                    NotTaken(agreement.Id, no.Code, no.Detail);
+                answered = true;
+            }
+            catch (Exception e) when (e is HubException or LedgerUnreachableException)
+            {
+                // Nothing was found against it and nothing for it: asked again at the next look, until answerBy.
+                Waiting = true;
+                NotYet(agreement.Id, e.Message);
+            }
+        }
+        return answered;
+    }
+
+    // The version that waits for this node's word.
+    private Agreements.Version? Asked(Agreement agreement) => agreement switch
+    {
+        Agreement.Agreed a when a.Version.Terms.Nodes.Contains(voice.Node) && !a.ReadyNodes.Contains(voice.Node) => a.Version,
+        Agreement.InForce { Amendment: Amendment.Agreed n } when n.Version.Terms.Nodes.Contains(voice.Node) && !n.ReadyNodes.Contains(voice.Node) => n.Version,
+        _ => null,
+    };
+
+    private async Task<Refusal?> ExamineAsync(AgreementTerms terms, IEnumerable<Agreement> agreements, Agreement self, CancellationToken cancel)
+    {
+        if (AgreementRules.Check(terms) is [var broken, ..])
+            return broken;
+        var mine = terms.Workloads.Where(w => w.Node == voice.Node).ToList();
+        if (mine.FirstOrDefault(w => w is not Container) is { } foreign)
+            return new Refusal(RefusalCode.UnsupportedKind, $"This node does not run a {foreign.Kind}, which '{foreign.Name}' is.");
+        var held = agreements.Where(a => a.Id != self.Id).Aggregate(Capacity.None, (sum, a) => sum + a.HeldOn(voice.Node));
+        var wanted = held + Capacity.Max(self.HeldOn(voice.Node), terms.DemandOn(voice.Node));
+        if (!wanted.FitsIn(available))
+            return new Refusal(RefusalCode.Capacity, $"This node has {available} to give; with this it would give {wanted}.");
+        return (await files.CheckAsync(mine, cancel)).FirstOrDefault();
+    }
+
+    private static string Cut(string text) => text.Length <= 300 ? text : text[..300];
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Agreement {Agreement} version {Version}: {Answer}")]
+    private partial void Answered(AgreementId agreement, int version, string answer);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The answer to {Agreement} was not taken: {Code}: {Detail}")]
+    private partial void NotTaken(AgreementId agreement, string code, string detail);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Agreement {Agreement} cannot be answered yet: {Why}")]
+    private partial void NotYet(AgreementId agreement, string why);
+}

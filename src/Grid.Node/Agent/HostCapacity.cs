@@ -1,0 +1,34 @@
+using System.Runtime.InteropServices;
+using Grid.Nodes;
+using Grid.Units;
+
+namespace Grid.Node.Agent;
+
+/// <summary>What this machine has, read from the kernel, and what of it the node keeps for itself.</summary>
+public static class HostCapacity
+{
+    /// <summary>Threads, memory and the size of the file system that holds <paramref name="dataDirectory"/>, counted as ssd.</summary>
+    public static Capacity Read(string dataDirectory) => new(
+        new MilliCores(Environment.ProcessorCount * 1000L), Memory(), new Bytes(new DriveInfo(Path.GetFullPath(dataDirectory)).TotalSize), Bytes.Zero, 0);
+
+    /// <summary>A tenth of each, and no less than a quarter of a core and 256 MiB: the agent, the mounts and the kernel live on it.</summary>
+    public static Capacity Reserve(Capacity all) => new(
+        new MilliCores(long.Min(all.Cpu.Value, long.Max(250, all.Cpu.Value / 10))),
+        new Bytes(long.Min(all.Memory.Value, long.Max(Bytes.MiB(256).Value, all.Memory.Value / 10))),
+        new Bytes(all.Ssd.Value / 10), new Bytes(all.Hdd.Value / 10), 0);
+
+    public static Hardware Hardware() => new(
+        Cut(Field("/proc/cpuinfo", "model name") ?? "unknown"), RuntimeInformation.OSArchitecture.ToString().ToLowerInvariant(),
+        Cut(File.ReadAllText("/proc/sys/kernel/osrelease").Trim()));
+
+    private static Bytes Memory()
+    {
+        var text = Field("/proc/meminfo", "MemTotal") ?? throw new IOException("/proc/meminfo has no MemTotal.");
+        return Bytes.KiB(long.Parse(text.Split(' ')[0]));
+    }
+
+    private static string? Field(string file, string name) => File.ReadLines(file)
+        .FirstOrDefault(l => l.StartsWith(name, StringComparison.Ordinal))?.Split(':', 2)[1].Trim();
+
+    private static string Cut(string text) => text.Length <= 100 ? text : text[..100];
+}

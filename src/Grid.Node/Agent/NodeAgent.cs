@@ -1,0 +1,248 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using System.Threading.Channels;
+using Grid.Agreements;
+using Grid.Client;
+using Grid.Node.Containers;
+using Grid.Reconciliation;
+using Grid.Units;
+using Grid.Workloads;
+using Microsoft.Extensions.Logging;
+
+namespace Grid.Node.Agent;
+
+/// <summary>
+/// Looks, plans, applies one step for each thing, looks again. Level-triggered: news from the ledger or the kernel only makes it look sooner,
+/// and a sweep every <see cref="Sweep"/> finds whatever was missed.
+/// </summary>
+internal sealed partial class NodeAgent(
+    AgreementFeed feed, Answers answers, Receipts receipts, WorkloadEffects effects, StatusFile status, NodeVoice voice, TimeProvider time, ILogger log)
+    : IDisposable
+{
+    public static readonly TimeSpan Sweep = TimeSpan.FromSeconds(30);
+
+    private static readonly TimeSpan LongPoll = TimeSpan.FromSeconds(25);
+
+    /// <summary>A workload that stayed up so long has its failures forgotten.</summary>
+    private static readonly TimeSpan Settled = TimeSpan.FromMinutes(10);
+
+    private readonly Channel<bool> _look = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly ConcurrentDictionary<object, Task> _busy = new();
+    private readonly ConcurrentDictionary<WorkloadKey, Attempts> _attempts = new();
+
+    // Bounded by kind, so that slow downloads never hold up what could run.
+    private readonly SemaphoreSlim _mounts = new(4);
+    private readonly SemaphoreSlim _runs = new(4);
+
+    public async Task RunAsync(CancellationToken cancel)
+    {
+        feed.Restore();
+        using var watch = new ExitWatch(effects.ExitDirectory, Look);
+        await Task.WhenAll(FollowAsync(cancel), ReconcileAsync(cancel));
+        await Task.WhenAll(_busy.Values);
+    }
+
+    public void Dispose()
+    {
+        _mounts.Dispose();
+        _runs.Dispose();
+    }
+
+    private void Look() => _look.Writer.TryWrite(true);
+
+    private async Task FollowAsync(CancellationToken cancel)
+    {
+        var wait = TimeSpan.Zero;
+        while (!cancel.IsCancellationRequested)
+        {
+            try
+            {
+                if (await feed.PullAsync(wait, cancel))
+                    Look();
+                if (await answers.AnswerAsync(feed.Agreements, cancel))
+                    Look();
+                await receipts.DeliverAsync(cancel);
+                // After trouble the next try comes soon, but not at once.
+                if (feed.Trouble is not null || answers.Waiting)
+                    await Task.Delay(TimeSpan.FromSeconds(1), time, cancel);
+                wait = feed.Trouble is null && !answers.Waiting ? LongPoll : TimeSpan.Zero;
+            }
+            catch (OperationCanceledException) when (cancel.IsCancellationRequested)
+            {
+                return;
+            }
+        }
+    }
+
+    private async Task ReconcileAsync(CancellationToken cancel)
+    {
+        while (!cancel.IsCancellationRequested)
+        {
+            var next = await LookAndActAsync(cancel);
+            using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+            var pause = Task.Delay(next, time, timer.Token);
+            await Task.WhenAny(pause, _look.Reader.WaitToReadAsync(cancel).AsTask());
+            await timer.CancelAsync();
+            _look.Reader.TryRead(out _);
+        }
+    }
+
+    /// <returns>how long nothing needs to be done</returns>
+    private async Task<TimeSpan> LookAndActAsync(CancellationToken cancel)
+    {
+        var now = time.GetUtcNow();
+        // What was being changed while it was looked at was seen half done: no step and no receipt rests on that look.
+        var moving = _busy.Keys.ToHashSet();
+        var observed = effects.Observe() with { Attempts = _attempts.ToImmutableDictionary() };
+        await ResolveStrangersAsync(observed, cancel);
+        var desired = Desired.Of(voice.Node, feed.Agreements, feed.Unknown, feed.Heard, now);
+        foreach (var step in Reconciler.Plan(desired, observed, now))
+            Begin(step, moving, cancel);
+        var still = feed.Agreements.Where(a => !moving.OfType<WorkloadKey>().Any(k => k.Agreement == a.Id));
+        foreach (var over in receipts.Write(still, observed, voice.Node))
+            Finish(over, desired);
+        DeliverSoon(cancel);
+        status.Write(feed, observed, desired);
+        return NextLook(desired, now);
+    }
+
+    private void DeliverSoon(CancellationToken cancel) => _busy.GetOrAdd("receipts", key => Task.Run(async () =>
+    {
+        try
+        {
+            await receipts.DeliverAsync(cancel);
+        }
+        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
+        {
+            // The agent stops; what waits is on disk.
+        }
+        finally
+        {
+            _busy.TryRemove(key, out _);
+        }
+    }, CancellationToken.None));
+
+    // What is here and belongs to an agreement we do not hold: ask; only the ledger's word makes it an orphan.
+    private async Task ResolveStrangersAsync(Observed observed, CancellationToken cancel)
+    {
+        foreach (var id in observed.Containers.Keys.Select(k => k.Agreement).Distinct())
+        {
+            if (feed[id] is null && !feed.Unknown.Contains(id))
+            {
+                Stranger(id);
+                await feed.ResolveAsync(id, cancel);
+            }
+        }
+    }
+
+    private void Begin(Step step, HashSet<object> moving, CancellationToken cancel)
+    {
+        object key = step switch
+        {
+            Step.MountFlist s => s.Flist,
+            Step.UnmountFlist s => s.Flist,
+            Step.Start s => s.Wish.Key,
+            Step.Stop s => s.Key,
+            Step.Remove s => s.Key,
+            Step.Pause s => s.Key,
+            Step.Resume s => s.Key,
+            _ => step,
+        };
+        if (moving.Contains(key))
+            return;
+        _busy[key] = Task.Run(() => ApplyAsync(step, key, cancel), CancellationToken.None);
+    }
+
+    private async Task ApplyAsync(Step step, object key, CancellationToken cancel)
+    {
+        var pool = step is Step.MountFlist or Step.UnmountFlist ? _mounts : _runs;
+        try
+        {
+            await pool.WaitAsync(cancel);
+            try
+            {
+                // Verified again before every change, not once: the proof on disk must still say so.
+                var outcome = step is Step.Start s && !feed.Proves(s.Wish.Key.Agreement, s.Wish.Version)
+                    ? new Outcome.Transient("The agreement's proof does not hold any more.")
+                    : await effects.ApplyAsync(step, cancel);
+                Note(step, outcome);
+            }
+            finally
+            {
+                pool.Release();
+            }
+        }
+        catch (IOException e)
+        {
+            Note(step, new Outcome.Transient(e.Message));
+        }
+        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
+        {
+            // The agent stops; what is half done is found at its next start.
+        }
+        finally
+        {
+            _busy.TryRemove(key, out _);
+            Look();
+        }
+    }
+
+    private void Note(Step step, Outcome outcome)
+    {
+        var why = outcome switch
+        {
+            Outcome.Transient t => t.Why,
+            Outcome.Refused r => r.Refusal.ToString(),
+            Outcome.Broken b => b.Why,
+            _ => null,
+        };
+        if (why is null)
+            Applied(step);
+        else
+            NotApplied(step, why);
+        foreach (var key in Concerned(step))
+        {
+            // An exit counts as a failure when the start after it is made, so that what falls over at once waits longer each time.
+            if (why is not null || step is Step.Start { Generation: > 1 })
+                _attempts[key] = new Attempts((_attempts.GetValueOrDefault(key)?.Failures ?? 0) + 1, time.GetUtcNow(), why ?? "It ended and was started again.");
+        }
+    }
+
+    private IEnumerable<WorkloadKey> Concerned(Step step) => step switch
+    {
+        Step.Start s => [s.Wish.Key],
+        Step.MountFlist m => feed.Agreements.Where(a => a.IsInForce)
+            .SelectMany(a => a.Version.Terms.Workloads.OfType<Container>().Where(c => c.Node == voice.Node && c.Flist == m.Flist).Select(c => new WorkloadKey(a.Id, c.Name))),
+        _ => [],
+    };
+
+    private void Finish(AgreementId id, Desired desired)
+    {
+        foreach (var key in _attempts.Keys.Where(k => k.Agreement == id).ToList())
+            _attempts.TryRemove(key, out _);
+        if (!desired.Wishes.Keys.Any(k => k.Agreement == id))
+            feed.Forget(id);
+    }
+
+    private TimeSpan NextLook(Desired desired, DateTimeOffset now)
+    {
+        foreach (var (key, attempts) in _attempts)
+        {
+            if (now - attempts.Last > Settled)
+                _attempts.TryRemove(key, out _);
+        }
+        var soonest = desired.Wishes.Values.Select(w => w.Workload).OfType<Container>()
+            .Select(c => desired.Wishes.Values.First(w => ReferenceEquals(w.Workload, c)).Key is var key && _attempts.TryGetValue(key, out var a) ? Reconciler.NotBefore(c.Restart, a) : DateTimeOffset.MaxValue)
+            .Where(t => t > now).DefaultIfEmpty(DateTimeOffset.MaxValue).Min();
+        return soonest - now < Sweep ? soonest - now : Sweep;
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Done: {Step}")]
+    private partial void Applied(Step step);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Not done: {Step}: {Why}")]
+    private partial void NotApplied(Step step, string why);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Something here says it belongs to {Agreement}, which is not known; asking the ledger")]
+    private partial void Stranger(AgreementId agreement);
+}

@@ -1,0 +1,143 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using Grid.Agreements;
+using Grid.Client;
+using Grid.Reconciliation;
+using Grid.Statements;
+using Grid.Units;
+using Grid.Workloads;
+using Microsoft.Extensions.Logging;
+
+namespace Grid.Node.Agent;
+
+/// <summary>
+/// Signs what the node did, on every change and every five minutes, and delivers it in order. What cannot be delivered waits on disk, at most
+/// <see cref="MaximumWaiting"/>; beyond that the oldest is given up and said, for a missing receipt costs the farmer and nobody else.
+/// </summary>
+internal sealed partial class Receipts(
+    string directory, LedgerClient ledger, NodeVoice voice, WorkloadEffects effects, TimeProvider time, ILogger log)
+{
+    public const int MaximumWaiting = 10_000;
+
+    public static readonly TimeSpan Interval = TimeSpan.FromMinutes(5);
+
+    private readonly Dictionary<AgreementId, Told> _told = [];
+    private long _next = -1;
+
+    /// <summary>Writes a receipt for each agreement whose picture changed or whose interval is over.</summary>
+    /// <returns>agreements that are over and whose last workload is gone, with that told</returns>
+    public ImmutableArray<AgreementId> Write(IEnumerable<Agreement> agreements, Observed observed, NodeId node)
+    {
+        var finished = ImmutableArray.CreateBuilder<AgreementId>();
+        foreach (var agreement in agreements)
+        {
+            var mine = agreement.Version.Terms.Workloads.Where(w => w.Node == node).ToList();
+            if (agreement is Agreement.Proposed or Agreement.Agreed || (agreement.IsClosed && agreement is not Agreement.Ended) || mine.Count == 0)
+            {
+                if (agreement.IsClosed)
+                    finished.Add(agreement.Id);
+                continue;
+            }
+            var (now, told) = (time.GetUtcNow(), _told.GetValueOrDefault(agreement.Id));
+            var reports = mine.Select(w => Report(agreement, w, observed, told)).ToImmutableArray();
+            var picture = string.Join('\n', reports.Select(r => $"{r.Name} {r.State} {r.Generation} {r.Restarts} {r.ExitCode} {r.Reason}")) + agreement.Version.Id;
+            var gone = agreement.IsClosed && reports.All(r => r.State is WorkloadState.Gone);
+            if (told?.Picture != picture || (!gone && now - told.At >= Interval))
+            {
+                var from = told?.At ?? now;
+                Enqueue(voice.Say(new Receipt(agreement.Id, agreement.Version.Id, from < now ? from : now, now, reports)));
+                _told[agreement.Id] = new Told(picture, now, mine.ToDictionary(w => w.Name, w => CpuOf(agreement, w)));
+            }
+            if (gone)
+            {
+                _told.Remove(agreement.Id);
+                finished.Add(agreement.Id);
+            }
+        }
+        return finished.ToImmutable();
+    }
+
+    /// <summary>Delivers what waits, oldest first, until the ledger cannot be reached.</summary>
+    public async Task DeliverAsync(CancellationToken cancel)
+    {
+        foreach (var path in Waiting())
+        {
+            try
+            {
+                var statement = Statement.Decode(await File.ReadAllBytesAsync(path, cancel));
+                if (!(await ledger.SubmitAsync(statement, cancel)).Try(out _, out var refusal))
+                    Refused(statement.Id, refusal.Code, refusal.Detail);
+                File.Delete(path);
+            }
+            catch (LedgerUnreachableException)
+            {
+                return;
+            }
+            catch (StatementFormatException e)
+            {
+                Torn(path, e.Code);
+                File.Delete(path);
+            }
+        }
+    }
+
+    private IEnumerable<string> Waiting() =>
+        Directory.Exists(directory) ? Directory.EnumerateFiles(directory, "*.cose").Order(StringComparer.Ordinal).ToList() : [];
+
+    private void Enqueue(Statement statement)
+    {
+        Directory.CreateDirectory(directory);
+        var waiting = Waiting().ToList();
+        if (_next < 0)
+            _next = waiting.Count == 0 ? 0 : long.Parse(Path.GetFileNameWithoutExtension(waiting[^1]), CultureInfo.InvariantCulture) + 1;
+        foreach (var oldest in waiting.Take(waiting.Count - MaximumWaiting + 1))
+        {
+            GivenUp(oldest);
+            File.Delete(oldest);
+        }
+        var path = Path.Combine(directory, $"{_next++:d12}.cose");
+        File.WriteAllBytes(path + ".new", statement.Bytes.ToArray());
+        File.Move(path + ".new", path);
+    }
+
+    private WorkloadReport Report(Agreement agreement, Workload workload, Observed observed, Told? told)
+    {
+        var key = new WorkloadKey(agreement.Id, workload.Name);
+        var cpu = CpuOf(agreement, workload);
+        var used = (long)Math.Max(0, (cpu - (told?.Cpu.GetValueOrDefault(workload.Name) ?? TimeSpan.Zero)).TotalMilliseconds);
+        var attempts = observed.Attempts.GetValueOrDefault(key);
+        var sighting = observed.Containers.GetValueOrDefault(key);
+        if (sighting is not Sighting<ContainerSeen>.Present(var seen))
+        {
+            var state = agreement.IsClosed && sighting is null ? WorkloadState.Gone : attempts is { Failures: > 0 } ? WorkloadState.Failed : WorkloadState.Starting;
+            var why = sighting is Sighting<ContainerSeen>.Unknown(var unknown) ? unknown : attempts?.Why;
+            return new WorkloadReport(workload.Name, state, Cut(why), 0, 0, used, null, false, null);
+        }
+        return new WorkloadReport(
+            workload.Name, StateOf(seen, agreement), Cut(seen.Phase is ContainerPhase.Running ? null : attempts?.Why), seen.Generation, long.Max(0, seen.Generation - 1),
+            used, seen.ExitCode, seen.OomKilled, effects.RootOf(key));
+    }
+
+    private static WorkloadState StateOf(ContainerSeen seen, Agreement agreement) => seen.Phase switch
+    {
+        ContainerPhase.Running => WorkloadState.Running,
+        ContainerPhase.Paused => WorkloadState.Stopped,
+        ContainerPhase.Exited => seen.ExitCode == 0 || agreement.IsClosed ? WorkloadState.Stopped : WorkloadState.Failed,
+        _ => WorkloadState.Starting,
+    };
+
+    private TimeSpan CpuOf(Agreement agreement, Workload workload) => effects.Usage(new WorkloadKey(agreement.Id, workload.Name))?.Cpu ?? TimeSpan.Zero;
+
+    private static string? Cut(string? text) => text is { Length: > 200 } ? text[..200] : text;
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The receipt {Statement} was refused: {Code}: {Detail}")]
+    private partial void Refused(StatementId statement, string code, string detail);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The waiting receipt {Path} cannot be read: {Code}")]
+    private partial void Torn(string path, string code);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Too many receipts wait; {Path} is given up")]
+    private partial void GivenUp(string path);
+
+    private sealed record Told(string Picture, DateTimeOffset At, Dictionary<string, TimeSpan> Cpu);
+}

@@ -1,0 +1,55 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Grid.Reconciliation;
+
+namespace Grid.Node.Agent;
+
+/// <summary>
+/// What the node says of itself to whoever may read its data directory; the agent has no inbound interface. Replaced whole at each look.
+/// </summary>
+internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects effects)
+{
+    private string _last = "";
+
+    public void Write(AgreementFeed feed, Observed observed, Desired desired)
+    {
+        var workloads = feed.Agreements.SelectMany(a => a.Version.Terms.Workloads.Where(w => w.Node == voice.Node).Select(w =>
+        {
+            var key = new WorkloadKey(a.Id, w.Name);
+            var attempts = observed.Attempts.GetValueOrDefault(key);
+            var sighting = observed.Containers.GetValueOrDefault(key);
+            return new WorkloadStatus(
+                a.Id.ToString(), w.Name, w.Kind, a.Status, desired.Wishes.ContainsKey(key),
+                sighting switch
+                {
+                    Sighting<ContainerSeen>.Present(var seen) => seen.Phase.ToString().ToLowerInvariant(),
+                    Sighting<ContainerSeen>.Unknown => "unknown",
+                    _ => "absent",
+                },
+                effects.PidOf(key), (sighting as Sighting<ContainerSeen>.Present)?.Thing.Generation ?? 0, attempts?.Failures ?? 0, attempts?.Why);
+        })).ToImmutableArray();
+        var document = new NodeStatus(
+            voice.Node.ToString(), effects.Runtime, feed.Heard == DateTimeOffset.MinValue ? null : feed.Heard, feed.Trouble, observed.Blind, workloads);
+        var text = JsonSerializer.Serialize(document, StatusContext.Default.NodeStatus);
+        if (text == _last)
+            return;
+        var aside = path + ".new";
+        File.WriteAllText(aside, text);
+        File.SetUnixFileMode(aside, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
+        File.Move(aside, path, overwrite: true);
+        _last = text;
+    }
+}
+
+/// <param name="Heard">when the ledger last proved itself; null when it never did</param>
+/// <param name="Blind">why nothing can be said of what runs; null when it can</param>
+internal sealed record NodeStatus(
+    string Node, string Runtime, DateTimeOffset? Heard, string? LedgerTrouble, string? Blind, ImmutableArray<WorkloadStatus> Workloads);
+
+internal sealed record WorkloadStatus(
+    string Agreement, string Name, string Kind, string AgreementStatus, bool Wished, string Phase, int? Pid, long Generation, int Failures, string? Why);
+
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, WriteIndented = true)]
+[JsonSerializable(typeof(NodeStatus))]
+internal sealed partial class StatusContext : JsonSerializerContext;

@@ -1,0 +1,196 @@
+using System.Collections.Immutable;
+using Grid.Flists.Mount;
+using Grid.Node.Containers;
+using Grid.Reconciliation;
+using Grid.Units;
+using Grid.Workloads;
+
+namespace Grid.Node.Agent;
+
+/// <summary>Where one node keeps what it makes. Two nodes on one machine differ in every path and in the cgroup.</summary>
+/// <param name="Data">survives a reboot: keys, bundles, the flist cache, receipts, logs</param>
+/// <param name="Run">does not: mounts, bundles, sockets</param>
+/// <param name="Cgroup">the group that holds every container's</param>
+public sealed record NodePaths(string Data, string Run, string Cgroup)
+{
+    public string Agreements => Path.Combine(Data, "agreements");
+
+    public string Cache => Path.Combine(Data, "flists");
+
+    public string Receipts => Path.Combine(Data, "receipts");
+
+    public string Logs => Path.Combine(Data, "logs");
+
+    public string Status => Path.Combine(Data, "status.json");
+
+    public string Key => Path.Combine(Data, "node.key");
+
+    internal ContainerPaths Containers => new(Run, Logs, Cgroup);
+
+    public string FlistMount(FlistId flist) => Path.Combine(Run, "flists", flist.ToString());
+
+    public string FlistLog(FlistId flist) => Path.Combine(Logs, $"{flist}.log");
+
+    public string Roots => Path.Combine(Run, "roots");
+
+    /// <summary>The flist as one container sees it: its files owned by the container's own range of ids.</summary>
+    public string Root(ContainerId id) => Path.Combine(Roots, id.ToString());
+}
+
+/// <summary>
+/// Looks at the node and applies steps to it; decides nothing. What it makes is found again by the names of mounts and containers alone.
+/// </summary>
+internal sealed class WorkloadEffects(ContainerHost containers, NodePaths paths, ImmutableArray<Uri> hubs)
+{
+    private static readonly TimeSpan MountPatience = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan LookPatience = TimeSpan.FromSeconds(2);
+
+    /// <summary>What is there now. Attempts are the caller's to add.</summary>
+    public Observed Observe()
+    {
+        var sighting = containers.Observe();
+        var mounts = FlistMount.All().ToLookup(m => m.Mountpoint, m => m.Flist);
+        var seen = ImmutableSortedDictionary.CreateBuilder<WorkloadKey, Sighting<ContainerSeen>>();
+        foreach (var (id, observation) in sighting.Containers)
+        {
+            if (Seen(observation, mounts[paths.Root(id)].FirstOrDefault()) is { } thing)
+                seen[KeyOf(id)] = thing;
+        }
+        // A root without a container is what a cut-short start or removal left.
+        foreach (var root in Directory.Exists(paths.Roots) ? Directory.EnumerateDirectories(paths.Roots) : [])
+        {
+            if (ContainerId.TryParse(Path.GetFileName(root), out var id) && !seen.ContainsKey(KeyOf(id)) && sighting.Blind is null)
+                seen[KeyOf(id)] = new Sighting<ContainerSeen>.Present(new ContainerSeen(default, mounts[root].FirstOrDefault(), 0, ContainerPhase.Partial));
+        }
+        return new Observed(seen.ToImmutable(), Flists(mounts), ImmutableDictionary<WorkloadKey, Attempts>.Empty, sighting.Blind);
+    }
+
+    public Task<Outcome> ApplyAsync(Step step, CancellationToken cancel) => step switch
+    {
+        Step.MountFlist s => MountAsync(s.Flist, cancel),
+        Step.UnmountFlist s => Task.Run(() => Unmount(paths.FlistMount(s.Flist), detach: false), cancel),
+        Step.Start s => StartAsync(s.Wish, s.Generation),
+        Step.Stop s => containers.StopAsync(IdOf(s.Key), StopGrace, cancel),
+        Step.Remove s => RemoveAsync(IdOf(s.Key)),
+        Step.Pause s => containers.PauseAsync(IdOf(s.Key)),
+        Step.Resume s => containers.ResumeAsync(IdOf(s.Key)),
+        _ => throw new System.Diagnostics.UnreachableException(step.ToString()),
+    };
+
+    /// <summary>What a container used so far; null when it has no cgroup.</summary>
+    public Usage? Usage(WorkloadKey key) => containers.Usage(IdOf(key));
+
+    /// <summary>The OCI runtime that runs the containers.</summary>
+    public string Runtime => containers.Runtime;
+
+    /// <summary>Where a container's shim writes down that it ended.</summary>
+    public string ExitDirectory => paths.Containers.Bundles;
+
+    /// <summary>The first process of a container that runs.</summary>
+    public int? PidOf(WorkloadKey key) => containers.Observe(IdOf(key)) is Observation.Present { Phase: Phase.Running r } ? r.Init.Pid : null;
+
+    /// <summary>The root hash that the container's files come from; null when nothing is mounted for it.</summary>
+    public Digest? RootOf(WorkloadKey key) => FlistMount.Find(paths.Root(IdOf(key)))?.Root;
+
+    private async Task<Outcome> MountAsync(FlistId flist, CancellationToken cancel)
+    {
+        var mountpoint = paths.FlistMount(flist);
+        if (FlistMount.Find(mountpoint) is not null)
+            return new Outcome.Done();
+        Directory.CreateDirectory(mountpoint);
+        Directory.CreateDirectory(paths.Logs);
+        return await FlistMount.StartAsync(new MountSpec(flist, mountpoint, paths.Cache, hubs, paths.FlistLog(flist)), MountPatience, cancel) switch
+        {
+            MountOutcome.Mounted => new Outcome.Done(),
+            MountOutcome.Failed { Failure: MountFailure.MachineCannot } f => new Outcome.Broken(f.Reason),
+            MountOutcome.Failed f => new Outcome.Transient(f.Reason),
+            _ => throw new System.Diagnostics.UnreachableException(),
+        };
+    }
+
+    private async Task<Outcome> StartAsync(Wish wish, long generation)
+    {
+        var container = (Container)wish.Workload;
+        var id = IdOf(wish.Key);
+        var sighting = containers.Observe();
+        switch (sighting[id])
+        {
+            case Observation.Unknown u:
+                return new Outcome.Transient(u.Why);
+            case Observation.Present { Phase: Phase.Exited or Phase.Partial }:
+                if (await RemoveAsync(id) is not Outcome.Done and var failed)
+                    return failed;
+                sighting = containers.Observe();
+                break;
+            case Observation.Present { Phase: Phase.Running or Phase.Paused }:
+                return new Outcome.Done();
+        }
+        var uids = (sighting[id] as Observation.Present)?.Uids ?? UidRange.Choose(id, sighting.UidRanges);
+        if (uids is not { } range)
+            return new Outcome.Transient("Every range of user ids is taken.");
+
+        var root = paths.Root(id);
+        if (FlistMount.Find(root) is not { } mounted || mounted.Flist != container.Flist)
+        {
+            Unmount(root, detach: true);
+            Directory.CreateDirectory(root);
+            IdmappedBind.Create(paths.FlistMount(container.Flist), root, range.First, UidRange.Count);
+        }
+        return await containers.StartAsync(ContainerSpec.From(
+            wish.Key.Agreement, wish.Version.Value, generation, (int)long.Min(generation - 1, int.MaxValue), container, root, range,
+            ImmutableDictionary<string, string>.Empty));
+    }
+
+    private async Task<Outcome> RemoveAsync(ContainerId id)
+    {
+        var outcome = await containers.RemoveAsync(id, keepLog: true);
+        return outcome is Outcome.Done ? Unmount(paths.Root(id), detach: true) : outcome;
+    }
+
+    private static Outcome Unmount(string mountpoint, bool detach)
+    {
+        while (FlistMount.Find(mountpoint) is not null)
+        {
+            if (!FlistMount.Stop(mountpoint, detach))
+                return new Outcome.Transient($"{mountpoint} is still in use.");
+        }
+        if (Directory.Exists(mountpoint))
+            Directory.Delete(mountpoint);
+        return new Outcome.Done();
+    }
+
+    private ImmutableDictionary<FlistId, Sighting<FlistSeen>> Flists(ILookup<string, FlistId> mounts) => mounts
+        .SelectMany(m => m.Distinct(), (m, flist) => (Mountpoint: m.Key, Flist: flist))
+        .Where(m => m.Mountpoint == paths.FlistMount(m.Flist))
+        .ToImmutableDictionary(m => m.Flist, m => Answers(m.Mountpoint));
+
+    // A mount whose daemon is gone for good answers at once with an error; one whose daemon is coming back makes the caller wait.
+    private static Sighting<FlistSeen> Answers(string mountpoint)
+    {
+        var look = Task.Run(() => FlistMount.IsServed(mountpoint));
+        return look.Wait(LookPatience)
+            ? new Sighting<FlistSeen>.Present(new FlistSeen(look.Result))
+            : new Sighting<FlistSeen>.Unknown($"{mountpoint} does not answer within {LookPatience.TotalSeconds} s.");
+    }
+
+    private static Sighting<ContainerSeen>? Seen(Observation observation, FlistId flist) => observation switch
+    {
+        Observation.Unknown u => new Sighting<ContainerSeen>.Unknown(u.Why),
+        Observation.Present p => new Sighting<ContainerSeen>.Present(new ContainerSeen(
+            p.Label?.Spec ?? default, flist, p.Label?.Generation ?? 0, PhaseOf(p.Phase), (p.Phase as Phase.Exited)?.Code, p.OomKills > 0, (p.Phase as Phase.Exited)?.At)),
+        _ => null,
+    };
+
+    private static ContainerPhase PhaseOf(Phase phase) => phase switch
+    {
+        Phase.Running => ContainerPhase.Running,
+        Phase.Paused => ContainerPhase.Paused,
+        Phase.Exited => ContainerPhase.Exited,
+        _ => ContainerPhase.Partial,
+    };
+
+    private static WorkloadKey KeyOf(ContainerId id) => new(id.Agreement, id.Workload);
+
+    private static ContainerId IdOf(WorkloadKey key) => new(key.Agreement, key.Name);
+}

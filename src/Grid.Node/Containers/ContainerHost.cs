@@ -1,0 +1,272 @@
+using System.Collections.Immutable;
+using System.ComponentModel;
+using System.Diagnostics;
+using Grid.Node.Containers.Interop;
+
+namespace Grid.Node.Containers;
+
+/// <summary>
+/// Runs, observes, stops and cleans up containers on this machine; decides nothing. Every effect may run twice and may be cut short
+/// anywhere: <see cref="Observe()"/> finds what it left. Effects on one container must not overlap; on different ones they may.
+/// </summary>
+public sealed class ContainerHost
+{
+    private static readonly TimeSpan Settle = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan ShimPatience = TimeSpan.FromSeconds(2);
+
+    private readonly ContainerPaths _paths;
+    private readonly Cgroups _cgroups;
+    private readonly ContainerRuntime _runtime;
+    private readonly ContainerObserver _observer;
+
+    private ContainerHost(ContainerPaths paths, Cgroups cgroups, ContainerRuntime runtime, TimeProvider time)
+    {
+        (_paths, _cgroups, _runtime) = (paths, cgroups, runtime);
+        _observer = new ContainerObserver(paths, cgroups, runtime, time);
+    }
+
+    /// <summary>What runs the containers, for the node's status.</summary>
+    public string Runtime => _runtime.Program;
+
+    /// <summary>Looks for what this machine offers.</summary>
+    /// <returns>null, and in <paramref name="why"/> what is missing</returns>
+    public static ContainerHost? Open(ContainerPaths paths, TimeProvider time, out string why)
+    {
+        if (!Environment.IsPrivilegedProcess)
+        {
+            why = "containers need root";
+            return null;
+        }
+        if (Cgroups.Probe(MountLine.Read("self"), paths.CgroupParent, out why) is not { } cgroups || ContainerRuntime.Probe(cgroups, paths, out why) is not { } runtime)
+            return null;
+        return new ContainerHost(paths, cgroups, runtime, time);
+    }
+
+    public Sighting Observe() => _observer.Observe();
+
+    public Observation Observe(ContainerId id) => _observer.Observe(id);
+
+    /// <returns>null when it has no cgroup; the counters outlive the process until the container is removed</returns>
+    public Usage? Usage(ContainerId id) => _cgroups.Usage(id);
+
+    public ContainerLog Log(ContainerId id, TimeProvider time) => new(_paths.Log(id), () => Observe(id), time);
+
+    /// <summary>What runs in the container without being a file of its flist.</summary>
+    public ImmutableArray<Stranger> Census(ContainerId id) => Containers.Census.Take(_cgroups.Processes(id));
+
+    /// <summary>Makes it exist and execute its entry. The same label again changes nothing, even after its end.</summary>
+    public Task<Outcome> StartAsync(ContainerSpec spec) => Apply(() =>
+    {
+        if (Unfit(spec) is { } unfit)
+            return unfit;
+        var sighting = Observe();
+        switch (sighting[spec.Id])
+        {
+            case Observation.Unknown u:
+                return new Outcome.Transient(u.Why);
+            case Observation.Present p when p.Phase is Phase.Partial:
+                if (Remove(spec.Id, keepLog: true) is not Outcome.Done and var failed)
+                    return failed;
+                break;
+            case Observation.Present p when p.Label != spec.Label:
+                return new Outcome.Transient($"{spec.Id} is still there as {p.Label}; it must be removed first");
+            case Observation.Present { Phase: Phase.Created created }:
+                return Release(spec, created.Init.Pid);
+            case Observation.Present:
+                return new Outcome.Done();
+        }
+        if (sighting.Containers.Any(c => c.Key != spec.Id && c.Value is Observation.Present { Uids: { } taken } && taken == spec.Uids))
+            return new Outcome.Transient($"the user ids from {spec.Uids.First} on belong to another container");
+        return Create(spec);
+    });
+
+    /// <summary>SIGTERM to its first process, SIGKILL to all after <paramref name="grace"/>. It stays, ended, with its exit code and counters.</summary>
+    public Task<Outcome> StopAsync(ContainerId id, TimeSpan grace, CancellationToken cancel) => Apply(() =>
+    {
+        switch (Observe(id))
+        {
+            case Observation.Unknown u:
+                return new Outcome.Transient(u.Why);
+            case Observation.Present p when InitOf(p.Phase) is { } init:
+                using (var process = Posix.OpenProcess(init.Pid))
+                {
+                    _cgroups.Freeze(id, false);
+                    if (process is not null && Processes.Signal(init, Posix.SIGTERM))
+                        Wait(process, grace, cancel);
+                }
+                return Kill(id) ? new Outcome.Done() : new Outcome.Transient($"{id} does not end");
+            default:
+                return new Outcome.Done();
+        }
+    });
+
+    /// <summary>Ends what runs and takes away everything that belongs to it, however much of it is there.</summary>
+    public Task<Outcome> RemoveAsync(ContainerId id, bool keepLog) => Apply(() => Remove(id, keepLog));
+
+    public Task<Outcome> PauseAsync(ContainerId id) => Apply(() => Freeze(id, true));
+
+    public Task<Outcome> ResumeAsync(ContainerId id) => Apply(() => Freeze(id, false));
+
+    private static ProcessIdentity? InitOf(Phase phase) => phase switch
+    {
+        Phase.Created c => c.Init,
+        Phase.Running r => r.Init,
+        Phase.Paused p => p.Init,
+        _ => null,
+    };
+
+    /// <summary>What can be seen to be wrong before anything is made.</summary>
+    private static Outcome? Unfit(ContainerSpec spec)
+    {
+        if (!Path.IsPathRooted(spec.Rootfs) || !Directory.Exists(spec.Rootfs))
+            return new Outcome.Transient($"the root file system {spec.Rootfs} is not mounted");
+        const ulong Sealed = SysStat.ST_RDONLY | SysStat.ST_NOSUID | SysStat.ST_NODEV, Inert = SysStat.ST_NOEXEC | SysStat.ST_NOSUID | SysStat.ST_NODEV;
+        if ((SysStat.MountFlags(spec.Rootfs) & Sealed) != Sealed)
+            return new Outcome.Transient($"the root file system {spec.Rootfs} is not mounted read-only, nosuid and nodev");
+        // crun 1.8 forgets the options of a bind mount in a user namespace (it clones the source's mount), so the source must have them.
+        if (spec.Volumes.FirstOrDefault(v => (SysStat.MountFlags(v.Source) & Inert) != Inert) is { } open)
+            return new Outcome.Transient($"the volume {open.Source} is not mounted noexec, nosuid and nodev");
+        using var root = Posix.OpenPath(spec.Rootfs);
+        foreach (var path in OciConfig.MountPoints(spec))
+        {
+            if (SysStat.IdentifyIn(root, path) is null || !Directory.Exists(spec.Rootfs + path))
+                return new Outcome.Refused(new Refusal(RefusalCode.PathInvalid, $"The flist has no directory '{path}' to mount on.", "Add it to the flist, empty."));
+        }
+        return null;
+    }
+
+    private Outcome Create(ContainerSpec spec)
+    {
+        const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        Directory.CreateDirectory(_paths.Logs, Private);
+        // A container's root, nobody in particular out here, walks through it to a root file system that may lie below.
+        Directory.CreateDirectory(_paths.Run, Private | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+        Directory.CreateDirectory(_paths.State, Private);
+        Directory.CreateDirectory(_paths.Bundle(spec.Id), Private);
+        var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite };
+        using (var config = new FileStream(Path.Combine(_paths.Bundle(spec.Id), OciConfig.FileName), options))
+            config.Write(OciConfig.Write(spec, _cgroups.PathOf(spec.Id)));
+
+        var (init, message) = _runtime.Create(spec);
+        if (init is { } pid)
+            return Release(spec, pid);
+        Remove(spec.Id, keepLog: true);
+        return message.Contains(spec.Entry, StringComparison.Ordinal) || message.Contains("executable file", StringComparison.Ordinal)
+            ? new Outcome.Refused(new Refusal(RefusalCode.EntryNotDescribed, $"'{spec.Entry}' cannot be executed: {message}"))
+            : new Outcome.Transient(message);
+    }
+
+    /// <summary>The kernel's own word that nothing undescribed can run comes before the first instruction.</summary>
+    private Outcome Release(ContainerSpec spec, int init)
+    {
+        // The shim listens for whoever would attach to the workload. Nobody may.
+        File.Delete(Path.Combine(_paths.Bundle(spec.Id), "attach"));
+        if (MountLine.Read(init.ToString(System.Globalization.CultureInfo.InvariantCulture)).FirstOrDefault(IsOpen) is { } open)
+        {
+            Remove(spec.Id, keepLog: true);
+            return new Outcome.Broken($"{_runtime.Program} mounted {open.Point} as {string.Join(',', open.Options)}");
+        }
+        if (_runtime.Start(spec) is not { } message)
+            return new Outcome.Done();
+        // Somebody else, an agent that was killed a moment ago perhaps, may have let it go.
+        return Observe(spec.Id) is Observation.Present { Phase: Phase.Running or Phase.Exited } ? new Outcome.Done() : new Outcome.Transient(message);
+    }
+
+    private static bool IsOpen(MountLine mount) => mount switch
+    {
+        { Point: "/" } => !(mount.Options.Contains("ro") && mount.Options.Contains("nosuid") && mount.Options.Contains("nodev")),
+        // One device each, which holds no code; runc leaves them without options, and masks files by them.
+        { Type: "devtmpfs", Root: "/null" or "/zero" or "/full" or "/random" or "/urandom" or "/tty" } => false,
+        _ => !mount.Options.Contains("ro") && !(mount.Options.Contains("noexec") && mount.Options.Contains("nosuid") && mount.Options.Contains("nodev")),
+    };
+
+    private Outcome Remove(ContainerId id, bool keepLog)
+    {
+        if (!Kill(id))
+            return new Outcome.Transient($"the processes of {id} do not end");
+        var bundle = _paths.Bundle(id);
+        // Deepest first: what the agent mounted below the bundle.
+        foreach (var mount in MountLine.Read("self").Where(m => m.Point.StartsWith(bundle + "/", StringComparison.Ordinal)).Reverse())
+            Posix.Detach(mount.Point);
+        if (!Until(Settle, () => _cgroups.TryRemove(id)))
+            return new Outcome.Transient($"the cgroups of {id} are still in use");
+        foreach (var directory in (ReadOnlySpan<string>)[_paths.StateOf(id), bundle])
+        {
+            if (Directory.Exists(directory))
+                Directory.Delete(directory, recursive: true);
+        }
+        if (!keepLog)
+            File.Delete(_paths.Log(id));
+        return new Outcome.Done();
+    }
+
+    /// <summary>No process of the container, and none that works for it, is left.</summary>
+    private bool Kill(ContainerId id)
+    {
+        var clock = Stopwatch.StartNew();
+        return Until(Settle, () =>
+        {
+            var members = _cgroups.Processes(id).Select(Processes.Identify).OfType<ProcessIdentity>().ToList();
+            if (members.Count > 0)
+                _cgroups.Freeze(id, false);
+            foreach (var member in members)
+                Processes.Signal(member, Posix.SIGKILL);
+            var attendants = _observer.Attendants().Where(a => a.Id == id).ToList();
+            // A runtime that is still making it would make more of it. The shim has its last word to write, if it does so soon.
+            foreach (var attendant in attendants.Where(a => !a.IsShim || clock.Elapsed > ShimPatience || !File.Exists(Path.Combine(_paths.Bundle(id), "pid"))))
+                Processes.Signal(attendant.Process, Posix.SIGKILL);
+            return members.Count == 0 && attendants.Count == 0;
+        });
+    }
+
+    private Outcome Freeze(ContainerId id, bool frozen)
+    {
+        switch (Observe(id))
+        {
+            case Observation.Unknown u:
+                return new Outcome.Transient(u.Why);
+            case Observation.Present { Phase: Phase.Running or Phase.Paused }:
+                _cgroups.Freeze(id, frozen);
+                return Until(Settle, () => _cgroups.IsFrozen(id) == frozen) ? new Outcome.Done() : new Outcome.Transient($"{id} does not freeze or thaw");
+            default:
+                return new Outcome.Transient($"{id} does not run");
+        }
+    }
+
+    private static void Wait(Microsoft.Win32.SafeHandles.SafeFileHandle process, TimeSpan grace, CancellationToken cancel)
+    {
+        var clock = Stopwatch.StartNew();
+        while (grace - clock.Elapsed is { Ticks: > 0 } left && !Posix.WaitReadable(process, left < Slice ? left : Slice))
+            cancel.ThrowIfCancellationRequested();
+    }
+
+    // How long a cancellation may go unnoticed.
+    private static readonly TimeSpan Slice = TimeSpan.FromMilliseconds(200);
+
+    private static bool Until(TimeSpan patience, Func<bool> reached)
+    {
+        var clock = Stopwatch.StartNew();
+        while (!reached())
+        {
+            if (clock.Elapsed > patience)
+                return false;
+            Thread.Sleep(1);
+        }
+        return true;
+    }
+
+    // Effects block in the kernel; a pool thread may not.
+    private static Task<Outcome> Apply(Func<Outcome> effect) => Task.Factory.StartNew(
+        () =>
+        {
+            try
+            {
+                return effect();
+            }
+            catch (Exception e) when (e is Win32Exception or IOException or UnauthorizedAccessException)
+            {
+                return new Outcome.Transient(e.Message);
+            }
+        },
+        CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+}

@@ -1,0 +1,153 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text.Json;
+using Grid.Node.Containers.Interop;
+
+namespace Grid.Node.Containers;
+
+/// <summary>A process that works for a container without being of it: the shim, or the runtime while it makes one.</summary>
+internal sealed record Attendant(ContainerId Id, ProcessIdentity Process, bool IsShim, ContainerLabel? Label);
+
+/// <summary>
+/// Finds every container by what the kernel and the runtime hold: cgroups, shims and runtimes in /proc, state directories, bundles.
+/// Each alone is enough to know that something is there. Nothing is remembered between two looks.
+/// </summary>
+internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, ContainerRuntime runtime, TimeProvider time)
+{
+    // How long a runtime may take before what it makes counts as abandoned.
+    private static readonly TimeSpan Making = TimeSpan.FromMinutes(1);
+
+    public Sighting Observe()
+    {
+        var seen = new Dictionary<ContainerId, Observation>();
+        try
+        {
+            var attendants = Attendants();
+            foreach (var id in attendants.Select(a => a.Id).Concat(cgroups.List()).Concat(Named(paths.Bundles)).Concat(Named(paths.State)).ToHashSet())
+                seen[id] = Observe(id, attendants);
+            return new Sighting(seen, null);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return new Sighting(seen, e.Message);
+        }
+    }
+
+    public Observation Observe(ContainerId id)
+    {
+        try
+        {
+            return Observe(id, Attendants());
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return new Observation.Unknown(e.Message);
+        }
+    }
+
+    public ImmutableArray<Attendant> Attendants()
+    {
+        var found = ImmutableArray.CreateBuilder<Attendant>();
+        foreach (var (pid, args) in Processes.All())
+        {
+            var isShim = args[0] == runtime.Shim;
+            if (!isShim && args[0] != runtime.Program)
+                continue;
+            // The shim names its bundle, the runtime its state: that is how another agent's are told from ours.
+            if (!args.Contains(paths.State) || Processes.Identify(pid) is not { } process)
+                continue;
+            var named = isShim ? After(args, "-c") : args[^1];
+            if (!ContainerId.TryParse(named, out var id))
+                continue;
+            found.Add(new Attendant(id, process, isShim, isShim ? ContainerLabel.Parse(After(args, "-n")) : null));
+        }
+        return found.ToImmutable();
+    }
+
+    private Observation Observe(ContainerId id, ImmutableArray<Attendant> all)
+    {
+        try
+        {
+            var attendants = all.Where(a => a.Id == id).ToImmutableArray();
+            var bundle = paths.Bundle(id);
+            if (attendants.IsEmpty && !cgroups.Exists(id) && !Directory.Exists(bundle) && !Directory.Exists(paths.StateOf(id)))
+                return new Observation.Absent();
+
+            var (label, uids) = Written(Path.Combine(paths.StateOf(id), OciConfig.FileName)) ?? Written(Path.Combine(bundle, OciConfig.FileName)) ?? (null, null);
+            label = attendants.FirstOrDefault(a => a.Label is not null)?.Label ?? label;
+            var members = cgroups.Processes(id);
+            var init = members.Where(Processes.IsInit).Select(Processes.Identify).FirstOrDefault(p => p is not null);
+            if (init is { } process)
+            {
+                var alive = Alive(id, process);
+                // The first process is there before its mounts are; it is made when the runtime outside has gone.
+                return alive is Phase.Created && attendants.Any(a => !a.IsShim && !members.Contains(a.Process.Pid) && IsYoung(a))
+                    ? new Observation.Unknown("it is being made")
+                    : new Observation.Present(label, Processes.UidRangeOf(process.Pid) ?? uids, alive, cgroups.OomKills(id));
+            }
+
+            var waiting = File.Exists(Path.Combine(paths.StateOf(id), "exec.fifo"));
+            Phase phase = File.Exists(Path.Combine(bundle, "exit")) ? Ended(Path.Combine(bundle, "exit"))
+                : waiting || !File.Exists(Path.Combine(bundle, "pid")) ? new Phase.Partial()
+                : new Phase.Exited(null, null);
+            if (phase is Phase.Exited { Code: null } && attendants.Any(a => a.IsShim))
+                return new Observation.Unknown("it has just ended and its shim is about to write how");
+            if (phase is Phase.Partial && attendants.Any(IsYoung))
+                return new Observation.Unknown("it is being made");
+            return new Observation.Present(label, uids, phase, cgroups.OomKills(id));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
+        {
+            return new Observation.Unknown(e.Message);
+        }
+    }
+
+    private bool IsYoung(Attendant attendant) => time.GetUtcNow() - Processes.Started(attendant.Process) < Making;
+
+    private Phase Alive(ContainerId id, ProcessIdentity init)
+    {
+        // The runtime's own file is what the first process executes until it is let go; no workload can have that file.
+        var waits = SysStat.Identify($"/proc/{init.Pid}/exe") is { } exe && SysStat.Identify(runtime.Program) is { } program
+            && (exe.Major, exe.Minor, exe.Inode) == (program.Major, program.Minor, program.Inode);
+        if (waits || File.Exists(Path.Combine(paths.StateOf(id), "exec.fifo")))
+            return new Phase.Created(init);
+        var since = Processes.Started(init);
+        return cgroups.IsFrozen(id) ? new Phase.Paused(init, since) : new Phase.Running(init, since);
+    }
+
+    private static Phase.Exited Ended(string file) => new(
+        int.TryParse(File.ReadAllText(file), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var code) ? code : null,
+        new DateTimeOffset(File.GetLastWriteTimeUtc(file), TimeSpan.Zero));
+
+    private static (ContainerLabel? Label, UidRange? Uids)? Written(string config)
+    {
+        if (!File.Exists(config))
+            return null;
+        try
+        {
+            using var json = JsonDocument.Parse(File.ReadAllBytes(config));
+            var label = ContainerLabel.Parse(json.RootElement.GetProperty("annotations").GetProperty(OciConfig.LabelAnnotation).GetString());
+            var map = json.RootElement.GetProperty("linux").GetProperty("uidMappings")[0];
+            return (label, new UidRange(map.GetProperty("hostID").GetUInt32()));
+        }
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or FileNotFoundException)
+        {
+            // Cut short while it was written, or removed meanwhile: it says nothing.
+            return null;
+        }
+    }
+
+    private static IEnumerable<ContainerId> Named(string directory)
+    {
+        if (!Directory.Exists(directory))
+            yield break;
+        foreach (var entry in Directory.EnumerateDirectories(directory))
+        {
+            if (ContainerId.TryParse(Path.GetFileName(entry), out var id))
+                yield return id;
+        }
+    }
+
+    private static string? After(ImmutableArray<string> args, string option) =>
+        args.IndexOf(option) is >= 0 and var at && at + 1 < args.Length ? args[at + 1] : null;
+}

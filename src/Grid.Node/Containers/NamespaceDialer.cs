@@ -1,0 +1,76 @@
+using System.Net;
+using System.Net.Sockets;
+using Grid.Node.Containers.Interop;
+using Microsoft.Win32.SafeHandles;
+
+namespace Grid.Node.Containers;
+
+/// <summary>
+/// Connects from inside a container's network namespace, for health probes and gateways, without starting anything there.
+/// A socket belongs to the namespace it was made in, whoever uses it afterwards.
+/// </summary>
+public static class NamespaceDialer
+{
+    /// <exception cref="IOException">the process has ended</exception>
+    /// <exception cref="SocketException">nobody answers there</exception>
+    public static async Task<Socket> ConnectAsync(ProcessIdentity init, IPEndPoint endpoint, CancellationToken cancel)
+    {
+        using var space = await Task.Run(() => Open(init), cancel).ConfigureAwait(false);
+        var socket = await Task.Run(() => MakeSocket(space, endpoint.AddressFamily), cancel).ConfigureAwait(false);
+        try
+        {
+            await socket.ConnectAsync(endpoint, cancel).ConfigureAwait(false);
+            return socket;
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    private static SafeFileHandle Open(ProcessIdentity init)
+    {
+        try
+        {
+            var space = Posix.OpenPath($"/proc/{init.Pid}/ns/net");
+            // The number may have been given to another since; the open namespace is then not ours.
+            if (Processes.Identify(init.Pid) == init)
+                return space;
+            space.Dispose();
+        }
+        catch (System.ComponentModel.Win32Exception e) when (e.NativeErrorCode is Posix.ENOENT or Posix.ESRCH)
+        {
+            // Ended: said below.
+        }
+        throw new IOException($"Process {init.Pid} has ended.");
+    }
+
+    private static Socket MakeSocket(SafeFileHandle space, AddressFamily family)
+    {
+        // Made once outside, so that whatever the framework starts for its first socket is not born in there.
+        using (new Socket(family, SocketType.Stream, ProtocolType.Tcp))
+        {
+        }
+        Socket? socket = null;
+        Exception? failure = null;
+        // The thread ends with its namespace: no pooled thread ever enters one.
+        var thread = new Thread(() =>
+        {
+            try
+            {
+                if (Sched.setns(Posix.Number(space), Sched.CLONE_NEWNET) != 0)
+                    throw Posix.Failed("setns");
+                socket = new Socket(family, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+            }
+            catch (Exception e) when (e is System.ComponentModel.Win32Exception or SocketException)
+            {
+                failure = e;
+            }
+        })
+        { IsBackground = true };
+        thread.Start();
+        thread.Join();
+        return socket ?? throw new IOException($"No socket could be made in the container's network: {failure?.Message}", failure);
+    }
+}

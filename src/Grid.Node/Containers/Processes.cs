@@ -1,0 +1,72 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using Grid.Node.Containers.Interop;
+
+namespace Grid.Node.Containers;
+
+/// <summary>What /proc says of processes (proc(5)). A process that ends while it is read is as one that was not there.</summary>
+internal static class Processes
+{
+    // sysconf(_SC_CLK_TCK) is 100 on every Linux that .NET runs on.
+    private const long TicksPerSecond = 100;
+
+    /// <summary>All that can still run, with their arguments; a zombie has none.</summary>
+    public static IEnumerable<(int Pid, ImmutableArray<string> Args)> All()
+    {
+        foreach (var directory in Directory.EnumerateDirectories("/proc"))
+        {
+            if (int.TryParse(Path.GetFileName(directory.AsSpan()), NumberStyles.None, CultureInfo.InvariantCulture, out var pid)
+                && Read(pid, "cmdline") is { Length: > 0 } line)
+                yield return (pid, [.. line.TrimEnd('\0').Split('\0')]);
+        }
+    }
+
+    public static ProcessIdentity? Identify(int pid)
+    {
+        // The name, in parentheses, may hold spaces and parentheses itself; state follows the last one. 'Z' and 'X' have ended.
+        if (Read(pid, "stat") is not { } stat || stat[(stat.LastIndexOf(')') + 2)..].Split(' ') is not { Length: > 20 } fields || fields[0] is "Z" or "X")
+            return null;
+        return new ProcessIdentity(pid, ulong.Parse(fields[19], CultureInfo.InvariantCulture));
+    }
+
+    /// <summary>True for the first process of the innermost pid namespace it is in.</summary>
+    public static bool IsInit(int pid) => Read(pid, "status") is { } status
+        && status.Split('\n').FirstOrDefault(l => l.StartsWith("NSpid:", StringComparison.Ordinal)) is { } line
+        && line.Split('\t') is { Length: > 2 } ids && ids[^1] == "1";
+
+    public static UidRange? UidRangeOf(int pid) =>
+        Read(pid, "uid_map")?.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries) is ["0", var first, var count]
+            && count == UidRange.Count.ToString(CultureInfo.InvariantCulture) && uint.TryParse(first, NumberStyles.None, CultureInfo.InvariantCulture, out var id)
+            ? new UidRange(id)
+            : null;
+
+    public static DateTimeOffset Started(ProcessIdentity process)
+    {
+        var boot = File.ReadLines("/proc/stat").First(l => l.StartsWith("btime ", StringComparison.Ordinal))[6..];
+        return DateTimeOffset.FromUnixTimeSeconds(long.Parse(boot, CultureInfo.InvariantCulture))
+            .AddMilliseconds(process.StartTicks * 1000.0 / TicksPerSecond);
+    }
+
+    /// <summary>Signals that very process, not one that was given its number since.</summary>
+    /// <returns>false when it has ended</returns>
+    public static bool Signal(ProcessIdentity process, int signal)
+    {
+        using var handle = Posix.OpenProcess(process.Pid);
+        return handle is not null && Identify(process.Pid) == process && Posix.Signal(handle, signal);
+    }
+
+    public static string? Read(int pid, string file)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{pid}/{file}");
+        }
+        catch (Exception e) when (Gone(e))
+        {
+            return null;
+        }
+    }
+
+    // ESRCH (3) is what reading an ended process's file gives.
+    public static bool Gone(Exception e) => e is FileNotFoundException or DirectoryNotFoundException || (e is IOException && (e.HResult & 0xFFFF) == Posix.ESRCH);
+}

@@ -1,0 +1,95 @@
+using System.Collections.Immutable;
+using Grid.Node.Agent;
+using Grid.Statements;
+using Grid.Units;
+
+namespace Grid.Node;
+
+/// <summary>What the agent is told at its start; everything else it is told by agreements.</summary>
+/// <param name="Invite">the file with the invite, for a node that has not joined yet</param>
+public sealed record NodeOptions(
+    Uri Ledger, string Origin, PublicKey LedgerKey, ImmutableArray<Uri> Hubs, NodePaths Paths, string? Invite, Capacity? Capacity)
+{
+    public const string Usage = """
+        grid-node --ledger URL --origin NAME --ledger-key key1… --hub URL [--hub URL …] [--data DIR] [--run DIR] [--cgroup NAME] [--invite FILE]
+                  [--cpu MILLICORES --memory BYTES --ssd BYTES]
+
+          --ledger      the ledger's API
+          --origin      the ledger's name, as in its checkpoints
+          --ledger-key  the key that signs its checkpoints; nothing else is trusted
+          --hub         where flists come from, tried in order; every byte is checked
+          --data        what survives a reboot (default /var/lib/grid/node)
+          --run         what does not (default /run/grid/node)
+          --cgroup      the group that holds every container's (default grid)
+          --invite      the farmer's invite, until the node has joined
+          --cpu --memory --ssd   offer this much instead of all the machine has
+        """;
+
+    private static readonly string[] Known = ["--ledger", "--origin", "--ledger-key", "--hub", "--data", "--run", "--cgroup", "--invite", "--cpu", "--memory", "--ssd"];
+
+    /// <summary>Null and all that is wrong with the arguments, or the options.</summary>
+    public static NodeOptions? Parse(IReadOnlyList<string> arguments, out ImmutableArray<string> wrong)
+    {
+        var errors = ImmutableArray.CreateBuilder<string>();
+        var given = new List<(string Name, string Value)>();
+        for (var i = 0; i < arguments.Count; i += 2)
+        {
+            if (!Known.Contains(arguments[i]))
+                errors.Add($"'{arguments[i]}' is not an option.");
+            else if (i + 1 == arguments.Count)
+                errors.Add($"{arguments[i]} wants a value.");
+            else if (arguments[i] != "--hub" && given.Any(g => g.Name == arguments[i]))
+                errors.Add($"{arguments[i]} is given twice.");
+            else
+                given.Add((arguments[i], arguments[i + 1]));
+        }
+
+        string? One(string name) => given.Where(g => g.Name == name).Select(g => g.Value).FirstOrDefault();
+        string Must(string name)
+        {
+            if (One(name) is { Length: > 0 } value)
+                return value;
+            errors.Add($"{name} is missing.");
+            return "";
+        }
+        Uri? Address(string name, string value)
+        {
+            if (Uri.TryCreate(value, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https")
+                return uri;
+            if (value.Length > 0)
+                errors.Add($"{name} '{value}' is not an http or https address.");
+            return null;
+        }
+        long? Number(string name)
+        {
+            if (One(name) is not { } text)
+                return null;
+            if (long.TryParse(text, System.Globalization.NumberStyles.None, null, out var number) && number > 0)
+                return number;
+            errors.Add($"{name} '{text}' is not a whole number above zero.");
+            return null;
+        }
+
+        var ledger = Address("--ledger", Must("--ledger"));
+        var origin = Must("--origin");
+        if (!Id.TryParse<PublicKey>(Must("--ledger-key"), out var key))
+            errors.Add("--ledger-key is not a key of the form key1….");
+        var hubs = given.Where(g => g.Name == "--hub").Select(g => Address("--hub", g.Value)).OfType<Uri>().ToImmutableArray();
+        if (hubs.IsEmpty)
+            errors.Add("--hub is missing.");
+        var (cpu, memory, ssd) = (Number("--cpu"), Number("--memory"), Number("--ssd"));
+        var some = new[] { cpu, memory, ssd }.Count(n => n is not null);
+        if (some is 1 or 2)
+            errors.Add("--cpu, --memory and --ssd are given together or not at all.");
+        var paths = new NodePaths(
+            Path.GetFullPath(One("--data") ?? "/var/lib/grid/node"), Path.GetFullPath(One("--run") ?? "/run/grid/node"), One("--cgroup") ?? "grid");
+        if (!Names.IsValid(paths.Cgroup, 1, 36))
+            errors.Add($"--cgroup '{paths.Cgroup}' is not a name of 1–36 of a–z, 0–9 and hyphens.");
+
+        wrong = errors.ToImmutable();
+        return wrong.IsEmpty
+            ? new NodeOptions(ledger!, origin, key, hubs, paths, One("--invite"),
+                some == 3 ? new Capacity(new MilliCores(cpu!.Value), new Bytes(memory!.Value), new Bytes(ssd!.Value), Bytes.Zero, 0) : null)
+            : null;
+    }
+}

@@ -1,0 +1,88 @@
+using System.Runtime.InteropServices;
+using Grid.Client;
+using Grid.Flists.Admission;
+using Grid.Flists.Hub;
+using Grid.Node.Agent;
+using Grid.Node.Containers;
+using Grid.Units;
+using Microsoft.Extensions.Logging;
+
+namespace Grid.Node;
+
+/// <summary>Puts the agent together and runs it until it is asked to end. Ending it ends no workload.</summary>
+internal static class NodeProgram
+{
+    private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+
+    /// <exception cref="NodeException"/>
+    public static async Task<int> RunAsync(NodeOptions options)
+    {
+        var time = TimeProvider.System;
+        using var stopping = new CancellationTokenSource();
+        using var term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, c => Stop(c, stopping));
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, c => Stop(c, stopping));
+        using var logging = LoggerFactory.Create(b => b.AddSimpleConsole(o =>
+        {
+            o.SingleLine = true;
+            o.TimestampFormat = "yyyy-MM-ddTHH:mm:ssZ ";
+            o.UseUtcTimestamp = true;
+        }));
+
+        Directory.CreateDirectory(options.Paths.Data, Private);
+        Directory.CreateDirectory(options.Paths.Run);
+        using var single = SingleAgent.Lock(options.Paths.Data);
+        using var key = NodeKey.LoadOrCreate(options.Paths.Key);
+        using var ledger = new LedgerClient(
+            new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, UseProxy = false }) { BaseAddress = options.Ledger, Timeout = Timeout.InfiniteTimeSpan },
+            new LedgerTrust(options.Origin, options.LedgerKey), new FileCheckpointStore(Path.Combine(options.Paths.Data, "seen.checkpoint")), time);
+        var containers = ContainerHost.Open(options.Paths.Containers, time, out var why) ?? throw new NodeException($"This machine cannot run containers: {why}");
+        using var hubs = new HubClient(options.Hubs.Select(h => h.AbsoluteUri));
+
+        try
+        {
+            var enrolment = new Enrolment(options, key, ledger, time, logging.CreateLogger<Enrolment>());
+            var node = await enrolment.JoinAsync(stopping.Token);
+            var voice = new NodeVoice(key, node, options.Origin, time);
+            var report = enrolment.ReportAsync(voice, stopping.Token);
+            if (enrolment.IsNew)
+                await report;
+
+            var effects = new WorkloadEffects(containers, options.Paths, options.Hubs);
+            var feed = new AgreementFeed(ledger, new AgreementStore(options.Paths.Agreements, logging.CreateLogger<AgreementStore>()), node, time, logging.CreateLogger<AgreementFeed>());
+            var answers = new Answers(ledger, new DescribedFiles(hubs), voice, enrolment.Available, logging.CreateLogger<Answers>());
+            var receipts = new Receipts(options.Paths.Receipts, ledger, voice, effects, time, logging.CreateLogger<Receipts>());
+            var status = new StatusFile(options.Paths.Status, voice, effects);
+            using var agent = new NodeAgent(feed, answers, receipts, effects, status, voice, time, logging.CreateLogger<NodeAgent>());
+            Console.WriteLine($"grid-node ready {node}");
+            await Task.WhenAll(agent.RunAsync(stopping.Token), report);
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            // Asked to end.
+        }
+        return 0;
+    }
+
+    private static void Stop(PosixSignalContext context, CancellationTokenSource stopping)
+    {
+        context.Cancel = true;
+        stopping.Cancel();
+    }
+}
+
+/// <summary>Two agents over one data directory would undo each other's work; the second is refused.</summary>
+internal static class SingleAgent
+{
+    /// <exception cref="NodeException">another agent has it</exception>
+    public static FileStream Lock(string data)
+    {
+        try
+        {
+            return new FileStream(Path.Combine(data, "agent.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException e)
+        {
+            throw new NodeException($"Another agent uses {data}: {e.Message}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+using System.Diagnostics;
+using System.Text;
+using Grid.Units;
+
+namespace Grid.Flists.Mount.Tests;
+
+/// <summary>A temporary directory with an flist (<see cref="StoredFlist"/>), a mount point, and the tree itself as plain files to compare with.</summary>
+internal sealed class TestFlist : IAsyncDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
+    private readonly Dictionary<FileNode, byte[]> _contents = [];
+
+    public TestFlist()
+    {
+        if (Posix.GetUid() != 0)
+            Assert.Skip("mounting needs root");
+        if (!File.Exists("/dev/fuse"))
+            Assert.Skip("/dev/fuse is missing");
+        Home = Directory.CreateTempSubdirectory("grid-mount-").FullName;
+        foreach (var name in (string[])["objects", "mnt", "plain"])
+            Directory.CreateDirectory(Path.Combine(Home, name));
+    }
+
+    public string Home { get; }
+
+    public string Mountpoint => Path.Combine(Home, "mnt");
+
+    public string Plain => Path.Combine(Home, "plain");
+
+    public string LogPath => Path.Combine(Home, "log");
+
+    public DirectoryNode Root { get; } = Directory_(0);
+
+    public MetaFile Meta { get; private set; } = null!;
+
+    public static DirectoryNode Directory_(long mtime, ushort mode = 0x1ED) => new(new Attributes(mode, 0, 0, mtime, XattrSet.Empty));
+
+    public FileNode File_(byte[] content, ushort mode = 0x1A4, uint uid = 0, uint gid = 0, long mtime = 0, XattrSet? xattrs = null)
+    {
+        var node = new FileNode(new Attributes(mode, uid, gid, mtime, xattrs ?? XattrSet.Empty))
+        {
+            Size = content.Length,
+            Chunks = [.. content.Chunk(Chunk.Size).Select(c => Chunk.Hash(c))],
+        };
+        _contents[node] = content;
+        return node;
+    }
+
+    public FileNode Add(string name, byte[] content, ushort mode = 0x1A4)
+    {
+        var file = File_(content, mode);
+        Root.Set(Encoding.UTF8.GetBytes(name), file);
+        return file;
+    }
+
+    public byte[] ContentOf(FileNode file) => _contents[file];
+
+    public int Inode(string path) => Meta.Resolve(Encoding.UTF8.GetBytes(path), out _);
+
+    public string Object(string path) => StoredFlist.ObjectPath(Home, Inode(path));
+
+    public string At(string path) => Path.Combine(Mountpoint, path);
+
+    /// <summary>Writes the meta file and one object per file; sparse files are made by the caller.</summary>
+    public void Store(bool lazy)
+    {
+        Meta = MetaFileWriter.Write(Root);
+        File.WriteAllBytes(Path.Combine(Home, "meta"), Meta.Bytes.ToArray());
+        File.WriteAllText(Path.Combine(Home, "root"), Meta.Root.ToString());
+        var stored = new HashSet<FileNode>();
+        var inode = 0;
+        foreach (var (node, _, _) in MetaFileWriter.InOrder(Root))
+        {
+            if (node is FileNode file && stored.Add(file) && _contents.TryGetValue(file, out var content))
+                File.WriteAllBytes(StoredFlist.ObjectPath(Home, inode), content);
+            inode++;
+        }
+        Switch("lazy", lazy);
+    }
+
+    public void Switch(string name, bool on)
+    {
+        if (on)
+            File.WriteAllText(Path.Combine(Home, name), "");
+        else
+            File.Delete(Path.Combine(Home, name));
+    }
+
+    public async Task<MountedFlist> MountAsync(bool lazy)
+    {
+        Store(lazy);
+        var outcome = await FlistMount.StartAsync(Spec, Patience, TestContext.Current.CancellationToken);
+        return outcome is MountOutcome.Mounted(var mounted) ? mounted : throw new InvalidOperationException($"{outcome}\n{Log()}");
+    }
+
+    public MountSpec Spec => new(new FlistId(Meta.Root), Mountpoint, Home, [], LogPath);
+
+    public string Log() => File.Exists(LogPath) ? File.ReadAllText(LogPath) : "";
+
+    /// <summary>The processes of this mount: those whose command line names its mount point and the verb.</summary>
+    public int[] Processes(string verb) => [.. Directory.EnumerateDirectories("/proc")
+        .Select(d => int.TryParse(Path.GetFileName(d), out var pid) ? pid : 0)
+        .Where(pid => pid > 0 && CommandLine(pid) is var line && line.Contains(verb) && line.Contains(Mountpoint))];
+
+    /// <summary>Polls a condition until it holds or half a minute has passed.</summary>
+    public static async Task<bool> Eventually(Func<bool> condition)
+    {
+        var start = Stopwatch.GetTimestamp();
+        while (!condition())
+        {
+            if (Stopwatch.GetElapsedTime(start) > Patience)
+                return false;
+            await Task.Delay(1);
+        }
+        return true;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        while (FlistMount.Find(Mountpoint) is not null)
+            FlistMount.Stop(Mountpoint, detach: true);
+        await Eventually(() => Processes("flist-mount-").Length == 0);
+        foreach (var left in Processes("flist-mount-"))
+            Process.GetProcessById(left).Kill();
+        // Directory.Delete knows only names that are text.
+        await Tools.ShellAsync("/", $"rm -rf --one-file-system {Home}");
+    }
+
+    private static string CommandLine(int pid)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{pid}/cmdline");
+        }
+        catch (IOException)
+        {
+            return "";
+        }
+    }
+}

@@ -1,0 +1,83 @@
+using Grid.Agreements;
+using Grid.Stories.Tests.Stage;
+using Grid.Units;
+
+namespace Grid.Stories.Tests;
+
+/// <summary>kill -9 at random moments, as a power cut or an oom-killer would.</summary>
+[Collection("one at a time")]
+public sealed class Kills
+{
+    [Fact]
+    public async Task Twenty_kills_of_the_agent_leave_every_container_with_its_pid_and_nothing_doubled()
+    {
+        await using var stage = await Stage.Stage.SetAsync();
+        var node = await stage.AddNodeAsync(await stage.AddFarmAsync("north"), "left");
+        var flist = await stage.PublishAsync(Trees.Make(stage, "web"));
+        var random = new Random(20);
+        var pids = new Dictionary<string, int>();
+        var ended = new List<AgreementId>();
+        for (var kill = 0; kill < 20; kill++)
+        {
+            // Half of the kills come while it converges, half while it idles.
+            var name = $"web-{kill:d2}";
+            AgreementId? fresh = null;
+            if (kill % 2 == 0)
+            {
+                var terms = stage.Terms(Trees.Web(name, node.Id, flist));
+                fresh = new AgreementId((await stage.SubmitAsync(stage.Proposal(terms, stage.Farms[0]))).Statement.Id.Value);
+            }
+            await Task.Delay(random.Next(600));
+            await node.KillAgentAsync();
+            foreach (var (workload, pid) in pids)
+                Assert.Equal(pid, node.Running().GetValueOrDefault(workload));
+            await node.StartAsync();
+            if (fresh is { } id)
+            {
+                await stage.UntilAsync(id, "running");
+                pids[name] = node.Running()[name];
+                if (kill % 4 == 0)
+                {
+                    await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
+                    pids.Remove(name);
+                    ended.Add(id);
+                }
+            }
+            foreach (var (workload, pid) in pids)
+                Assert.Equal(pid, node.Running().GetValueOrDefault(workload));
+        }
+        await Wait.ForAsync("what was cancelled to be gone", () => node.Running().Count == pids.Count, stage.Logs);
+        Assert.Equal(pids.OrderBy(p => p.Key), node.Running().OrderBy(p => p.Key));
+        // One mount of the flist, one root for each container, and nothing else.
+        await Wait.ForAsync("nothing to be left over", () => node.Traces().Count == pids.Count + 1 + pids.Count, stage.Logs);
+    }
+
+    [Fact]
+    public async Task A_killed_workload_comes_back_and_the_receipt_says_so()
+    {
+        await using var stage = await Stage.Stage.SetAsync();
+        var node = await stage.AddNodeAsync(await stage.AddFarmAsync("north"), "left");
+        var id = await stage.AgreeAsync(stage.Terms(Trees.Web("web", node.Id, await stage.PublishAsync(Trees.Make(stage, "web")))), "running");
+        var before = node.Running()["web"];
+        Posix.Kill(before);
+        await Wait.ForAsync("it to run again", () => node.Running().TryGetValue("web", out var pid) && pid != before, stage.Logs);
+        await Wait.ForAsync("the receipt", async () => (await stage.BundleAsync(id)).History.Select(h => h.Statement.Payload.Body).OfType<Receipt>()
+            .Any(r => r.Workloads[0] is { Restarts: 1, State: WorkloadState.Running }) ? "seen" : null, stage.Logs);
+    }
+
+    [Fact]
+    public async Task A_ledger_that_is_away_ends_nothing_and_an_end_it_recorded_meanwhile_is_found()
+    {
+        await using var stage = await Stage.Stage.SetAsync();
+        var node = await stage.AddNodeAsync(await stage.AddFarmAsync("north"), "left");
+        var id = await stage.AgreeAsync(stage.Terms(Trees.Web("web", node.Id, await stage.PublishAsync(Trees.Make(stage, "web")))), "running");
+        var pid = node.Running()["web"];
+        await stage.Ledger.KillAsync();
+        await node.KillAgentAsync();
+        await node.StartAsync();
+        Assert.Equal(pid, node.Running()["web"]);
+        await stage.StartLedgerAsync(examine: true);
+        await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
+        await Wait.ForAsync("it to be gone", () => node.Traces().Count == 0, stage.Logs);
+    }
+}

@@ -1,0 +1,270 @@
+using System.Collections.Immutable;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Grid.Accounts;
+using Grid.Agreements;
+using Grid.Cli.Up;
+using Grid.Client;
+using Grid.Farms;
+using Grid.Flists.Build;
+using Grid.Flists.Hub;
+using Grid.Flists.Packs;
+using Grid.Flists.Store;
+using Grid.Nodes;
+using Grid.Offers;
+using Grid.Statements;
+using Grid.Units;
+using Grid.Workloads;
+
+namespace Grid.Stories.Tests.Stage;
+
+/// <summary>
+/// A whole grid on this machine, made of the real programs: a ledger on its own PostgreSQL, a hub, and as many farms and nodes as a story wants.
+/// Everything it makes lies under one directory and is gone afterwards.
+/// </summary>
+public sealed class Stage : IAsyncDisposable
+{
+    public const string Origin = "grid.story/main";
+
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    private static int s_count;
+
+    private readonly Dictionary<string, SigningKey> _keys = [];
+    private readonly List<Actor> _actors = [];
+
+    private Stage(string directory) => Directory = directory;
+
+    public string Directory { get; }
+
+    public Actor Ledger { get; private set; } = null!;
+
+    public Actor Hub { get; private set; } = null!;
+
+    public Uri LedgerAddress { get; private set; } = null!;
+
+    public Uri HubAddress { get; private set; } = null!;
+
+    public LedgerClient Client { get; private set; } = null!;
+
+    public PublicKey LedgerKey { get; private set; }
+
+    public AccountId User { get; private set; }
+
+    public List<StageFarm> Farms { get; } = [];
+
+    public static readonly Currency Euro = new("EUR", 9);
+
+    /// <summary>Skips the story, visibly, where this machine cannot play it.</summary>
+    /// <param name="examine">false: a ledger that does not look at flists, as one that lies would not</param>
+    public static async Task<Stage> SetAsync(bool examine = true)
+    {
+        if (!Environment.IsPrivilegedProcess)
+            Assert.Skip("The stories need root: mounts, namespaces, cgroups.");
+        foreach (var program in new[] { "/usr/bin/crun", "/usr/bin/conmon", "/dev/fuse" })
+        {
+            if (!File.Exists(program))
+                Assert.Skip($"The stories need {program}; run tools/setup.");
+        }
+        var directory = Path.Combine(Path.GetTempPath(), $"grid-story-{Environment.ProcessId}-{Interlocked.Increment(ref s_count)}");
+        System.IO.Directory.CreateDirectory(directory);
+        // PostgreSQL runs as another user and must be able to walk to its directory.
+        File.SetUnixFileMode(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+        var stage = new Stage(directory);
+        try
+        {
+            (stage.Hub, var hub) = await stage.StartAsync("grid-hub", "--listen", "http://127.0.0.1:0", "--store", stage.At("hub"));
+            stage.HubAddress = new Uri(hub);
+            await stage.StartLedgerAsync(examine);
+            stage.User = new AccountId((await stage.SubmitAsync(stage.Sign(null, new OpenAccount(new KeyPolicy([stage.Key("user").Public], 1)), "user"))).Statement.Id.Value);
+            return stage;
+        }
+        catch
+        {
+            await stage.DisposeAsync();
+            throw;
+        }
+    }
+
+    public string At(string name) => System.IO.Path.Combine(Directory, name);
+
+    public SigningKey Key(string name)
+    {
+        if (!_keys.TryGetValue(name, out var key))
+            _keys[name] = key = SigningKey.FromSeed(SHA256.HashData(Encoding.UTF8.GetBytes($"{Directory} {name}")));
+        return key;
+    }
+
+    public async Task StartLedgerAsync(bool examine)
+    {
+        string[] hub = examine ? ["--hub", HubAddress.AbsoluteUri] : [];
+        string listen = LedgerAddress is null ? "http://127.0.0.1:0" : LedgerAddress.GetLeftPart(UriPartial.Authority);
+        (Ledger, var address) = await StartAsync("grid-ledger", ["--data", At("ledger"), "--origin", Origin, "--key", At("ledger.key"), "--listen", listen, .. hub]);
+        LedgerAddress = new Uri(address);
+        using var http = new HttpClient { BaseAddress = LedgerAddress };
+        var info = await LedgerClient.DiscoverAsync(http, TimeProvider.System, default);
+        Assert.True(info.Try(out var found, out var refusal), refusal?.ToString());
+        LedgerKey = found.Key;
+        Client?.Dispose();
+        Client = new LedgerClient(new HttpClient { BaseAddress = LedgerAddress }, new LedgerTrust(Origin, LedgerKey), new MemoryCheckpointStore(), TimeProvider.System);
+    }
+
+    public async Task<(Actor Actor, string Ready)> StartAsync(string program, params IEnumerable<string> arguments)
+    {
+        var (process, ready) = await ChildProcess.StartAsync(program, At($"{program}.log"), Patience, default, arguments);
+        var actor = new Actor(process);
+        _actors.Add(actor);
+        return (actor, ready);
+    }
+
+    public Statement Sign(Digest? by, Body body, params string[] keys) => Signed(by, body, [.. keys.Select(Key)]);
+
+    public static Statement Signed(Digest? by, Body body, params SigningKey[] keys)
+    {
+        var now = DateTimeOffset.FromUnixTimeSeconds(DateTimeOffset.UtcNow.ToUnixTimeSeconds());
+        return Statement.Sign(new Payload(Origin, by, now, now.AddDays(1), body), keys);
+    }
+
+    public async Task<Recorded> SubmitAsync(Statement statement)
+    {
+        var answer = await Client.SubmitAsync(statement, default);
+        Assert.True(answer.Try(out var recorded, out var refusal), refusal?.ToString());
+        return recorded;
+    }
+
+    public async Task<string> RefusedAsync(Statement statement)
+    {
+        var answer = await Client.SubmitAsync(statement, default);
+        Assert.False(answer.Try(out _, out var refusal), "It was accepted.");
+        return refusal.Code;
+    }
+
+    public async Task<StageFarm> AddFarmAsync(string name)
+    {
+        var account = new AccountId((await SubmitAsync(Sign(null, new OpenAccount(new KeyPolicy([Key(name).Public], 1)), name))).Statement.Id.Value);
+        var farm = new FarmId((await SubmitAsync(Sign(account.Value, new RegisterFarm($"farm-{name}"), name))).Statement.Id.Value);
+        var prices = new Prices(3, 1_000_000, 70_000, 9_000, 1_000);
+        var now = DateTimeOffset.FromUnixTimeSeconds(DateTimeOffset.UtcNow.ToUnixTimeSeconds());
+        var offer = new OfferId((await SubmitAsync(Sign(account.Value, new PostOffer(
+            farm, [], ["container", "volume"], prices, Euro, new Capacity(new MilliCores(100_000), Bytes.GiB(100), Bytes.GiB(500), Bytes.Zero, 0),
+            TimeSpan.Zero, now.AddDays(90)), name))).Statement.Id.Value);
+        var made = new StageFarm(name, account, farm, offer, prices);
+        Farms.Add(made);
+        return made;
+    }
+
+    /// <summary>Invites a node, starts its agent and waits until it has joined and reported.</summary>
+    public async Task<StageNode> AddNodeAsync(StageFarm farm, string name)
+    {
+        var seed = SHA256.HashData(Encoding.UTF8.GetBytes($"{Directory} invite {name}"));
+        using var key = SigningKey.FromSeed(seed);
+        var now = DateTimeOffset.FromUnixTimeSeconds(DateTimeOffset.UtcNow.ToUnixTimeSeconds());
+        var invite = (await SubmitAsync(Sign(farm.Account.Value, new InviteNode(farm.Id, key.Public, now.AddHours(1)), farm.Name))).Statement.Id;
+        var file = At($"{name}.invite");
+        await File.WriteAllTextAsync(file, JsonSerializer.Serialize(new { version = 1, farm = farm.Id.ToString(), invite = invite.ToString(), seed = Convert.ToBase64String(seed) }));
+        var node = new StageNode(this, farm, name, file);
+        await node.StartAsync();
+        return node;
+    }
+
+    /// <summary>Packs a tree and lays it down at the hub.</summary>
+    public async Task<FlistId> PublishAsync(string tree)
+    {
+        using var store = DirectoryStore.Open(At("built"));
+        await using var writer = new PackWriter(store);
+        var built = await FlistBuilder.BuildAsync(new DirectorySource(tree), BuildOptions.Default, writer, default);
+        await writer.CompleteAsync(default);
+        store.PutMeta(built.Meta);
+        Assert.Null(store.Publish(built.Manifest.Id, built.Manifest.Encode(), default));
+        using var hub = new HubConnection(HubAddress.AbsoluteUri, HubClientOptions.Default, TimeProvider.System);
+        await Transfer.PushAsync(store, built.Manifest.Id, hub, null, default);
+        return built.Manifest.Id;
+    }
+
+    /// <summary>Version 1 with these workloads, its farms and money computed as the offers say.</summary>
+    public AgreementTerms Terms(params Workload[] workloads) => Priced(new AgreementTerms(
+        1, null, User, [], Term(), new MoneyTerms(Euro, Money.Zero, [], TimeSpan.FromDays(1)), [.. workloads.OrderBy(w => w.Name, StringComparer.Ordinal)], $"{Guid.NewGuid()}"));
+
+    public AgreementTerms Priced(AgreementTerms terms)
+    {
+        var farms = Farms.Where(f => f.Nodes.Any(n => terms.Workloads.Any(w => w.Node == n.Id))).OrderBy(f => f.Id.Value)
+            .Select(f => new FarmPart(f.Id, f.Offer, [.. f.Nodes.Select(n => n.Id).Where(n => terms.Workloads.Any(w => w.Node == n)).OrderBy(n => n.Value)])).ToImmutableArray();
+        var parts = farms.Select(f => new FarmRate(f.Farm, Farms.First(x => x.Id == f.Farm).Prices.Rate(
+            terms.Workloads.Where(w => f.Nodes.Contains(w.Node)).Aggregate(Capacity.None, (sum, w) => sum + w.Demand)))).ToImmutableArray();
+        return terms with { Farms = farms, Money = terms.Money with { Parts = parts, RatePerSecond = parts.Aggregate(Money.Zero, (sum, p) => sum + p.Rate) } };
+    }
+
+    public static Term Term()
+    {
+        var now = DateTimeOffset.FromUnixTimeSeconds(DateTimeOffset.UtcNow.ToUnixTimeSeconds());
+        return new Term(null, null, TimeSpan.Zero, now.AddMinutes(3), now.AddMinutes(6), new Offline(TimeSpan.FromHours(1), Pause: false));
+    }
+
+    public Statement Proposal(AgreementTerms terms, params StageFarm[] countersigned) => Sign(User.Value, terms, ["user", .. countersigned.Select(f => f.Name)]);
+
+    /// <summary>Signs for all, submits, and waits until the ledger says that it is in this state.</summary>
+    public async Task<AgreementId> AgreeAsync(AgreementTerms terms, string until)
+    {
+        var recorded = await SubmitAsync(Proposal(terms, [.. Farms.Where(f => terms.Farms.Any(p => p.Farm == f.Id))]));
+        var id = new AgreementId(recorded.Statement.Id.Value);
+        await UntilAsync(id, until);
+        return id;
+    }
+
+    public Task<VerifiedAgreement> UntilAsync(AgreementId id, string status) => Wait.ForAsync($"{id} to be {status}", async () =>
+    {
+        var bundle = await BundleAsync(id);
+        if (bundle.Agreement.Status == status)
+            return bundle;
+        if (bundle.Agreement.IsClosed)
+            Assert.Fail($"{id} is {bundle.Agreement}, not {status}.\n{Logs()}");
+        return null;
+    }, Logs);
+
+    public async Task<VerifiedAgreement> BundleAsync(AgreementId id)
+    {
+        var answer = await Client.BundleAsync(id, default);
+        Assert.True(answer.Try(out var proven, out var refusal), refusal?.ToString());
+        return proven.Verified;
+    }
+
+    /// <summary>What the programs wrote last, for a story that fails.</summary>
+    public string Logs() => string.Join("\n", System.IO.Directory.EnumerateFiles(Directory, "*.log").Order(StringComparer.Ordinal)
+        .Select(f => $"--- {System.IO.Path.GetFileName(f)}\n{string.Join('\n', File.ReadLines(f).TakeLast(25))}"));
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var node in Farms.SelectMany(f => f.Nodes))
+            await node.ClearAsync();
+        foreach (var actor in Enumerable.Reverse(_actors))
+            await actor.StopAsync();
+        Client?.Dispose();
+        foreach (var key in _keys.Values)
+            key.Dispose();
+        System.IO.Directory.Delete(Directory, recursive: true);
+    }
+}
+
+public sealed record StageFarm(string Name, AccountId Account, FarmId Id, OfferId Offer, Prices Prices)
+{
+    public List<StageNode> Nodes { get; } = [];
+}
+
+/// <summary>One of the real programs.</summary>
+public sealed class Actor
+{
+    private readonly ChildProcess _process;
+
+    internal Actor(ChildProcess process) => _process = process;
+
+    public int Pid => _process.Pid;
+
+    public async Task KillAsync()
+    {
+        Posix.Kill(Pid);
+        await Wait.ForAsync($"process {Pid} to be gone", () => _process.HasExited);
+        await _process.DisposeAsync();
+    }
+
+    public async Task StopAsync() => await _process.DisposeAsync();
+}
