@@ -1,4 +1,5 @@
 using Grid.Units;
+using Grid.World;
 using Npgsql;
 using NpgsqlTypes;
 
@@ -29,36 +30,36 @@ internal static class StreamRows
     /// <summary>Null when nothing in the batch has a stream.</summary>
     public static NpgsqlBatchCommand? Command(Batch batch)
     {
-        var (ids, streams, types, names, data, later) = (new List<Guid>(), new List<string>(), new List<string>(), new List<string>(), new List<byte[]>(), new List<long>());
-        var counts = new Dictionary<string, long>(StringComparer.Ordinal);
+        var (ids, streams, types, names, data) = (new List<Guid>(), new List<Touched>(), new List<string>(), new List<string>(), new List<byte[]>());
+        var touched = new Dictionary<StreamId, Touched>();
         foreach (var (entry, events) in batch.Entries)
         {
-            var first = streams.Count;
+            var place = 0;
             foreach (var happened in events)
             {
                 if (happened.IsHighRate)
                     continue;
-                var stream = happened.Stream.ToString();
-                // Most entries change one thing, once or a few times.
-                data.Add(RecordedEvents.Encode(entry.Index, streams.IndexOf(stream, first) < 0 ? entry.Bytes : default));
-                ids.Add(IdOf(entry.LeafHash, streams.Count - first));
+                if (!touched.TryGetValue(happened.Stream, out var stream))
+                    touched[happened.Stream] = stream = new Touched(happened.Stream.ToString());
+                data.Add(RecordedEvents.Encode(entry.Index, stream.Newest == entry.Index ? default : entry.Bytes));
+                ids.Add(IdOf(entry.LeafHash, place++));
                 streams.Add(stream);
                 types.Add(happened.Name);
                 names.Add(RecordedEvents.DotNetTypeOf(happened));
-                counts[stream] = counts.GetValueOrDefault(stream) + 1;
+                stream.Count++;
+                stream.Newest = entry.Index;
             }
         }
         if (streams.Count == 0)
             return null;
         // How many of the stream's events in this batch come behind each: the stream's new version less that is the event's.
-        var left = new Dictionary<string, long>(counts, StringComparer.Ordinal);
-        foreach (var stream in streams)
-            later.Add(left[stream] -= 1);
+        var counts = touched.Values.Select(t => (long)t.Count).ToArray();
+        var later = streams.ConvertAll(s => (long)--s.Count);
         return new NpgsqlBatchCommand(Insert)
         {
             Parameters =
             {
-                Texts(counts.Keys), Array(counts.Values, NpgsqlDbType.Bigint), Array(ids, NpgsqlDbType.Uuid), Texts(streams),
+                Texts(touched.Values.Select(t => t.Id)), Array(counts, NpgsqlDbType.Bigint), Array(ids, NpgsqlDbType.Uuid), Texts(streams.Select(s => s.Id)),
                 Array(later, NpgsqlDbType.Bigint), Array(data, NpgsqlDbType.Bytea), Texts(types), Texts(names),
             },
         };
@@ -75,6 +76,17 @@ internal static class StreamRows
             if (await command.ExecuteScalarAsync(stop) as string is var found && found != expected)
                 throw new InvalidOperationException($"Marten's table {table} has the columns '{found}'; '{expected}' are written.");
         }
+    }
+
+    /// <param name="id">of the stream, as text</param>
+    private sealed class Touched(string id)
+    {
+        public string Id { get; } = id;
+
+        public int Count { get; set; }
+
+        /// <summary>The entry of its newest event so far.</summary>
+        public long Newest { get; set; } = -1;
     }
 
     // Ids of events are Marten's need, not ours: derived, so that a log has one form in the database too.

@@ -42,7 +42,7 @@ internal static class LedgerBench
         using var scene = new Scene();
         var agreements = new Statement[count];
         Parallel.For(0, count, i => agreements[i] = scene.Agreement(i));
-        var warm = Enumerable.Range(count, 3000).Select(scene.Agreement).ToArray();
+        var warm = Enumerable.Range(count, 15_000).Select(scene.Agreement).ToArray();
         var size = agreements[0].Bytes.Length;
         var sync = SyncMilliseconds(directory);
 
@@ -149,7 +149,7 @@ internal static class LedgerBench
 
     private static bool TryParse(string[] args, out int statements, out int callers)
     {
-        (statements, callers) = (60_000, 2048);
+        (statements, callers) = (60_000, 512);
         for (var i = 0; i < args.Length; i += 2)
         {
             if (i + 1 == args.Length || !int.TryParse(args[i + 1], NumberStyles.None, CultureInfo.InvariantCulture, out var value) || value < 1)
