@@ -29,7 +29,10 @@ public static class CommandLine
             return Help(parsed, shell);
         var configuration = new InvocationConfiguration
         {
-            Output = shell.Out, Error = shell.Error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(5),
+            Output = shell.Out,
+            Error = shell.Error,
+            EnableDefaultExceptionHandler = false,
+            ProcessTerminationTimeout = TimeSpan.FromSeconds(5),
         };
         try
         {

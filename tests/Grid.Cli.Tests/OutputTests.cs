@@ -35,8 +35,17 @@ public sealed class OutputTests
     {
         var document = new JsonObject
         {
-            ["name"] = "web", ["count"] = 3, ["right"] = true, ["nothing"] = null, ["empty"] = new JsonArray(), ["fields"] = new JsonObject(), ["digits"] = "007", ["truth"] = "yes",
-            ["items"] = new JsonArray(new JsonObject { ["key"] = "a: b", ["text"] = "two\nlines" }), ["dash"] = "- x", ["hash"] = "# y",
+            ["name"] = "web",
+            ["count"] = 3,
+            ["right"] = true,
+            ["nothing"] = null,
+            ["empty"] = new JsonArray(),
+            ["fields"] = new JsonObject(),
+            ["digits"] = "007",
+            ["truth"] = "yes",
+            ["items"] = new JsonArray(new JsonObject { ["key"] = "a: b", ["text"] = "two\nlines" }),
+            ["dash"] = "- x",
+            ["hash"] = "# y",
         };
 
         Assert.Equal("{\"name\":\"web\",\"count\":3,\"right\":true,\"nothing\":null,\"empty\":[],\"fields\":{},\"digits\":\"007\",\"truth\":\"yes\","

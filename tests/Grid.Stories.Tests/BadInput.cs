@@ -88,7 +88,10 @@ public sealed class BadInput
     {
         var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "grid-cli"), arguments)
         {
-            RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true, StandardErrorEncoding = Encoding.UTF8,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            RedirectStandardInput = true,
+            StandardErrorEncoding = Encoding.UTF8,
         };
         start.Environment["GRID_HOME"] = home;
         using var grid = Process.Start(start)!;

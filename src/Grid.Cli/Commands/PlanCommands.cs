@@ -99,15 +99,23 @@ internal static class PlanCommands
 
     public static JsonObject Document(Planned plan) => new()
     {
-        ["plan"] = plan.Id.ToString(), ["name"] = plan.Draft.Name, ["agreement"] = plan.Current?.Id.ToString(), ["changed"] = !plan.Changes.IsEmpty, ["waiting"] = plan.Waiting,
+        ["plan"] = plan.Id.ToString(),
+        ["name"] = plan.Draft.Name,
+        ["agreement"] = plan.Current?.Id.ToString(),
+        ["changed"] = !plan.Changes.IsEmpty,
+        ["waiting"] = plan.Waiting,
         ["changes"] = Render.Array(plan.Changes.Select(c => new JsonObject { ["sign"] = c.Sign.ToString(), ["path"] = c.Path, ["before"] = c.Before, ["after"] = c.After })),
-        ["price"] = Render.Price(plan.Terms.Money.RatePerSecond, plan.Terms.Money.Currency), ["terms"] = Describe.Terms(plan.Terms),
+        ["price"] = Render.Price(plan.Terms.Money.RatePerSecond, plan.Terms.Money.Currency),
+        ["terms"] = Describe.Terms(plan.Terms),
     };
 
     private static JsonObject Applied(Planned plan, AgreementId agreement) => new()
     {
-        ["plan"] = (plan.Changes.IsEmpty ? plan.Newest!.Id : plan.Id).ToString(), ["name"] = plan.Draft.Name, ["agreement"] = agreement.ToString(),
-        ["version"] = plan.Changes.IsEmpty ? plan.Newest!.Terms.Version : plan.Terms.Version, ["status"] = plan.Changes.IsEmpty ? plan.Current!.Status : "submitted",
+        ["plan"] = (plan.Changes.IsEmpty ? plan.Newest!.Id : plan.Id).ToString(),
+        ["name"] = plan.Draft.Name,
+        ["agreement"] = agreement.ToString(),
+        ["version"] = plan.Changes.IsEmpty ? plan.Newest!.Terms.Version : plan.Terms.Version,
+        ["status"] = plan.Changes.IsEmpty ? plan.Current!.Status : "submitted",
     };
 
     private static Outcome? Moved(Session session, Planned? plan, Outcome? problem, string wanted)
