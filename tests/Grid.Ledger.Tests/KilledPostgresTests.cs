@@ -27,7 +27,7 @@ public sealed class KilledPostgresTests : IDisposable
         await using var store = await LedgerStore.OpenAsync(server.ConnectionString, Stop);
         await using var sequencer = await Sequencer.StartAsync(
             store, Rig.Options, grid.Key("ledger"), new TestClock(TestGrid.Epoch), NullLogger<Sequencer>.Instance, Stop);
-        var statements = Enumerable.Range(0, 1200).Select(i => grid.Open(1, $"account-{i}")).ToArray();
+        var statements = Enumerable.Range(0, 800).Select(i => grid.Open(1, $"account-{i}")).ToArray();
         var acknowledged = new Recording?[statements.Length];
         var kills = 0;
 
@@ -39,7 +39,7 @@ public sealed class KilledPostgresTests : IDisposable
                     acknowledged[i] = recorded.Recording;
                 return acknowledged[i] is not null;
             }, stop));
-        foreach (var progress in new[] { 200, 500, 800 })
+        foreach (var progress in new[] { 150, 350, 550 })
         {
             await Until.True(() => sequencer.Current.Size > progress, Stop);
             var killed = server.ProcessId;

@@ -6,6 +6,7 @@ using Grid.Workloads;
 namespace Grid.Stories.Tests;
 
 /// <summary>What is not described down to the byte is refused: by the ledger, and by a node that a lying ledger hands it to.</summary>
+[Collection("one at a time")]
 public sealed class Described
 {
     [Theory]

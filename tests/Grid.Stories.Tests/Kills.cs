@@ -5,6 +5,7 @@ using Grid.Units;
 namespace Grid.Stories.Tests;
 
 /// <summary>kill -9 at random moments, as a power cut or an oom-killer would.</summary>
+[Collection("one at a time")]
 public sealed class Kills
 {
     [Fact]

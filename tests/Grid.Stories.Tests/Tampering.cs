@@ -6,6 +6,7 @@ using Grid.Units;
 namespace Grid.Stories.Tests;
 
 /// <summary>Without either signature, or with any one bit changed, nothing is agreed and nothing starts.</summary>
+[Collection("one at a time")]
 public sealed class Tampering
 {
     [Fact]

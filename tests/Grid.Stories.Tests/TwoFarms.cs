@@ -7,6 +7,7 @@ using Grid.Units;
 namespace Grid.Stories.Tests;
 
 /// <summary>One agreement over two farmers' nodes: all of it or nothing of it.</summary>
+[Collection("one at a time")]
 public sealed class TwoFarms
 {
     [Fact]

@@ -14,6 +14,7 @@ internal sealed class ChildProcess : IAsyncDisposable
     private readonly StreamWriter _log;
     private readonly TaskCompletionSource<string> _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Queue<string> _last = new();
+    private int _disposed;
 
     private ChildProcess(Process process, string name, StreamWriter log) => (_process, Name, _log) = (process, name, log);
 
@@ -59,6 +60,8 @@ internal sealed class ChildProcess : IAsyncDisposable
     /// <summary>Asks it to end; after a grace it is killed.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+            return;
         if (!_process.HasExited)
         {
             NativeKill.Terminate(_process.Id);

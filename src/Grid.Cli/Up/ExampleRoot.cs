@@ -21,6 +21,8 @@ internal static class ExampleRoot
         if (Directory.Exists(directory))
             Directory.Delete(directory, recursive: true);
         await DebootstrapAsync(directory, cancel);
+        // Device nodes are the node's to give, a few harmless ones; an flist holds none.
+        Directory.Delete(Path.Combine(directory, "dev"), recursive: true);
         // The root is read-only when it runs: what is mounted over must be there, what is written must lie in scratch.
         foreach (var place in new[] { "proc", "sys", "dev", "tmp", "srv/www", "etc/grid-example" })
             Directory.CreateDirectory(Path.Combine(directory, place));

@@ -13,10 +13,15 @@ internal static class UpCommand
         {
             if (!Environment.IsPrivilegedProcess)
                 return new Refusal(CliCode.Usage, "A private grid makes mounts, namespaces and cgroups, and so needs root.", "Run it as root.");
+            void Say(string text)
+            {
+                foreach (var line in text.Split('\n'))
+                    session.Say(line);
+            }
             try
             {
-                await using var grid = await PrivateGrid.StartAsync(session.Say, cancellation);
-                var play = new Play(grid, frame.Shell, session.Format, session.Say);
+                await using var grid = await PrivateGrid.StartAsync(Say, cancellation);
+                var play = new Play(grid, frame.Shell, session.Format, Say);
                 return await play.RunAsync(session.Value(once), cancellation);
             }
             catch (UpFault e)

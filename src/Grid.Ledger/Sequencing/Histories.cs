@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
-using Grid.Accounts;
 using Grid.Agreements;
 using Grid.Farms;
+using Grid.Ledger.Store;
 using Grid.Nodes;
 using Grid.Units;
 using Grid.World;
@@ -43,48 +43,82 @@ public sealed record Histories
     /// <summary>The names of what each entry made happen, by index.</summary>
     public ImmutableList<ImmutableArray<string>> Names { get; init; } = [];
 
-    /// <param name="state">as the entry left it</param>
-    internal Histories With(long index, ImmutableArray<Event> events, GridState state)
+    /// <param name="state">as the last of the entries left it; what it says of an agreement's parties holds for all of its past</param>
+    internal Histories With(IEnumerable<Happened> entries, GridState state)
     {
-        var next = this with { Names = Names.Add(NameList.Of(events)), BySubject = Concern(index, events) };
-        foreach (var happened in events)
-            next = next.With(index, happened, state);
-        return next;
+        var next = new Builder(this, state);
+        foreach (var (entry, events) in entries)
+            next.Add(entry.Index, events);
+        return next.ToHistories();
     }
 
-    private ImmutableDictionary<Digest, History> Concern(long index, ImmutableArray<Event> events)
+    private sealed class Builder(Histories before, GridState state)
     {
-        var subjects = BySubject;
-        foreach (var subject in events.SelectMany(e => e.Subjects))
-        {
-            var before = subjects.GetValueOrDefault(subject);
-            if (before?.Index != index)
-                subjects = subjects.SetItem(subject, new History(index, before));
-        }
-        return subjects;
-    }
+        private readonly ImmutableDictionary<Digest, History>.Builder _bySubject = before.BySubject.ToBuilder();
+        private readonly ImmutableDictionary<AgreementId, long>.Builder _changed = before.Changed.ToBuilder();
+        private readonly ImmutableDictionary<NodeId, ImmutableHashSet<AgreementId>>.Builder _onNode = before.OnNode.ToBuilder();
+        private readonly ImmutableDictionary<NodeId, long>.Builder _nodeChanged = before.NodeChanged.ToBuilder();
+        private readonly ImmutableList<FarmId>.Builder _farms = before.Farms.ToBuilder();
+        private readonly ImmutableList<NodeId>.Builder _nodes = before.Nodes.ToBuilder();
+        private readonly ImmutableList<OfferId>.Builder _offers = before.Offers.ToBuilder();
+        private readonly ImmutableList<AgreementId>.Builder _agreements = before.Agreements.ToBuilder();
+        private readonly ImmutableList<ImmutableArray<string>>.Builder _names = before.Names.ToBuilder();
 
-    private Histories With(long index, Event happened, GridState state) => happened switch
-    {
-        FarmEvent.Registered e => this with { Farms = Farms.Add(e.Farm) },
-        FarmEvent.OfferPosted e => this with { Offers = Offers.Add(e.Offer) },
-        NodeEvent.Joined e => this with { Nodes = Nodes.Add(e.Node) },
-        AgreementEvent.Proposed e => (this with { Agreements = Agreements.Add(e.Agreement) }).Change(index, e.Agreement, state),
-        AgreementEvent { IsHighRate: false } e => Change(index, e.Agreement, state),
-        _ => this,
-    };
-
-    private Histories Change(long index, AgreementId id, GridState state)
-    {
-        var (onNode, changed) = (OnNode, NodeChanged);
-        foreach (var node in state.Agreements[id].EveryPart.SelectMany(p => p.Nodes))
+        public void Add(long index, ImmutableArray<Event> events)
         {
-            var agreements = onNode.GetValueOrDefault(node, []);
-            if (!agreements.Contains(id))
-                onNode = onNode.SetItem(node, agreements.Add(id));
-            changed = changed.SetItem(node, index);
+            _names.Add(NameList.Of(events));
+            foreach (var happened in events)
+            {
+                foreach (var subject in happened.Subjects)
+                    Concern(index, subject);
+                Note(index, happened);
+            }
         }
-        return this with { Changed = Changed.SetItem(id, index), OnNode = onNode, NodeChanged = changed };
+
+        public Histories ToHistories() => new()
+        {
+            BySubject = _bySubject.ToImmutable(), Changed = _changed.ToImmutable(), OnNode = _onNode.ToImmutable(), NodeChanged = _nodeChanged.ToImmutable(),
+            Farms = _farms.ToImmutable(), Nodes = _nodes.ToImmutable(), Offers = _offers.ToImmutable(), Agreements = _agreements.ToImmutable(), Names = _names.ToImmutable(),
+        };
+
+        private void Concern(long index, Digest subject)
+        {
+            var newest = _bySubject.GetValueOrDefault(subject);
+            if (newest?.Index != index)
+                _bySubject[subject] = new History(index, newest);
+        }
+
+        private void Note(long index, Event happened)
+        {
+            switch (happened)
+            {
+                case FarmEvent.Registered e:
+                    _farms.Add(e.Farm);
+                    break;
+                case FarmEvent.OfferPosted e:
+                    _offers.Add(e.Offer);
+                    break;
+                case NodeEvent.Joined e:
+                    _nodes.Add(e.Node);
+                    break;
+                case AgreementEvent { IsHighRate: false } e:
+                    if (e is AgreementEvent.Proposed)
+                        _agreements.Add(e.Agreement);
+                    if (!_changed.TryGetValue(e.Agreement, out var changed) || changed != index)
+                        Change(index, e.Agreement);
+                    break;
+            }
+        }
+
+        private void Change(long index, AgreementId id)
+        {
+            _changed[id] = index;
+            foreach (var node in state.Agreements[id].EveryPart.SelectMany(p => p.Nodes))
+            {
+                _onNode[node] = _onNode.GetValueOrDefault(node, []).Add(id);
+                _nodeChanged[node] = index;
+            }
+        }
     }
 }
 

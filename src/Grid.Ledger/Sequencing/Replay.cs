@@ -15,11 +15,14 @@ public static class Replay
     {
         if (head.Size < from.Size)
             throw new LogDamagedException(head.Size, $"the log had {from.Size} entries and has {head.Size} now");
-        var at = from.ToTentative();
+        var (at, histories) = (from.ToTentative(), from.Histories);
         if (head.Size > from.Size)
         {
             await foreach (var row in store.BatchesAsync(from.Size, head.Size, stop))
-                at = Fold(at, row);
+            {
+                (at, var happened) = Fold(at, row);
+                histories = histories.With(happened, at.State);
+            }
         }
         if (at.Tree.Size != head.Size)
             throw new LogDamagedException(at.Tree.Size, $"{head.Size} entries were recorded and {at.Tree.Size} are there");
@@ -27,24 +30,26 @@ public static class Replay
             throw new LogDamagedException(head.Size, "the root of the entries is not the stored one");
         if (head.Size > 0 && (!Checkpoint.TryVerify(head.Checkpoint, origin, key, out var signed) || signed.Size != head.Size || signed.Root != head.Root))
             throw new LogDamagedException(head.Size, $"the checkpoint is not one of '{origin}' by {key} for this root; is it another ledger's data, or another key?");
-        return new Snapshot(at, head.Checkpoint);
+        return new Snapshot(at, histories, head.Checkpoint);
     }
 
-    private static Tentative Fold(Tentative at, BatchRow row)
+    private static (Tentative, List<Happened>) Fold(Tentative at, BatchRow row)
     {
         if (row.First != at.Tree.Size)
             throw new LogDamagedException(at.Tree.Size, $"the next batch begins at {row.First}");
+        var happened = new List<Happened>(row.Count);
         foreach (var (entry, statement) in Read(row))
         {
             if (entry.Index != at.Tree.Size)
                 throw new LogDamagedException(at.Tree.Size, $"its bytes say that it is entry {entry.Index}");
             if (entry.Time < at.State.Time)
                 throw new LogDamagedException(entry.Index, "its time is before that of the entry before");
-            at = at.State.Decide(statement, entry.Time) is Decision.Accepted accepted
-                ? at.With(entry, statement.Id, accepted.Events)
-                : throw new LogDamagedException(entry.Index, "it could not have been accepted");
+            if (at.State.Decide(statement, entry.Time) is not Decision.Accepted accepted)
+                throw new LogDamagedException(entry.Index, "it could not have been accepted");
+            at = at.With(entry, statement.Id, accepted.Events);
+            happened.Add(new Happened(entry, accepted.Events));
         }
-        return at;
+        return (at, happened);
     }
 
     // Signatures are not checked again: the signed root covers them, and the audit does.

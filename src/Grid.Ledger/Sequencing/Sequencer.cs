@@ -293,10 +293,14 @@ public sealed partial class Sequencer : IAsyncDisposable
         var started = Stopwatch.GetTimestamp();
         var tree = pending.Tentative.Tree;
         var entries = pending.Entries;
+        Histories histories;
         var checkpoint = new Checkpoint(_options.Origin, tree.Size, tree.Root).Sign(_key).ToString();
         try
         {
-            Entries.Keep(await _writer!.CommitAsync(new Batch(entries, tree, checkpoint), CancellationToken.None));
+            var commit = _writer!.CommitAsync(new Batch(entries, tree, checkpoint), CancellationToken.None);
+            // Whatever nobody has to wait for is done while the disk is.
+            histories = _current.Histories.With(entries, pending.Tentative.State);
+            Entries.Keep(await commit);
         }
         catch (Exception e) when (IsStoreFailure(e))
         {
@@ -315,7 +319,7 @@ public sealed partial class Sequencer : IAsyncDisposable
         }
         Measurements.CommitSeconds.Record(Stopwatch.GetElapsedTime(started).TotalSeconds);
         Measurements.BatchEntries.Record(entries.Length);
-        Publish(new Snapshot(pending.Tentative, checkpoint));
+        Publish(new Snapshot(pending.Tentative, histories, checkpoint));
         pending.Answer(_current);
         return true;
     }
@@ -372,8 +376,7 @@ public sealed partial class Sequencer : IAsyncDisposable
         return now > state.Time ? now : state.Time;
     }
 
-    private static bool IsStoreFailure(Exception e) => e is NpgsqlException or IOException or TimeoutException or System.Net.Sockets.SocketException
-        || (e is Marten.Exceptions.MartenCommandException && e.InnerException is NpgsqlException);
+    private static bool IsStoreFailure(Exception e) => e is NpgsqlException or IOException or TimeoutException or System.Net.Sockets.SocketException;
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The batch of {Count} from entry {First} may not be durable: {Reason}")]
     private partial void LogCommitFailed(long first, int count, string reason);

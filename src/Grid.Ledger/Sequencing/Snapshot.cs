@@ -10,9 +10,10 @@ public sealed class Snapshot
 {
     private readonly TaskCompletionSource<Snapshot> _next = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    internal Snapshot(Tentative tentative, string checkpoint) => (State, Tree, Histories, Checkpoint) = (tentative.State, tentative.Tree, tentative.Histories, checkpoint);
+    internal Snapshot(Tentative tentative, Histories histories, string checkpoint) =>
+        (State, Tree, Histories, Checkpoint) = (tentative.State, tentative.Tree, histories, checkpoint);
 
-    public static Snapshot Empty => new(Tentative.Empty, "");
+    public static Snapshot Empty => new(Tentative.Empty, Histories.Empty, "");
 
     public GridState State { get; }
 
@@ -28,19 +29,16 @@ public sealed class Snapshot
     /// <summary>Completes with the next durable size.</summary>
     public Task<Snapshot> Next => _next.Task;
 
-    internal Tentative ToTentative() => new(State, Tree, Histories);
+    internal Tentative ToTentative() => new(State, Tree);
 
     internal void FollowedBy(Snapshot next) => _next.TrySetResult(next);
 }
 
 /// <summary>What would be true if what was decided so far became durable. Dropped as it stands when it does not.</summary>
-internal sealed record Tentative(GridState State, LogTree Tree, Histories Histories)
+internal sealed record Tentative(GridState State, LogTree Tree)
 {
-    public static readonly Tentative Empty = new(GridState.Empty, LogTree.Empty, Histories.Empty);
+    public static readonly Tentative Empty = new(GridState.Empty, LogTree.Empty);
 
-    public Tentative With(Entry entry, StatementId statement, ImmutableArray<Event> events)
-    {
-        var state = State.Evolve(entry.Index, entry.Time, statement, events);
-        return new Tentative(state, Tree.Append(entry.LeafHash), Histories.With(entry.Index, events, state));
-    }
+    public Tentative With(Entry entry, StatementId statement, ImmutableArray<Event> events) =>
+        new(State.Evolve(entry.Index, entry.Time, statement, events), Tree.Append(entry.LeafHash));
 }

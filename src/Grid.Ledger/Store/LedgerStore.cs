@@ -81,10 +81,10 @@ public sealed class LedgerStore : IAsyncDisposable
 
     /// <summary>Shuts every earlier writer out and becomes the one; waits for a while for one that is about to end.</summary>
     /// <exception cref="WriterReplacedException">another process holds the log and does not let go</exception>
-    public Task<LedgerWriter> BecomeWriterAsync(TimeSpan patience, CancellationToken stop) => LedgerWriter.OpenAsync(_unpooled, Events, patience, stop);
+    public Task<LedgerWriter> BecomeWriterAsync(TimeSpan patience, CancellationToken stop) => LedgerWriter.OpenAsync(_unpooled, patience, stop);
 
     /// <summary>As one who believes to hold the lock and does not.</summary>
-    internal Task<LedgerWriter> BecomeWriterWithoutLockAsync(CancellationToken stop) => LedgerWriter.OpenAsync(_unpooled, Events, _ => Task.CompletedTask, stop);
+    internal Task<LedgerWriter> BecomeWriterWithoutLockAsync(CancellationToken stop) => LedgerWriter.OpenAsync(_unpooled, _ => Task.CompletedTask, stop);
 
     public async ValueTask DisposeAsync()
     {
@@ -112,5 +112,6 @@ public sealed class LedgerStore : IAsyncDisposable
         await using var command = new NpgsqlCommand($"select pg_advisory_xact_lock({LedgerWriter.Lock + 1}); {ReadResource("schema.sql")}", connection, transaction);
         await command.ExecuteNonQueryAsync(stop);
         await transaction.CommitAsync(stop);
+        await StreamRows.CheckTablesAsync(connection, stop);
     }
 }

@@ -1,7 +1,5 @@
 using System.Diagnostics;
 using Grid.Units;
-using Marten;
-using Marten.Services;
 using Npgsql;
 using NpgsqlTypes;
 
@@ -17,15 +15,14 @@ public sealed class LedgerWriter : IAsyncDisposable
     internal const long Lock = 0x67_72_69_64_6c_6f_67;
 
     private readonly NpgsqlConnection _connection;
-    private readonly DocumentStore _events;
 
-    private LedgerWriter(NpgsqlConnection connection, DocumentStore events, TreeHead head) => (_connection, _events, Head) = (connection, events, head);
+    private LedgerWriter(NpgsqlConnection connection, TreeHead head) => (_connection, Head) = (connection,  head);
 
     /// <summary>As this writer left it.</summary>
     public TreeHead Head { get; private set; }
 
-    internal static Task<LedgerWriter> OpenAsync(NpgsqlDataSource source, DocumentStore events, TimeSpan patience, CancellationToken stop) =>
-        OpenAsync(source, events, async connection =>
+    internal static Task<LedgerWriter> OpenAsync(NpgsqlDataSource source, TimeSpan patience, CancellationToken stop) =>
+        OpenAsync(source,  async connection =>
         {
             for (var watch = Stopwatch.StartNew(); ; await Task.Delay(50, stop))
             {
@@ -38,7 +35,7 @@ public sealed class LedgerWriter : IAsyncDisposable
         }, stop);
 
     /// <summary>For a writer that believes to hold the lock although it does not, as after a partition.</summary>
-    internal static async Task<LedgerWriter> OpenAsync(NpgsqlDataSource source, DocumentStore events, Func<NpgsqlConnection, Task> acquire, CancellationToken stop)
+    internal static async Task<LedgerWriter> OpenAsync(NpgsqlDataSource source, Func<NpgsqlConnection, Task> acquire, CancellationToken stop)
     {
         var connection = await source.OpenConnectionAsync(stop);
         try
@@ -48,7 +45,7 @@ public sealed class LedgerWriter : IAsyncDisposable
                 "set role grid_sequencer; update log.head set epoch = epoch + 1 returning size, root, epoch, checkpoint", connection);
             await using var reader = await command.ExecuteReaderAsync(stop);
             return await reader.ReadAsync(stop)
-                ? new LedgerWriter(connection, events, LedgerStore.ReadHead(reader))
+                ? new LedgerWriter(connection,  LedgerStore.ReadHead(reader))
                 : throw new LogDamagedException(0, "the head is missing");
         }
         catch
@@ -66,19 +63,7 @@ public sealed class LedgerWriter : IAsyncDisposable
         await using var transaction = await _connection.BeginTransactionAsync(stop);
         var next = new TreeHead(batch.Tree.Size, batch.Tree.Root, Head.Epoch, batch.Checkpoint);
         var row = ToRow(batch);
-        await AppendAsync(transaction, row, next, stop);
-        await using (var session = _events.LightweightSession(SessionOptions.ForTransaction(transaction)))
-        {
-            foreach (var (entry, events) in batch.Entries)
-            {
-                foreach (var happened in events)
-                {
-                    if (!happened.IsHighRate)
-                        session.Events.Append(happened.Stream.ToString(), RecordedEvents.Record(happened, entry.Bytes));
-                }
-            }
-            await session.SaveChangesAsync(stop);
-        }
+        await AppendAsync(transaction, row, next, StreamRows.Command(batch), stop);
         await transaction.CommitAsync(stop);
         Head = next;
         return row;
@@ -94,7 +79,7 @@ public sealed class LedgerWriter : IAsyncDisposable
         return new BatchRow(batch.First, batch.Entries.Length, BatchRow.Join([.. batch.Entries.Select(e => e.Entry.Bytes)]), leaves);
     }
 
-    private async Task AppendAsync(NpgsqlTransaction transaction, BatchRow row, TreeHead next, CancellationToken stop)
+    private async Task AppendAsync(NpgsqlTransaction transaction, BatchRow row, TreeHead next, NpgsqlBatchCommand? streams, CancellationToken stop)
     {
         var swap = new NpgsqlBatchCommand("update log.head set size = $1, root = $2, checkpoint = $3 where size = $4 and epoch = $5")
         {
@@ -109,6 +94,8 @@ public sealed class LedgerWriter : IAsyncDisposable
             },
         };
         await using var commands = new NpgsqlBatch(_connection, transaction) { BatchCommands = { swap, insert } };
+        if (streams is not null)
+            commands.BatchCommands.Add(streams);
         await commands.ExecuteNonQueryAsync(stop);
         if (swap.RecordsAffected != 1 || insert.RecordsAffected != 1)
             throw new WriterReplacedException($"Another process writes this log now: epoch {Head.Epoch} is over.");

@@ -91,12 +91,15 @@ internal sealed partial class NodeAgent(
     private async Task<TimeSpan> LookAndActAsync(CancellationToken cancel)
     {
         var now = time.GetUtcNow();
+        // What was being changed while it was looked at was seen half done: no step and no receipt rests on that look.
+        var moving = _busy.Keys.ToHashSet();
         var observed = effects.Observe() with { Attempts = _attempts.ToImmutableDictionary() };
         await ResolveStrangersAsync(observed, cancel);
         var desired = Desired.Of(voice.Node, feed.Agreements, feed.Unknown, feed.Heard, now);
         foreach (var step in Reconciler.Plan(desired, observed, now))
-            Begin(step, cancel);
-        foreach (var over in receipts.Write(feed.Agreements, observed, voice.Node))
+            Begin(step, moving, cancel);
+        var still = feed.Agreements.Where(a => !moving.OfType<WorkloadKey>().Any(k => k.Agreement == a.Id));
+        foreach (var over in receipts.Write(still, observed, voice.Node))
             Finish(over, desired);
         DeliverSoon(cancel);
         status.Write(feed, observed, desired);
@@ -132,7 +135,7 @@ internal sealed partial class NodeAgent(
         }
     }
 
-    private void Begin(Step step, CancellationToken cancel)
+    private void Begin(Step step, HashSet<object> moving, CancellationToken cancel)
     {
         object key = step switch
         {
@@ -145,7 +148,7 @@ internal sealed partial class NodeAgent(
             Step.Resume s => s.Key,
             _ => step,
         };
-        if (_busy.ContainsKey(key))
+        if (moving.Contains(key))
             return;
         _busy[key] = Task.Run(() => ApplyAsync(step, key, cancel), CancellationToken.None);
     }

@@ -174,7 +174,8 @@ public sealed class Stage : IAsyncDisposable
         await using var writer = new PackWriter(store);
         var built = await FlistBuilder.BuildAsync(new DirectorySource(tree), BuildOptions.Default, writer, default);
         await writer.CompleteAsync(default);
-        await store.PutFlistAsync(built, default);
+        store.PutMeta(built.Meta);
+        Assert.Null(store.Publish(built.Manifest.Id, built.Manifest.Encode(), default));
         using var hub = new HubConnection(HubAddress.AbsoluteUri, HubClientOptions.Default, TimeProvider.System);
         await Transfer.PushAsync(store, built.Manifest.Id, hub, null, default);
         return built.Manifest.Id;

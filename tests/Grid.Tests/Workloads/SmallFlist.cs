@@ -10,7 +10,7 @@ namespace Grid.Tests.Workloads;
 /// <summary>A tree written down in a test, with its chunks, and the container that starts it.</summary>
 public sealed class SmallFlist
 {
-    private readonly SortedDictionary<string, (byte[]? Bytes, string? Target, ushort Mode)> _entries = new(StringComparer.Ordinal);
+    private readonly SortedDictionary<string, Entry> _entries = new(StringComparer.Ordinal);
 
     public Dictionary<Digest, ReadOnlyMemory<byte>> Chunks { get; } = [];
 
@@ -19,18 +19,23 @@ public sealed class SmallFlist
         Entry = "/bin/app", Environment = [], Scratch = [], Mounts = [],
     };
 
-    /// <summary>Every entry by its path: bytes of a file, target of a link, or neither for a directory.</summary>
-    public IEnumerable<KeyValuePair<string, (byte[]? Bytes, string? Target, ushort Mode)>> Entries => _entries;
+    public IEnumerable<KeyValuePair<string, Entry>> Entries => _entries;
 
-    public SmallFlist File(string path, byte[] bytes, int mode = 0b111_101_101) => Add(path, (bytes, null, (ushort)mode));
+    public SmallFlist Add(string path, Entry entry)
+    {
+        _entries[path] = entry;
+        return this;
+    }
+
+    public SmallFlist File(string path, byte[] bytes, int mode = 0b111_101_101) => Add(path, new Entry(bytes, null, (ushort)mode));
 
     public SmallFlist File(string path, string text, int mode = 0b111_101_101) => File(path, Encoding.UTF8.GetBytes(text), mode);
 
     public SmallFlist File(string path, ElfBuilder elf) => File(path, elf.Build());
 
-    public SmallFlist Link(string path, string target) => Add(path, (null, target, 0b111_111_111));
+    public SmallFlist Link(string path, string target) => Add(path, new Entry(null, target, 0b111_111_111));
 
-    public SmallFlist Directory(string path) => Add(path, (null, null, 0b111_101_101));
+    public SmallFlist Directory(string path) => Add(path, new Entry(null, null, 0b111_101_101));
 
     public SmallFlist Without(string path)
     {
@@ -57,13 +62,13 @@ public sealed class SmallFlist
     {
         Chunks.Clear();
         var root = new DirectoryNode(At(0b111_101_101));
-        foreach (var (path, (bytes, target, mode)) in _entries)
+        foreach (var (path, entry) in _entries)
         {
             var directory = root;
             var parts = path[1..].Split('/');
             foreach (var part in parts[..^1])
                 directory = Enter(directory, part);
-            TreeNode? node = bytes is not null ? FileOf(bytes, mode) : target is not null ? new SymlinkNode(At(mode), Encoding.Latin1.GetBytes(target)) : null;
+            TreeNode? node = entry.Bytes is not null ? FileOf(entry) : entry.Target is not null ? new SymlinkNode(At(entry.Mode), Encoding.Latin1.GetBytes(entry.Target)) : null;
             if (node is null)
                 Enter(directory, parts[^1]);
             else
@@ -75,7 +80,7 @@ public sealed class SmallFlist
     public Examination Examine(ClosureLimits? limits = null)
     {
         var meta = Build();
-        return Closure.Examine(Container, meta, hash => Chunks.TryGetValue(hash, out var chunk) ? chunk : null, limits);
+        return Closure.Examine(Container, meta, hash => Chunks.TryGetValue(hash, out var chunk) ? chunk : default(ReadOnlyMemory<byte>?), limits);
     }
 
     public void Holds(params string[] files) => Assert.Equal(files.Order(StringComparer.Ordinal), Complete());
@@ -103,23 +108,24 @@ public sealed class SmallFlist
         return made;
     }
 
-    private FileNode FileOf(byte[] bytes, ushort mode)
+    private FileNode FileOf(Entry entry)
     {
-        var hashes = new List<Digest>();
+        var (bytes, hashes) = (entry.Bytes!, new List<Digest>());
         for (var at = 0; at < bytes.Length; at += Chunk.Size)
         {
             var chunk = bytes.AsMemory(at, int.Min(Chunk.Size, bytes.Length - at));
             hashes.Add(Chunk.Hash(chunk.Span));
-            Chunks[hashes[^1]] = chunk;
+            if (!entry.Withheld)
+                Chunks[hashes[^1]] = chunk;
         }
-        return new FileNode(At(mode)) { Size = bytes.Length, Chunks = [.. hashes] };
+        return new FileNode(At(entry.Mode)) { Size = entry.Size ?? bytes.Length, Chunks = [.. hashes] };
     }
 
     private static Attributes At(ushort mode) => new(mode, 0, 0, 0, XattrSet.Empty);
 
-    private SmallFlist Add(string path, (byte[]?, string?, ushort) entry)
-    {
-        _entries[path] = entry;
-        return this;
-    }
+    /// <param name="Bytes">of a file; null for what is none</param>
+    /// <param name="Target">of a symbolic link; neither is a directory</param>
+    /// <param name="Size">what the metadata says, where that is not true</param>
+    /// <param name="Withheld">whether the chunks cannot be had</param>
+    public sealed record Entry(byte[]? Bytes, string? Target, ushort Mode, long? Size = null, bool Withheld = false);
 }

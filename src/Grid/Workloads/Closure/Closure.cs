@@ -60,7 +60,9 @@ public abstract record Examination
     }
 
     /// <summary>Every rule holds.</summary>
-    /// <param name="Files">absolute paths without links of every program, script, interpreter and library, sorted; bytes that are no text are written \xNN</param>
+    /// <param name="Files">
+    /// absolute paths without links of every program, script, interpreter and library, sorted; bytes that are no text are written \xNN
+    /// </param>
     public sealed record Complete(ImmutableArray<string> Files) : Examination;
 
     /// <summary>At least one rule is broken; all that were found, in the order in which a start would meet them.</summary>

@@ -25,7 +25,7 @@ internal sealed class Execution(Container container, ContainerRoot root, Evidenc
         else if (ScriptLine.Parse(head.Span) is not { } line)
             refusals.Add(code, $"The first line of '{name}' names no interpreter that Linux would read in its first {ScriptLine.Head} bytes.");
         else if (scripts == MostScripts)
-            refusals.Add(RefusalCode.InterpreterNotDescribed, $"'{name}' is the interpreter of a script and a script itself, {MostScripts} deep; Linux ends there.");
+            refusals.Add(RefusalCode.InterpreterNotDescribed, $"'{name}' is the script of a script, more than {MostScripts} deep; Linux ends there.");
         else if (!line.Interpreter.StartsWith('/'))
             refusals.Add(RefusalCode.InterpreterNotDescribed, $"The interpreter '{RawPath.Show(line.Interpreter)}' of '{name}' is not an absolute path.");
         else
@@ -40,11 +40,11 @@ internal sealed class Execution(Container container, ContainerRoot root, Evidenc
         if (RawPath.Base(line.Interpreter) != "env")
             return;
         if (line.ProgramOfEnv() is not { } program)
-            refusals.Add(Code, $"What '{script}' lets env run cannot be told from '{RawPath.Show(line.Argument ?? "")}'.", "Name the interpreter itself after #!.");
+            refusals.Add(Code, $"What '{script}' lets env run cannot be told from '{RawPath.Show(line.Argument ?? "")}'.", "Name it after #! itself.");
         else if (program.Contains('/'))
             Execute(program, $"the interpreter of '{script}'", Code, scripts);
         else if (Variable("PATH") is not { } paths)
-            refusals.Add(Code, $"'{script}' lets env look for '{RawPath.Show(program)}', but the workload's environment has no PATH.", "Add PATH to the environment.");
+            refusals.Add(Code, $"'{script}' lets env look for '{RawPath.Show(program)}' without a PATH.", "Add PATH to the workload's environment.");
         else if (FindInPath(program, paths) is not { } found)
             refusals.Add(Code, $"'{script}' lets env look for '{RawPath.Show(program)}', which is in no directory of PATH.", "Add it to the flist.");
         else
@@ -81,7 +81,11 @@ internal sealed class Execution(Container container, ContainerRoot root, Evidenc
         foreach (var directory in search.FromEnvironment)
         {
             if (root.Find(directory).Reach == Reach.Writable)
-                refusals.Add(RefusalCode.ExecFromWritable, $"LD_LIBRARY_PATH of '{container.Name}' names '{RawPath.Show(directory)}', which is writable.", "Keep libraries in the flist.");
+            {
+                refusals.Add(
+                    RefusalCode.ExecFromWritable, $"LD_LIBRARY_PATH of '{container.Name}' names '{RawPath.Show(directory)}', which is writable.",
+                    "Keep libraries in the flist.");
+            }
         }
         if (interpreter is var (path, place, loader))
             new Libraries(root, evidence, _images, search, refusals, files).Load(file, image, path, place, loader);
@@ -115,7 +119,9 @@ internal sealed class Execution(Container container, ContainerRoot root, Evidenc
         switch (place.Reach)
         {
             case Reach.Writable:
-                refusals.Add(RefusalCode.ExecFromWritable, $"{Capital(role)} '{shown}' leads into a volume or scratch of '{container.Name}', at '{RawPath.Show(place.Path)}'.");
+                refusals.Add(
+                    RefusalCode.ExecFromWritable,
+                    $"{Capital(role)} '{shown}' leads into a volume or scratch of '{container.Name}', at '{RawPath.Show(place.Path)}'.");
                 return null;
             case Reach.Covered:
                 refusals.Add(code, $"{Capital(role)} '{shown}' leads to '{RawPath.Show(place.Path)}', where every container has what its node puts there.");

@@ -62,10 +62,10 @@ internal sealed class Libraries(ContainerRoot root, Evidence evidence, Images im
             return;
         }
         var (who, what) = (RawPath.Show(by.File.Path), RawPath.Show(needed));
-        if (blocked)
-            refusals.Add(RefusalCode.ExecFromWritable, $"'{who}' wants the library '{what}', which could only be in a volume or scratch.", "Keep libraries in the flist.");
-        else
-            refusals.Add(Code, $"'{who}' wants the library '{what}', which the flist does not hold where its loader looks.", "Add the library to the flist.");
+        var (code, why) = blocked
+            ? (RefusalCode.ExecFromWritable, "which could only be in a volume or scratch")
+            : (Code, "which the flist does not hold where its loader looks");
+        refusals.Add(code, $"'{who}' wants the library '{what}', {why}.", "Add the library to the flist.");
     }
 
     private IEnumerable<string> Candidates(string needed, LoadedObject by)
@@ -75,9 +75,9 @@ internal sealed class Libraries(ContainerRoot root, Evidence evidence, Images im
     }
 
     // An empty directory in a list is the working directory.
-    private static string Join(string directory, string name) => directory.Length == 0 ? name : directory.EndsWith('/') ? directory + name : $"{directory}/{name}";
+    private static string Join(string directory, string name) => directory.Length == 0 ? name : $"{directory}/{name}";
 
-    /// <summary>Whether this file can be loaded into the program. glibc passes by a file for another machine and goes on; musl takes the first of the name.</summary>
+    /// <summary>Whether the program can load this file. glibc passes by a file for another machine and goes on; musl takes the first of the name.</summary>
     /// <param name="final">when it cannot: whether the search ends with it</param>
     private bool Fits(Place place, ElfKind kind, LoadedObject by, bool takesFirst, out bool final)
     {

@@ -1,0 +1,192 @@
+using System.Collections.Immutable;
+using System.Formats.Cbor;
+using System.Text;
+using Grid.Agreements;
+using Grid.Offers;
+using Grid.Statements;
+using Grid.Units;
+using Grid.Workloads;
+
+namespace Grid.Tests.Workloads;
+
+/// <summary>Something that a static rule refuses.</summary>
+/// <param name="Name">the file's</param>
+/// <param name="Rules">terms, amendment, reader or closure: who refuses it</param>
+/// <param name="Describes">what it is, for people</param>
+/// <param name="Payload">what is read; nothing for a closure</param>
+/// <param name="Before">what an amendment follows</param>
+/// <param name="Flist">the tree of a closure and the container that starts it</param>
+public sealed record RefusalCase(string Name, string Rules, string Code, string Describes, byte[]? Payload = null, byte[]? Before = null, SmallFlist? Flist = null);
+
+/// <summary>At least one case for every code of the static rules, always the same.</summary>
+public sealed class RefusalCases
+{
+    private const string Loader = ElfBuilder.GlibcLoader;
+
+    private static readonly NodeId Node = new(Of("node"));
+    private static readonly NodeId Other = new(Of("other node"));
+    private static readonly FarmId Second = new(Of("second farm"));
+    private static readonly DateTimeOffset Epoch = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    private readonly List<RefusalCase> _cases = [];
+
+    private RefusalCases()
+    {
+    }
+
+    /// <summary>Terms of one container on one node that break no rule.</summary>
+    public static AgreementTerms Good { get; } = new(
+        1, null, new AccountId(Of("user")), [new FarmPart(new FarmId(Of("farm")), new OfferId(Of("offer")), [Node])],
+        new Term(null, null, TimeSpan.FromHours(1), Epoch.AddMinutes(5), Epoch.AddMinutes(10), new Offline(TimeSpan.FromHours(1), Pause: false)),
+        new MoneyTerms(new Currency("EUR", 9), new Money(1000), [new FarmRate(new FarmId(Of("farm")), new Money(1000))], TimeSpan.FromDays(1)),
+        [Web("web", Node)], "");
+
+    public static ImmutableArray<RefusalCase> All()
+    {
+        var cases = new RefusalCases();
+        cases.Parties();
+        cases.Containers();
+        cases.Amendments();
+        cases.Unread();
+        cases.Closures();
+        return [.. cases._cases];
+    }
+
+    public static byte[] Encode(AgreementTerms terms) => new Payload("grid.test/main", Of("user"), Epoch, Epoch.AddDays(1), terms).Encode();
+
+    private void Parties()
+    {
+        Terms("node-of-no-farm", RefusalCode.UnresolvedNode, "a workload on a node that no farm of the agreement brings",
+            t => t with { Workloads = [.. t.Workloads, Web("web-1", Other)] });
+        Terms("node-without-workload", RefusalCode.UnresolvedNode, "a node on which nothing runs",
+            t => t with { Farms = [t.Farms[0] with { Nodes = [.. new[] { Node, Other }.OrderBy(n => n.Value)] }] });
+        Terms("node-brought-twice", RefusalCode.UnresolvedNode, "two farms that bring one node", t => t with
+        {
+            Farms = [.. new[] { t.Farms[0], t.Farms[0] with { Farm = Second } }.OrderBy(f => f.Farm.Value)],
+            Money = t.Money with
+            {
+                RatePerSecond = new Money(2000), Parts = [.. new[] { t.Money.Parts[0], t.Money.Parts[0] with { Farm = Second } }.OrderBy(p => p.Farm.Value)],
+            },
+        });
+        Terms("rate-without-farm", RefusalCode.PriceMismatch, "money for no farm", t => t with { Money = t.Money with { Parts = [] } });
+        Terms("rate-is-not-the-sum", RefusalCode.PriceMismatch, "a rate that is not the sum of its parts",
+            t => t with { Money = t.Money with { RatePerSecond = t.Money.RatePerSecond + new Money(1) } });
+        Terms("converge-before-answer", RefusalCode.TermInvalid, "to run before all have answered", t => t with { Term = t.Term with { ConvergeBy = t.Term.AnswerBy } });
+        Terms("end-before-start", RefusalCode.TermInvalid, "an end that is not later than the start", t => t with
+        {
+            Term = t.Term with { Start = t.Term.AnswerBy, End = t.Term.AnswerBy },
+        });
+    }
+
+    private void Containers()
+    {
+        Container("workload-name", RefusalCode.NameInvalid, "a name with a capital", c => c with { Name = "Web" });
+        Container("variable-name", RefusalCode.NameInvalid, "an environment variable whose name holds '='", c => c with { Environment = [new("A=B", "1")] });
+        Container("no-cpu", RefusalCode.SizeInvalid, "a container without cpu", c => c with { Cpu = new MilliCores(0) });
+        Container("scratch-over-memory", RefusalCode.SizeInvalid, "a scratch larger than the memory it is part of", c => c with { Scratch = [new Scratch("/tmp", Bytes.GiB(2))] });
+        Container("restart-backwards", RefusalCode.TermInvalid, "a largest wait below the first", c => c with { Restart = c.Restart with { Max = TimeSpan.Zero } });
+        Container("path-with-dots", RefusalCode.PathInvalid, "an entry with '..' in it", c => c with { Entry = "/bin/../bin/web" });
+        Container("path-relative", RefusalCode.PathInvalid, "a working directory that is not absolute", c => c with { WorkDir = "srv" });
+        Container("mount-in-mount", RefusalCode.PathInvalid, "a scratch within a scratch",
+            c => c with { Scratch = [new Scratch("/tmp", Bytes.MiB(1)), new Scratch("/tmp/a", Bytes.MiB(1))] });
+        Container("scratch-over-proc", RefusalCode.HostAccess, "a writable place over the kernel's", c => c with { Scratch = [new Scratch("/proc/sys", Bytes.MiB(1))] });
+        Container("scratch-over-root", RefusalCode.HostAccess, "a writable place over everything", c => c with { Scratch = [new Scratch("/", Bytes.MiB(1))] });
+        Container("entry-in-scratch", RefusalCode.ExecFromWritable, "an entry below a scratch", c => c with { Scratch = [new Scratch("/bin", Bytes.MiB(1))] });
+        Container("volume-of-nobody", RefusalCode.UnresolvedVolume, "a mount of a volume that the agreement does not have", c => c with { Mounts = [new VolumeMount("/data", "data")] });
+        Container("variable-placeholder", RefusalCode.EnvPlaceholder, "a variable to be filled in", c => c with { Environment = [new("URL", "http://${HOST}/")] });
+        Container("argument-placeholder", RefusalCode.EnvPlaceholder, "an argument to be filled in", c => c with { Args = ["--token", "<TOKEN>"] });
+        Container("preload", RefusalCode.LibraryNotDescribed, "LD_PRELOAD", c => c with { Environment = [new("LD_PRELOAD", "/data/a.so")] });
+        Container("argument-with-zero", RefusalCode.Malformed, "an argument that no process can be given", c => c with { Args = ["a\0b"] });
+    }
+
+    private void Amendments()
+    {
+        var volume = new Volume("data", Node, Bytes.GiB(10), Media.Ssd, TimeSpan.FromDays(1));
+        var amends = new Amends(new AgreementId(Of("agreement")), new StatementId(Of("digest")));
+        var before = Good with { Workloads = [volume, .. Good.Workloads] };
+        void Add(string name, string code, string describes, Func<AgreementTerms, AgreementTerms> change) => _cases.Add(new RefusalCase(
+            $"amendment-{name}", "amendment", code, describes, Encode(change(before with { Version = 2, Amends = amends })), Encode(before)));
+
+        Add("other-user", RefusalCode.NotAParty, "another user than before", t => t with { User = new AccountId(Of("mallory")) });
+        Add("version-left-out", RefusalCode.Conflict, "version 3 after version 1", t => t with { Version = 3 });
+        Add("volume-shrinks", RefusalCode.VolumeShrink, "a volume that becomes smaller", t => t with { Workloads = t.Workloads.SetItem(0, volume with { Size = Bytes.GiB(9) }) });
+        Add("volume-moves", RefusalCode.VolumeShrink, "a volume that changes its medium", t => t with { Workloads = t.Workloads.SetItem(0, volume with { Media = Media.Hdd }) });
+    }
+
+    private void Unread()
+    {
+        var good = Encode(Good);
+        var container = CanonicalWriter.Encode(Good.Workloads[0].Write);
+        // A map of 16 fields begins with b0; "workdir" is its last, as is every longer key.
+        byte[] More(string key) => [0xb1, .. container[1..], .. Text(key), 0xf5];
+        void Add(string name, string code, string describes, byte[] old, byte[] @new) =>
+            _cases.Add(new RefusalCase($"reader-{name}", "reader", code, describes, Splice(good, old, @new)));
+
+        var flist = new byte[Digest.Size];
+        Of("flist").CopyTo(flist);
+        Add("flist-by-name", RefusalCode.MutableReference, "an flist named by a tag", [.. Text("flist"), 0x58, 0x20, .. flist], [.. Text("flist"), .. Text("nginx:latest")]);
+        Add("privileged", RefusalCode.HostAccess, "a privileged container", container, More("privileged"));
+        Add("field-of-nobody", RefusalCode.UnknownField, "a field that is not understood", container, More("stdin-open"));
+        Add("field-left-out", RefusalCode.MissingField, "a container without a working directory", container, [0xaf, .. container[1..^(8 + 2)]]);
+        Add("kind-of-nobody", RefusalCode.UnknownKind, "a workload of a kind that is not known", [.. Text("kind"), .. Text("container")], [.. Text("kind"), .. Text("function")]);
+    }
+
+    private void Closures()
+    {
+        void Add(string name, string code, string describes, SmallFlist flist) => _cases.Add(new RefusalCase($"closure-{name}", "closure", code, describes, Flist: flist));
+        SmallFlist Flist() => new SmallFlist().File(Loader, ElfBuilder.Loader()).File("/bin/app", ElfBuilder.Program("liba.so"))
+            .File("/usr/lib/liba.so", ElfBuilder.Library("liba.so", "libb.so")).File("/usr/lib/libb.so", ElfBuilder.Library("libb.so"));
+
+        Add("entry-absent", RefusalCode.EntryNotDescribed, "an entry that the flist does not have", Flist().Without("/bin/app"));
+        Add("entry-not-executable", RefusalCode.EntryNotDescribed, "an entry that nobody may execute", Flist().File("/bin/app", new ElfBuilder().Build(), 0b110_100_100));
+        Add("entry-ring", RefusalCode.EntryNotDescribed, "an entry that is a link to itself", new SmallFlist().Link("/bin/app", "../bin/app"));
+        Add("entry-cut-off", RefusalCode.EntryNotDescribed, "an ELF file that ends before what its header names", new SmallFlist().File("/bin/app", ElfBuilder.Program("liba.so").Build()[..100]));
+        Add("loader-absent", RefusalCode.InterpreterNotDescribed, "a program whose loader is not there", Flist().Without(Loader));
+        Add("script-interpreter-absent", RefusalCode.InterpreterNotDescribed, "a script whose interpreter is not there", new SmallFlist().File("/bin/app", "#!/bin/sh -e\n"));
+        Add("env-program-absent", RefusalCode.InterpreterNotDescribed, "a script that lets env run what is in no directory of PATH",
+            new SmallFlist().File("/bin/app", "#!/usr/bin/env python3\n").File("/usr/bin/env", new ElfBuilder()).Environment(("PATH", "/bin:/usr/bin")));
+        Add("script-of-itself", RefusalCode.InterpreterNotDescribed, "a script that is its own interpreter", new SmallFlist().File("/bin/app", "#!/bin/app\n"));
+        Add("library-absent", RefusalCode.LibraryNotDescribed, "a library that wants another that is not there", Flist().Without("/usr/lib/libb.so"));
+        Add("library-elsewhere", RefusalCode.LibraryNotDescribed, "a library where the loader does not look", Flist().Without("/usr/lib/libb.so").File("/opt/libb.so", ElfBuilder.Library(null)));
+        Add("library-of-another-machine", RefusalCode.LibraryNotDescribed, "a library for another machine",
+            Flist().File("/usr/lib/libb.so", ElfBuilder.Library("libb.so") with { Machine = ElfBuilder.Arm64 }));
+        Add("runpath-is-not-inherited", RefusalCode.LibraryNotDescribed, "a library that only the program's DT_RUNPATH would lead to", Flist().Without("/usr/lib/libb.so")
+            .File("/bin/app", ElfBuilder.Program("liba.so") with { Runpath = "$ORIGIN/../opt" }).File("/opt/libb.so", ElfBuilder.Library(null)));
+        Add("entry-links-into-volume", RefusalCode.ExecFromWritable, "an entry that is a link into a volume", new SmallFlist().Link("/bin/app", "/data/app").Volume("/data"));
+        Add("scratch-over-library", RefusalCode.ExecFromWritable, "a scratch over the directory of a library", Flist().Scratch("/usr/lib"));
+        Add("library-path-in-volume", RefusalCode.ExecFromWritable, "LD_LIBRARY_PATH that names a volume", Flist().Volume("/data").Environment(("LD_LIBRARY_PATH", "/data/lib")));
+        Add("configuration-too-large", RefusalCode.TooLarge, "an /etc/ld.so.conf of more than 64 KiB", Flist().File("/etc/ld.so.cache", "")
+            .Add("/etc/ld.so.conf", new SmallFlist.Entry([0], null, 0b110_100_100, Size: 65_537)));
+        Add("size-untrue", RefusalCode.FlistInvalid, "a file of another size than its chunk", new SmallFlist()
+            .Add("/bin/app", new SmallFlist.Entry(new ElfBuilder().Build(), null, 0b111_101_101, Size: 1000)));
+        Add("chunk-withheld", RefusalCode.FlistIncomplete, "a chunk of the entry that cannot be had", new SmallFlist()
+            .Add("/bin/app", new SmallFlist.Entry(new ElfBuilder().Build(), null, 0b111_101_101, Withheld: true)));
+    }
+
+    private void Terms(string name, string code, string describes, Func<AgreementTerms, AgreementTerms> change) =>
+        _cases.Add(new RefusalCase($"terms-{name}", "terms", code, describes, Encode(change(Good))));
+
+    private void Container(string name, string code, string describes, Func<Container, Container> change) => Terms(
+        name, code, describes, t => t with { Workloads = [change((Container)t.Workloads[0])] });
+
+    private static Container Web(string name, NodeId node) => new(
+        name, node, new FlistId(Of("flist")), "/bin/web", ["--port", "80"], [new("HOME", "/")], "/", new ContainerUser(1000, 1000),
+        new MilliCores(1000), Bytes.GiB(1), 64, [], [new Scratch("/tmp", Bytes.MiB(16))],
+        new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1)), Bytes.MiB(1));
+
+    private static Digest Of(string text) => Digest.Of(Encoding.UTF8.GetBytes(text));
+
+    private static byte[] Text(string text)
+    {
+        var writer = new CborWriter();
+        writer.WriteTextString(text);
+        return writer.Encode();
+    }
+
+    private static byte[] Splice(byte[] bytes, byte[] old, byte[] @new)
+    {
+        var at = bytes.AsSpan().IndexOf(old);
+        Assert.True(at >= 0, "what is to be replaced is there");
+        return [.. bytes[..at], .. @new, .. bytes[(at + old.Length)..]];
+    }
+}

@@ -1,0 +1,141 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using Grid.Agreements;
+using Grid.Statements;
+using Grid.Workloads;
+
+namespace Grid.Tests.Workloads;
+
+/// <summary>
+/// <c>tests/vectors/refusals</c>: one file for each case, for every implementation of the static rules. GRID_WRITE_VECTORS=1 writes them anew.
+/// </summary>
+public sealed partial class RefusalVectors
+{
+    private static readonly JsonSerializerOptions Options = new() { WriteIndented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    private static string Folder { get; } = Path.Combine(Vectors.Folder, "refusals");
+
+    [Fact]
+    public void Writing_the_cases_again_changes_nothing()
+    {
+        var files = RefusalCases.All().ToDictionary(c => $"{c.Name}.json", c => Write(c).ToJsonString(Options) + "\n");
+        if (Vectors.Write)
+        {
+            Directory.CreateDirectory(Folder);
+            foreach (var (name, text) in files)
+                File.WriteAllText(Path.Combine(Folder, name), text);
+        }
+        Assert.Equal(files.Keys.Order(StringComparer.Ordinal), Directory.GetFiles(Folder).Select(f => Path.GetFileName(f)).Order(StringComparer.Ordinal));
+        Assert.All(files, f => Assert.Equal(f.Value, File.ReadAllText(Path.Combine(Folder, f.Key))));
+    }
+
+    [Fact]
+    public void What_the_cases_are_changed_from_is_not_refused()
+    {
+        Assert.Empty(AgreementRules.Check(RefusalCases.Good));
+        Assert.Equal(RefusalCases.Good, Payload.Decode(RefusalCases.Encode(RefusalCases.Good)).Body);
+    }
+
+    [Fact]
+    public void Every_case_is_refused_with_its_code() => Assert.All(
+        Cases(), c => Assert.Equal($"{Text(c, "name")}: {Text(c, "code")}", $"{Text(c, "name")}: {string.Join(", ", Refuse(c))}"));
+
+    [Theory]
+    [InlineData("terms,amendment", "src/Grid/Agreements/AgreementRules.cs")]
+    [InlineData("closure", "src/Grid/Workloads/Closure")]
+    public void Every_code_of_the_static_rules_has_a_case(string rules, string source)
+    {
+        var path = Path.Combine(Vectors.Folder, "..", "..", source);
+        var sources = Directory.Exists(path) ? Directory.GetFiles(path, "*.cs") : [path];
+        var codes = sources.SelectMany(f => CodeName().Matches(File.ReadAllText(f))).Select(m => m.Groups[1].Value).Distinct()
+            .Select(name => (string)typeof(RefusalCode).GetField(name)!.GetValue(null)!);
+        var covered = Cases().Where(c => rules.Split(',').Contains(Text(c, "rules"))).Select(c => Text(c, "code")).ToHashSet();
+        Assert.All(codes, code => Assert.Contains(code, covered));
+    }
+
+    private static IEnumerable<JsonNode> Cases() => Directory.GetFiles(Folder).Order(StringComparer.Ordinal).Select(f => JsonNode.Parse(File.ReadAllText(f))!);
+
+    private static IEnumerable<string> Refuse(JsonNode c)
+    {
+        IEnumerable<Refusal> refusals = Text(c, "rules") switch
+        {
+            "terms" => AgreementRules.Check(Read(c, "payload")),
+            "amendment" => AgreementRules.CheckAmendment(Read(c, "before"), Read(c, "payload")),
+            "reader" => [new Refusal(Assert.Throws<StatementFormatException>(() => Read(c, "payload")).Code, "")],
+            _ => FlistOf(c).Examine() is Examination.Refused refused ? refused.Refusals : [],
+        };
+        return refusals.Select(r => r.Code).Distinct();
+    }
+
+    private static JsonObject Write(RefusalCase c)
+    {
+        var node = new JsonObject { ["name"] = c.Name, ["code"] = c.Code, ["describes"] = c.Describes, ["rules"] = c.Rules };
+        if (c.Before is not null)
+            node["before"] = Convert.ToHexStringLower(c.Before);
+        if (c.Payload is not null)
+            node["payload"] = Convert.ToHexStringLower(c.Payload);
+        if (c.Flist is { } flist)
+        {
+            node["container"] = Container(flist.Container);
+            node["tree"] = new JsonArray([.. flist.Entries.Select(Entry)]);
+        }
+        return node;
+    }
+
+    private static JsonObject Container(Container c) => new()
+    {
+        ["entry"] = c.Entry,
+        ["workdir"] = c.WorkDir,
+        ["env"] = new JsonObject(c.Environment.Select(v => KeyValuePair.Create(v.Key, (JsonNode?)v.Value))),
+        ["volumes"] = new JsonArray([.. c.Mounts.Select(m => (JsonNode)m.Path)]),
+        ["scratch"] = new JsonArray([.. c.Scratch.Select(s => (JsonNode)s.Path)]),
+    };
+
+    private static JsonNode Entry(KeyValuePair<string, SmallFlist.Entry> entry)
+    {
+        var (path, e) = entry;
+        var node = new JsonObject { ["path"] = path };
+        if (e.Target is not null)
+            node["target"] = e.Target;
+        if (e.Bytes is null)
+            return node;
+        node["mode"] = Convert.ToString(e.Mode, 8);
+        node["hex"] = Convert.ToHexStringLower(e.Bytes);
+        if (e.Size is { } size)
+            node["size"] = size;
+        if (e.Withheld)
+            node["withheld"] = true;
+        return node;
+    }
+
+    private static SmallFlist FlistOf(JsonNode c)
+    {
+        var flist = new SmallFlist();
+        foreach (var e in c["tree"]!.AsArray().Select(e => e!))
+        {
+            var path = Text(e, "path");
+            if (e["target"] is { } target)
+                flist.Link(path, target.GetValue<string>());
+            else
+                flist.Add(path, new SmallFlist.Entry(
+                    Convert.FromHexString(Text(e, "hex")), null, Convert.ToUInt16(Text(e, "mode"), 8), e["size"]?.GetValue<long>(), e["withheld"] is not null));
+        }
+        var container = c["container"]!;
+        string[] Texts(string member) => [.. container[member]!.AsArray().Select(t => t!.GetValue<string>())];
+        return flist.Environment([.. container["env"]!.AsObject().Select(v => (v.Key, v.Value!.GetValue<string>()))]).With(x => x with
+        {
+            Entry = Text(container, "entry"), WorkDir = Text(container, "workdir"),
+            Mounts = [.. Texts("volumes").Select(p => new VolumeMount(p, "data"))],
+            Scratch = [.. Texts("scratch").Select(p => new Scratch(p, Units.Bytes.MiB(1)))],
+        });
+    }
+
+    private static AgreementTerms Read(JsonNode c, string member) => (AgreementTerms)Payload.Decode(Convert.FromHexString(Text(c, member))).Body;
+
+    private static string Text(JsonNode node, string member) => node[member]!.GetValue<string>();
+
+    [GeneratedRegex(@"RefusalCode\.(\w+)")]
+    private static partial Regex CodeName();
+}
