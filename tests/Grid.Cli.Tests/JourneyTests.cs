@@ -74,12 +74,12 @@ public sealed class JourneyTests(RealLedger real)
         var plan = Text(await shell.JsonAsync("plan", yaml), "plan");
 
         shell.Write("grid.yaml", Draft("moving", farm).Replace("memory: 64MiB", "memory: 65MiB", StringComparison.Ordinal));
-        Assert.Equal(CliCode.PlanMoved, await shell.RefusedAsync("apply", yaml, "--plan", plan, "--yes"));
+        Assert.Equal(CliCode.PlanMoved, await shell.RefusedAsync("apply", yaml, "--plan", plan, "--yes", "--no-wait"));
         shell.Write("grid.yaml", Draft("moving", farm));
-        await shell.JsonAsync("offer", "post", farm, "-f", shell.Write("other.yaml", Offer), "--account", "farmer");
-        Assert.Equal(CliCode.PlanMoved, await shell.RefusedAsync("apply", yaml, "--plan", plan, "--yes"));
-        Assert.Equal(CliCode.PlanUnknown, await shell.RefusedAsync("apply", yaml, "--plan", new StatementId(Digest.Of("x"u8)).ToString(), "--yes"));
-        Assert.Equal(CliCode.Usage, await shell.RefusedAsync("apply", yaml, "--plan", "st1wrong", "--yes"));
+        await shell.JsonAsync("offer", "post", farm, "-f", shell.Write("other.yaml", Offer.Replace("notice: 1h", "notice: 2h", StringComparison.Ordinal)), "--account", "farmer");
+        Assert.Equal(CliCode.PlanMoved, await shell.RefusedAsync("apply", yaml, "--plan", plan, "--yes", "--no-wait"));
+        Assert.Equal(CliCode.PlanUnknown, await shell.RefusedAsync("apply", yaml, "--plan", new StatementId(Digest.Of("x"u8)).ToString(), "--yes", "--no-wait"));
+        Assert.Equal(CliCode.Usage, await shell.RefusedAsync("apply", yaml, "--plan", "st1wrong", "--yes", "--no-wait"));
     }
 
     [Fact]
@@ -162,6 +162,65 @@ public sealed class JourneyTests(RealLedger real)
         Assert.Equal(RefusalCode.StrangerSigned, await shell.RefusedAsync("farm", "register", $"late-{Guid.NewGuid():n}", "--account", "farmer", "--key", "farmer"));
         await shell.JsonAsync("farm", "register", $"late-{Guid.NewGuid():n}"[..20], "--account", "farmer");
         Assert.Equal("1", (await shell.JsonAsync("account", "show", "farmer"))["account"]!["threshold"]!.ToJsonString());
+    }
+
+    [Fact]
+    public async Task Files_that_are_not_described_are_refused_at_the_draft()
+    {
+        string[] needed = ["/usr/bin/true", "/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6"];
+        if (needed.FirstOrDefault(f => !File.Exists(f)) is { } missing)
+            Assert.Skip($"{missing} is not on this machine");
+        using var shell = new TestShell();
+        var (farm, node) = await PartiesAsync(shell);
+        using var _ = node;
+        shell.Environment["GRID_HUB"] = real.Hub;
+        foreach (var path in needed.Select(n => n.Replace("/usr/bin/true", "/bin/web", StringComparison.Ordinal)))
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(shell.PathOf("root" + path))!);
+            File.Copy(path == "/bin/web" ? needed[0] : path, shell.PathOf("root" + path));
+        }
+        File.WriteAllText(shell.PathOf("root/bin/script"), "#!/bin/no-such-interpreter\n");
+        File.SetUnixFileMode(shell.PathOf("root/bin/script"), (UnixFileMode)0b111_101_101);
+
+        var built = await shell.JsonAsync("flist", "build", shell.PathOf("root"));
+        var yaml = Draft("files", farm).Replace(Flist, Text(built, "id"), StringComparison.Ordinal);
+        Assert.Equal(RefusalCode.FlistIncomplete, await shell.RefusedAsync("plan", shell.Write("grid.yaml", yaml)));
+        await shell.JsonAsync("flist", "push", Text(built, "id"));
+
+        Assert.True((await shell.JsonAsync("plan", shell.Write("grid.yaml", yaml)))["filesChecked"]!.GetValue<bool>());
+        Assert.Equal(RefusalCode.EntryNotDescribed, await shell.RefusedAsync("plan", shell.Write("grid.yaml", yaml.Replace("/bin/web", "/bin/other", StringComparison.Ordinal))));
+        Assert.Equal(RefusalCode.InterpreterNotDescribed, await shell.RefusedAsync("plan", shell.Write("grid.yaml", yaml.Replace("/bin/web", "/bin/script", StringComparison.Ordinal))));
+
+        File.Delete(shell.PathOf("root/lib/x86_64-linux-gnu/libc.so.6"));
+        var without = await shell.JsonAsync("flist", "build", shell.PathOf("root"));
+        await shell.JsonAsync("flist", "push", Text(without, "id"));
+        var (_, _, error) = await shell.RunAsync("plan", shell.Write("grid.yaml", yaml.Replace(Text(built, "id"), Text(without, "id"), StringComparison.Ordinal)));
+        Assert.Contains("error[library-not-described]", error, StringComparison.Ordinal);
+        Assert.Contains("grid.yaml:5:3", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_flist_is_the_same_here_and_from_the_hub()
+    {
+        using var shell = new TestShell();
+        shell.Environment["GRID_HUB"] = real.Hub;
+        Directory.CreateDirectory(shell.PathOf("root/etc"));
+        File.WriteAllText(shell.PathOf("root/etc/motd"), "hello\n");
+        File.CreateSymbolicLink(shell.PathOf("root/etc/issue"), "motd");
+        var id = Text(await shell.JsonAsync("flist", "build", shell.PathOf("root")), "id");
+        await shell.JsonAsync("flist", "push", id);
+        using var other = new TestShell();
+        other.Environment["GRID_HUB"] = real.Hub;
+
+        Assert.Equal((await shell.RunAsync("flist", "tree", id)).Out, (await other.RunAsync("flist", "tree", id)).Out);
+        Assert.Equal("hello\n", (await other.RunAsync("flist", "cat", id, "/etc/issue")).Out);
+        Assert.Equal(RefusalCode.NotFound, await other.RefusedAsync("flist", "cat", id, "/etc/shadow"));
+        Assert.Equal("holds", Text(await other.JsonAsync("flist", "verify", id), "verdict"));
+        Assert.Empty((await other.JsonAsync("flist", "list"))["items"]!.AsArray());
+        await other.JsonAsync("flist", "pull", id);
+        other.Environment.Clear();
+        Assert.Equal("hello\n", (await other.RunAsync("flist", "cat", id, "/etc/motd")).Out);
+        Assert.Equal(RefusalCode.NotFound, await other.RefusedAsync("flist", "show", new FlistId(Digest.Of("x"u8)).ToString()));
     }
 
     [Fact]

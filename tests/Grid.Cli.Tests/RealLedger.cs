@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using Grid.Agreements;
 using Grid.Api;
 using Grid.Client;
+using Grid.Hub;
 using Grid.Nodes;
 using Grid.Statements;
 using Grid.Units;
@@ -10,23 +11,29 @@ using Grid.Units;
 
 namespace Grid.Cli.Tests;
 
-/// <summary>One real ledger, on its own PostgreSQL and on loopback, for all journeys.</summary>
+/// <summary>One real ledger, on its own PostgreSQL, and one real hub, both on loopback, for all journeys.</summary>
 public sealed class RealLedger : IAsyncLifetime
 {
     private readonly string _directory = Directory.CreateTempSubdirectory("grid-ledger-").FullName;
     private LedgerServer? _server;
+    private HubServer? _hub;
 
     public string Address => _server!.Address;
+
+    public string Hub => _hub!.Address;
 
     public async ValueTask InitializeAsync()
     {
         // PostgreSQL runs as a user of its own and has to pass through.
         File.SetUnixFileMode(_directory, (UnixFileMode)0b111_101_101);
         _server = await LedgerServer.StartAsync(new LedgerOptions { Origin = "grid.test/cli", Data = _directory, Listen = "http://127.0.0.1:0", Rate = 0 });
+        _hub = await HubServer.StartAsync(new HubOptions { Listen = "http://127.0.0.1:0", Store = Path.Combine(_directory, "hub") });
     }
 
     public async ValueTask DisposeAsync()
     {
+        if (_hub is not null)
+            await _hub.DisposeAsync();
         if (_server is not null)
             await _server.DisposeAsync();
         Directory.Delete(_directory, recursive: true);

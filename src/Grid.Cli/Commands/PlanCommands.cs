@@ -90,6 +90,7 @@ internal static class PlanCommands
             [
                 ("price", Render.PriceLine(plan.Terms.Money.RatePerSecond, plan.Terms.Money.Currency)),
                 ("before", plan.Newest is null ? "-" : Render.PriceLine(plan.Newest.Terms.Money.RatePerSecond, plan.Newest.Terms.Money.Currency)),
+                ("files", plan.FilesChecked ? new Cell("every file that is executed is described, and at the hub", Ink.Good) : new Cell("not looked at: no hub is set", Ink.Notice)),
                 ("answer by", Render.Time(plan.Terms.Term.AnswerBy)),
                 ("plan", plan.Id.ToString()),
             ]),
@@ -104,6 +105,7 @@ internal static class PlanCommands
         ["agreement"] = plan.Current?.Id.ToString(),
         ["changed"] = !plan.Changes.IsEmpty,
         ["waiting"] = plan.Waiting,
+        ["filesChecked"] = plan.FilesChecked,
         ["changes"] = Render.Array(plan.Changes.Select(c => new JsonObject { ["sign"] = c.Sign.ToString(), ["path"] = c.Path, ["before"] = c.Before, ["after"] = c.After })),
         ["price"] = Render.Price(plan.Terms.Money.RatePerSecond, plan.Terms.Money.Currency),
         ["terms"] = Describe.Terms(plan.Terms),
