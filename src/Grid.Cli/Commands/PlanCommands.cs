@@ -22,10 +22,12 @@ internal static class PlanCommands
         {
             if (!(await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out var refusal))
                 return refusal;
-            var (plan, problem) = await Planned.MakeAsync(session, ledger, session.Value(file), session.Now, cancellation).ConfigureAwait(false);
+            // One moment for the bytes and for the file that makes them again: a second between the two would move the plan.
+            var now = session.Now;
+            var (plan, problem) = await Planned.MakeAsync(session, ledger, session.Value(file), now, cancellation).ConfigureAwait(false);
             if (plan is null)
                 return problem!;
-            var saved = new PlanFile(1, plan.Id.ToString(), Path.GetFullPath(session.Value(file)), session.Now).Save(session);
+            var saved = new PlanFile(1, plan.Id.ToString(), Path.GetFullPath(session.Value(file)), now).Save(session);
             return saved is not null ? saved : new Outcome.Done(Document(plan), Blocks(plan), plan.Changes.IsEmpty ? Exit.Ok : Exit.Negative);
         });
     }

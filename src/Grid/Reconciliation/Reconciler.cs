@@ -80,10 +80,10 @@ public static class Reconciler
             Sighting<ContainerSeen>.Present(var seen) when seen.Spec != wish.Spec => TearDown(wish.Key, seen),
             Sighting<ContainerSeen>.Present(var seen) => seen.Phase switch
             {
-                ContainerPhase.Running => wish.Paused ? new Step.Pause(wish.Key) : null,
-                ContainerPhase.Paused => wish.Paused ? null : new Step.Resume(wish.Key),
                 // A root that no longer answers fails every read: the workload is down, whatever its process says.
                 ContainerPhase.Created or ContainerPhase.Running when Dead(container.Flist, observed) => new Step.Stop(wish.Key),
+                ContainerPhase.Running => wish.Paused ? new Step.Pause(wish.Key) : null,
+                ContainerPhase.Paused => wish.Paused ? null : new Step.Resume(wish.Key),
                 // A start that was cut short is finished, by the same start; one that is just happening is not disturbed by it.
                 ContainerPhase.Created => Begin(wish, container, seen.Generation, observed, now),
                 ContainerPhase.Exited => StartsAgain(container.Restart, seen) ? Begin(wish, container, seen.Generation + 1, observed, now) : null,

@@ -96,7 +96,7 @@ public sealed class ReconcilerLaws
             while (Round(faults: false) || Waiting())
             {
                 _now = _now.AddMinutes(2);
-                Assert.True(++rounds < 60, $"seed {seed} does not converge");
+                Assert.True(++rounds < 60, $"seed {seed} does not converge: {string.Join(" | ", _containers)}; {string.Join(" | ", _flists)}");
             }
             foreach (var wish in _desired.Wishes.Values)
                 Assert.True(_containers.TryGetValue(wish.Key, out var c) && c.Spec == wish.Spec && c.Phase is ContainerPhase.Running, $"seed {seed}: {wish.Key} is not up");
