@@ -5,22 +5,21 @@ using Npgsql;
 
 namespace Grid.Ledger.Tests;
 
-public sealed class EmbeddedPostgresTests : IDisposable
+public sealed class EmbeddedPostgresTests(PostgresFixture postgres) : IDisposable
 {
-    private readonly string _directory = Directory.CreateTempSubdirectory("grid-pg-").FullName;
+    private readonly string _directory = postgres.CopyCluster();
 
     private static CancellationToken Stop => TestContext.Current.CancellationToken;
-
-    public EmbeddedPostgresTests() => Private.OpenToOthers(_directory);
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
     [Fact]
     public async Task A_cluster_is_made_and_found_again_with_what_was_written()
     {
-        await using (var first = await Start(_directory))
+        var empty = Directory.CreateDirectory(Path.Combine(_directory, "empty")).FullName;
+        await using (var first = await Start(empty))
             await Execute(first, "create table t as select 42 as n");
-        await using var second = await Start(_directory);
+        await using var second = await Start(empty);
         Assert.Equal(42, await Scalar(second, "select n from t"));
     }
 

@@ -9,13 +9,11 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Grid.Ledger.Tests;
 
-public sealed class KilledPostgresTests : IDisposable
+public sealed class KilledPostgresTests(PostgresFixture postgres) : IDisposable
 {
-    private readonly string _directory = Directory.CreateTempSubdirectory("grid-pg-").FullName;
+    private readonly string _directory = postgres.CopyCluster();
 
     private static CancellationToken Stop => TestContext.Current.CancellationToken;
-
-    public KilledPostgresTests() => Private.OpenToOthers(_directory);
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 

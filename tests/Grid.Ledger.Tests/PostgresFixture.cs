@@ -10,7 +10,8 @@ namespace Grid.Ledger.Tests;
 /// <summary>One real PostgreSQL for all tests; a database of its own for each.</summary>
 public sealed class PostgresFixture : IAsyncLifetime
 {
-    private readonly string _directory = Directory.CreateTempSubdirectory("grid-pg-").FullName;
+    private readonly ClusterTemplate _cluster = new();
+    private string _directory = "";
     private EmbeddedPostgres? _server;
     // Two copies of one template cannot be made at a time.
     private readonly SemaphoreSlim _gate = new(1);
@@ -18,12 +19,16 @@ public sealed class PostgresFixture : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        Private.OpenToOthers(_directory);
+        await _cluster.InitializeAsync();
+        _directory = _cluster.Copy();
         _server = await EmbeddedPostgres.StartAsync(_directory, PostgresBinaries.Find(), NullLogger<EmbeddedPostgres>.Instance);
         // Migrated once; every test's database is a copy.
         await ExecuteAsync("create database template_ledger");
         await using var store = await LedgerStore.OpenAsync(ConnectionTo("template_ledger"), CancellationToken.None);
     }
+
+    /// <summary>A directory of the caller's own with a cluster in it that has ended.</summary>
+    public string CopyCluster() => _cluster.Copy();
 
     public async Task<string> NewDatabaseAsync()
     {
@@ -37,6 +42,7 @@ public sealed class PostgresFixture : IAsyncLifetime
         if (_server is not null)
             await _server.DisposeAsync();
         Directory.Delete(_directory, recursive: true);
+        await _cluster.DisposeAsync();
         _gate.Dispose();
     }
 

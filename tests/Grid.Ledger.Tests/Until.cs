@@ -9,7 +9,7 @@ internal static class Until
     {
         using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        deadline.CancelAfter(TimeSpan.FromSeconds(30));
+        deadline.CancelAfter(TimeSpan.FromSeconds(60));
         while (!await condition())
             await timer.WaitForNextTickAsync(deadline.Token);
     }

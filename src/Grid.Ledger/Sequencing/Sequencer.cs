@@ -231,7 +231,13 @@ public sealed partial class Sequencer : IAsyncDisposable
         {
             DecideDeadlines(pending);
             while (pending.Count < SequencerOptions.MaximumBatch && _queue.Reader.TryRead(out var submission))
-                Decide(pending, submission);
+            {
+                // The alarm may ring between the look above and here.
+                if (submission == Submission.Wake)
+                    DecideDeadlines(pending);
+                else
+                    Decide(pending, submission, submission.Statement!);
+            }
             if (pending.Count >= SequencerOptions.MaximumBatch || (commit.IsCompleted && (pending.Count > 0 || !await commit)))
                 return true;
             _readable ??= _queue.Reader.WaitToReadAsync().AsTask();
@@ -249,15 +255,13 @@ public sealed partial class Sequencer : IAsyncDisposable
     {
         var again = new Pending(_current.ToTentative());
         foreach (var submission in pending.Submissions)
-            Decide(again, submission);
+            Decide(again, submission, submission.Statement!);
         return again;
     }
 
     /// <returns>true when it becomes an entry</returns>
-    private bool Decide(Pending pending, Submission submission)
+    private bool Decide(Pending pending, Submission submission, Statement statement)
     {
-        if (submission.Statement is not { } statement)
-            return false;
         var now = Now(pending.Tentative.State);
         switch (pending.Tentative.State.Decide(statement, now))
         {
@@ -283,7 +287,7 @@ public sealed partial class Sequencer : IAsyncDisposable
         foreach (var due in pending.Tentative.State.Due(now).Take(SequencerOptions.MaximumBatch - pending.Count).ToArray())
         {
             var fact = Statement.Sign(new Payload(_options.Origin, null, now, now.AddDays(1), due), _key);
-            if (!Decide(pending, new Submission(fact)))
+            if (!Decide(pending, new Submission(fact), fact))
                 throw new UnreachableException($"{due.Agreement} waits for {due.Due:u} and does not take it.");
         }
     }

@@ -106,12 +106,27 @@ public sealed class LedgerStore : IAsyncDisposable
     private async Task MigrateAsync(CancellationToken stop)
     {
         await Events.Storage.ApplyAllConfiguredChangesToDatabaseAsync(AutoCreate.CreateOrUpdate);
+        var schema = ReadResource("schema.sql");
+        var version = Digest.Of(System.Text.Encoding.UTF8.GetBytes(schema)).ToString();
         // Two ledgers that start at once make the same things; one after the other.
         await using var connection = await _source.OpenConnectionAsync(stop);
         await using var transaction = await connection.BeginTransactionAsync(stop);
-        await using var command = new NpgsqlCommand($"select pg_advisory_xact_lock({LedgerWriter.Lock + 1}); {ReadResource("schema.sql")}", connection, transaction);
-        await command.ExecuteNonQueryAsync(stop);
+        await using var made = new NpgsqlCommand(
+            $"select pg_advisory_xact_lock({LedgerWriter.Lock + 1}); select obj_description(to_regnamespace('log'), 'pg_namespace')", connection, transaction);
+        // Made anew it would wait for the locks of a ledger that is at work.
+        if (await LastScalarAsync(made, stop) as string != version)
+        {
+            await using var make = new NpgsqlCommand($"{schema}; comment on schema log is '{version}'", connection, transaction);
+            await make.ExecuteNonQueryAsync(stop);
+        }
         await transaction.CommitAsync(stop);
         await StreamRows.CheckTablesAsync(connection, stop);
+    }
+
+    private static async Task<object?> LastScalarAsync(NpgsqlCommand command, CancellationToken stop)
+    {
+        await using var reader = await command.ExecuteReaderAsync(stop);
+        await reader.NextResultAsync(stop);
+        return await reader.ReadAsync(stop) ? reader.GetValue(0) : null;
     }
 }
