@@ -123,7 +123,10 @@ public sealed class LedgerServer : IAsyncDisposable
             ? RateLimitPartition.GetNoLimiter("")
             : RateLimitPartition.GetTokenBucketLimiter(Network(context.Connection.RemoteIpAddress), _ => new TokenBucketRateLimiterOptions
             {
-                TokenLimit = 2 * rate, TokensPerPeriod = int.Max(1, rate / 10), ReplenishmentPeriod = TimeSpan.FromMilliseconds(rate < 10 ? 1000.0 / rate : 100), QueueLimit = 0,
+                TokenLimit = 2 * rate,
+                TokensPerPeriod = int.Max(1, rate / 10),
+                ReplenishmentPeriod = TimeSpan.FromMilliseconds(rate < 10 ? 1000.0 / rate : 100),
+                QueueLimit = 0,
             }));
     }
 

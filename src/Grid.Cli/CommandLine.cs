@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.CommandLine;
 using System.CommandLine.Help;
+using System.CommandLine.Parsing;
 using Grid.Cli.Commands;
 using Grid.Cli.Output;
 
@@ -14,9 +15,12 @@ public static class CommandLine
     {
         var frame = new Frame(shell, new Options());
         var parsed = Root(frame).Parse(args);
+        var next = $"See '{Name(parsed.CommandResult)} --help'.";
+        // The parser takes a mistyped option for an argument; it would become a file's name.
+        if (parsed.Tokens.TakeWhile(t => t.Type != TokenType.DoubleDash).FirstOrDefault(t => t.Type == TokenType.Argument && t.Value.StartsWith("--", StringComparison.Ordinal)) is { } stray)
+            return frame.Write(parsed, new Outcome.Failed([new Problem(new Refusal(CliCode.Usage, $"'{stray.Value}' is not an option here.", next))], Exit.Usage));
         if (parsed.Errors.Count > 0 && parsed.Action is not HelpAction)
         {
-            var next = $"See '{Name(parsed.CommandResult)} --help'.";
             // What is not a command is the fault; that a command is missing follows from it.
             var faults = parsed.UnmatchedTokens.Count > 0 ? parsed.UnmatchedTokens.Take(1).Select(t => $"'{t}' is not known here.") : parsed.Errors.Select(e => e.Message);
             return frame.Write(parsed, new Outcome.Failed([.. faults.Select(f => new Problem(new Refusal(CliCode.Usage, f, next)))], Exit.Usage));
@@ -25,7 +29,10 @@ public static class CommandLine
             return Help(parsed, shell);
         var configuration = new InvocationConfiguration
         {
-            Output = shell.Out, Error = shell.Error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(5),
+            Output = shell.Out,
+            Error = shell.Error,
+            EnableDefaultExceptionHandler = false,
+            ProcessTerminationTimeout = TimeSpan.FromSeconds(5),
         };
         try
         {
@@ -74,10 +81,10 @@ public static class CommandLine
         return code;
     }
 
-    private static string Name(System.CommandLine.Parsing.CommandResult result)
+    private static string Name(CommandResult result)
     {
         var names = new Stack<string>();
-        for (var at = result; at is not null; at = at.Parent as System.CommandLine.Parsing.CommandResult)
+        for (var at = result; at is not null; at = at.Parent as CommandResult)
             names.Push(at.Command is RootCommand ? "grid" : at.Command.Name);
         return string.Join(' ', names);
     }

@@ -104,7 +104,10 @@ internal sealed class Frame(Shell shell, Options options)
         }
         static JsonObject One(Problem p) => new()
         {
-            ["code"] = p.Refusal.Code, ["detail"] = p.Refusal.Detail, ["next"] = p.Refusal.Next, ["where"] = p.Where,
+            ["code"] = p.Refusal.Code,
+            ["detail"] = p.Refusal.Detail,
+            ["next"] = p.Refusal.Next,
+            ["where"] = p.Where,
         };
         var document = new JsonObject { ["error"] = One(failed.Problems[0]), ["errors"] = new JsonArray([.. failed.Problems.Select(One)]) };
         shell.Error.WriteLine(format == Format.Json ? Document.Json(document) : Document.Yaml(document));

@@ -8,7 +8,9 @@ internal sealed class Options
 {
     public Option<Format> Output { get; } = new("--output", "-o")
     {
-        Description = "How the result is written: json, yaml or, without it, table", Recursive = true, HelpName = "json|yaml|table",
+        Description = "How the result is written: json, yaml or, without it, table",
+        Recursive = true,
+        HelpName = "json|yaml|table",
         CustomParser = r =>
         {
             var text = r.Tokens.Count == 0 ? "table" : r.Tokens[^1].Value;
@@ -38,7 +40,10 @@ internal sealed class Options
 
     public IReadOnlyDictionary<string, string?> Flags(ParseResult parsed) => new Dictionary<string, string?>
     {
-        ["ledger"] = parsed.GetValue(Ledger), ["ledgerKey"] = parsed.GetValue(LedgerKey), ["hub"] = parsed.GetValue(Hub),
-        ["account"] = parsed.GetValue(Account), ["key"] = parsed.GetValue(Key),
+        ["ledger"] = parsed.GetValue(Ledger),
+        ["ledgerKey"] = parsed.GetValue(LedgerKey),
+        ["hub"] = parsed.GetValue(Hub),
+        ["account"] = parsed.GetValue(Account),
+        ["key"] = parsed.GetValue(Key),
     };
 }

@@ -22,7 +22,10 @@ public sealed record Shell(
         Console.In, Console.Out, Console.Error, Terminal.OfProcess(), System.Environment.GetEnvironmentVariable, TimeProvider.System,
         System.Security.Cryptography.RandomNumberGenerator.GetBytes, server => new HttpClient(new SocketsHttpHandler
         {
-            AllowAutoRedirect = false, UseCookies = false, ConnectTimeout = TimeSpan.FromSeconds(10), PooledConnectionLifetime = TimeSpan.FromMinutes(5),
+            AllowAutoRedirect = false,
+            UseCookies = false,
+            ConnectTimeout = TimeSpan.FromSeconds(10),
+            PooledConnectionLifetime = TimeSpan.FromMinutes(5),
         })
         { BaseAddress = server, Timeout = Timeout.InfiniteTimeSpan });
 }

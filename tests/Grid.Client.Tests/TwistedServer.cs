@@ -139,8 +139,14 @@ internal sealed class TwistedServer : IAsyncDisposable
         var entry = Recorded()[index];
         return new JsonObject
         {
-            ["id"] = id.ToString(), ["index"] = index, ["time"] = entry.Time.ToString("O", CultureInfo.InvariantCulture), ["known"] = false, ["entry"] = Convert.ToBase64String(entry.Bytes.Span),
-            ["size"] = Size, ["path"] = Texts(Tree().InclusionPath(index, Size)), ["checkpoint"] = Note(),
+            ["id"] = id.ToString(),
+            ["index"] = index,
+            ["time"] = entry.Time.ToString("O", CultureInfo.InvariantCulture),
+            ["known"] = false,
+            ["entry"] = Convert.ToBase64String(entry.Bytes.Span),
+            ["size"] = Size,
+            ["path"] = Texts(Tree().InclusionPath(index, Size)),
+            ["checkpoint"] = Note(),
             ["events"] = new JsonArray([.. Grid.Entries[index].Events.Select(e => (JsonNode?)e.Name)]),
         };
     }

@@ -12,27 +12,44 @@ internal static class Describe
 {
     public static JsonObject Offer(OfferId id, PostOffer terms) => new()
     {
-        ["id"] = id.ToString(), ["farm"] = terms.Farm.ToString(), ["nodes"] = Render.Texts(terms.Nodes.Select(n => n.ToString())), ["kinds"] = Render.Texts(terms.Kinds),
+        ["id"] = id.ToString(),
+        ["farm"] = terms.Farm.ToString(),
+        ["nodes"] = Render.Texts(terms.Nodes.Select(n => n.ToString())),
+        ["kinds"] = Render.Texts(terms.Kinds),
         ["currency"] = new JsonObject { ["code"] = terms.Currency.Code, ["decimals"] = terms.Currency.Decimals },
         ["prices"] = new JsonObject
         {
-            ["cpu"] = terms.Prices.Cpu, ["memory"] = terms.Prices.Memory, ["ssd"] = terms.Prices.Ssd, ["hdd"] = terms.Prices.Hdd, ["ipv4"] = terms.Prices.PublicIPv4,
+            ["cpu"] = terms.Prices.Cpu,
+            ["memory"] = terms.Prices.Memory,
+            ["ssd"] = terms.Prices.Ssd,
+            ["hdd"] = terms.Prices.Hdd,
+            ["ipv4"] = terms.Prices.PublicIPv4,
         },
-        ["ceiling"] = Capacity(terms.Ceiling), ["notice"] = Quantities.Text(terms.Notice), ["expires"] = Render.Time(terms.Expires),
+        ["ceiling"] = Capacity(terms.Ceiling),
+        ["notice"] = Quantities.Text(terms.Notice),
+        ["expires"] = Render.Time(terms.Expires),
     };
 
     public static JsonObject Terms(AgreementTerms terms) => new()
     {
-        ["version"] = terms.Version, ["amends"] = terms.Amends?.Digest.ToString(), ["user"] = terms.User.ToString(), ["note"] = terms.Note,
+        ["version"] = terms.Version,
+        ["amends"] = terms.Amends?.Digest.ToString(),
+        ["user"] = terms.User.ToString(),
+        ["note"] = terms.Note,
         ["farms"] = Render.Array(terms.Farms.Select(f => new JsonObject
         {
-            ["farm"] = f.Farm.ToString(), ["offer"] = f.Offer.ToString(), ["nodes"] = Render.Texts(f.Nodes.Select(n => n.ToString())),
+            ["farm"] = f.Farm.ToString(),
+            ["offer"] = f.Offer.ToString(),
+            ["nodes"] = Render.Texts(f.Nodes.Select(n => n.ToString())),
             ["ratePerSecond"] = terms.Money.Parts.FirstOrDefault(p => p.Farm == f.Farm)?.Rate.ToString(),
         })),
         ["term"] = new JsonObject
         {
-            ["start"] = Render.Time(terms.Term.Start), ["until"] = Render.Time(terms.Term.End), ["notice"] = Quantities.Text(terms.Term.Notice),
-            ["answerBy"] = Render.Time(terms.Term.AnswerBy), ["convergeBy"] = Render.Time(terms.Term.ConvergeBy),
+            ["start"] = Render.Time(terms.Term.Start),
+            ["until"] = Render.Time(terms.Term.End),
+            ["notice"] = Quantities.Text(terms.Term.Notice),
+            ["answerBy"] = Render.Time(terms.Term.AnswerBy),
+            ["convergeBy"] = Render.Time(terms.Term.ConvergeBy),
             ["offline"] = new JsonObject { ["after"] = Quantities.Text(terms.Term.Offline.After), ["then"] = terms.Term.Offline.Pause ? "pause" : "keep" },
         },
         ["money"] = Money(terms.Money),
@@ -43,9 +60,17 @@ internal static class Describe
     {
         Container c => new JsonObject
         {
-            ["kind"] = c.Kind, ["node"] = c.Node.ToString(), ["flist"] = c.Flist.ToString(), ["entry"] = c.Entry, ["args"] = Render.Texts(c.Args),
-            ["env"] = new JsonObject(c.Environment.Select(e => KeyValuePair.Create(e.Key, (JsonNode?)e.Value))), ["workdir"] = c.WorkDir, ["user"] = $"{c.User.Uid}:{c.User.Gid}",
-            ["cpu"] = c.Cpu.ToString(), ["memory"] = c.Memory.ToString(), ["pids"] = c.Pids,
+            ["kind"] = c.Kind,
+            ["node"] = c.Node.ToString(),
+            ["flist"] = c.Flist.ToString(),
+            ["entry"] = c.Entry,
+            ["args"] = Render.Texts(c.Args),
+            ["env"] = new JsonObject(c.Environment.Select(e => KeyValuePair.Create(e.Key, (JsonNode?)e.Value))),
+            ["workdir"] = c.WorkDir,
+            ["user"] = $"{c.User.Uid}:{c.User.Gid}",
+            ["cpu"] = c.Cpu.ToString(),
+            ["memory"] = c.Memory.ToString(),
+            ["pids"] = c.Pids,
             ["mounts"] = new JsonObject(c.Mounts.Select(m => KeyValuePair.Create(m.Path, (JsonNode?)m.Volume))),
             ["scratch"] = new JsonObject(c.Scratch.Select(s => KeyValuePair.Create(s.Path, (JsonNode?)s.Size.ToString()))),
             ["restart"] = new JsonObject { ["policy"] = c.Restart.Name, ["first"] = Quantities.Text(c.Restart.First), ["max"] = Quantities.Text(c.Restart.Max) },
@@ -53,7 +78,11 @@ internal static class Describe
         },
         Volume v => new JsonObject
         {
-            ["kind"] = v.Kind, ["node"] = v.Node.ToString(), ["size"] = v.Size.ToString(), ["media"] = v.Media == Media.Ssd ? "ssd" : "hdd", ["keep"] = Quantities.Text(v.Keep),
+            ["kind"] = v.Kind,
+            ["node"] = v.Node.ToString(),
+            ["size"] = v.Size.ToString(),
+            ["media"] = v.Media == Media.Ssd ? "ssd" : "hdd",
+            ["keep"] = Quantities.Text(v.Keep),
         },
         _ => new JsonObject { ["kind"] = workload.Kind, ["node"] = workload.Node.ToString() },
     };
@@ -67,6 +96,10 @@ internal static class Describe
 
     private static JsonObject Capacity(Capacity c) => new()
     {
-        ["cpu"] = c.Cpu.ToString(), ["memory"] = c.Memory.ToString(), ["ssd"] = c.Ssd.ToString(), ["hdd"] = c.Hdd.ToString(), ["ipv4"] = c.PublicIPv4,
+        ["cpu"] = c.Cpu.ToString(),
+        ["memory"] = c.Memory.ToString(),
+        ["ssd"] = c.Ssd.ToString(),
+        ["hdd"] = c.Hdd.ToString(),
+        ["ipv4"] = c.PublicIPv4,
     };
 }

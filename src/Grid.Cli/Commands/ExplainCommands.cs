@@ -26,9 +26,14 @@ internal static class ExplainCommands
             return Outcome.Of(
                 new JsonObject
                 {
-                    ["agreement"] = found.Verified.Agreement.Id.ToString(), ["workload"] = found.Workload, ["status"] = found.Verified.Agreement.Status, ["state"] = state,
-                    ["reason"] = latest?.Reason ?? StatusView.Reason(found.Verified.Agreement), ["waitsFor"] = Render.Texts(StatusView.WaitsFor(found.Verified)),
-                    ["index"] = found.Verified.Checkpoint.Size, ["items"] = Render.Array(story.Select(h => h.Document())),
+                    ["agreement"] = found.Verified.Agreement.Id.ToString(),
+                    ["workload"] = found.Workload,
+                    ["status"] = found.Verified.Agreement.Status,
+                    ["state"] = state,
+                    ["reason"] = latest?.Reason ?? StatusView.Reason(found.Verified.Agreement),
+                    ["waitsFor"] = Render.Texts(StatusView.WaitsFor(found.Verified)),
+                    ["index"] = found.Verified.Checkpoint.Size,
+                    ["items"] = Render.Array(story.Select(h => h.Document())),
                 },
                 new Block.Fields(
                 [
@@ -67,7 +72,8 @@ internal static class ExplainCommands
             return Outcome.Of(
                 new JsonObject
                 {
-                    ["workload"] = found.Workload, ["agreement"] = found.Verified.Agreement.Id.ToString(),
+                    ["workload"] = found.Workload,
+                    ["agreement"] = found.Verified.Agreement.Id.ToString(),
                     ["items"] = Render.Array(lines.Select(l => new JsonObject { ["time"] = l.At.UtcDateTime.ToString("O", CultureInfo.InvariantCulture), ["stream"] = l.Stream, ["text"] = l.Text })),
                 },
                 new Block.Lines([.. lines.Select(l => new Cell(l.Text))]));

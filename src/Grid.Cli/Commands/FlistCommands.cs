@@ -45,12 +45,7 @@ internal static class FlistCommands
         }
         catch (HubException e)
         {
-            return e.Refusal ?? new Refusal(e.Failure switch
-            {
-                HubFailure.NotFound => RefusalCode.NotFound,
-                HubFailure.WrongBytes or HubFailure.BadAnswer => RefusalCode.FlistInvalid,
-                _ => CliCode.HubUnreachable,
-            }, e.Message, e.Failure is HubFailure.NotFound ? "Check the id, or push the flist to this hub." : "Run the same command again; what arrived is not sent twice.");
+            return Said(e);
         }
         catch (Exception e) when (e is FlistFormatException or PackFormatException)
         {
@@ -61,6 +56,13 @@ internal static class FlistCommands
             return new Refusal(CliCode.FileUnreadable, e.Message);
         }
     }
+
+    public static Refusal Said(HubException e) => e.Refusal ?? new Refusal(e.Failure switch
+    {
+        HubFailure.NotFound => RefusalCode.NotFound,
+        HubFailure.WrongBytes or HubFailure.BadAnswer => RefusalCode.FlistInvalid,
+        _ => CliCode.HubUnreachable,
+    }, e.Message, e.Failure is HubFailure.NotFound ? "Check the id, or push the flist to this hub." : "Run the same command again; what arrived is not sent twice.");
 
     public static Refusal? ReadId(string text, out FlistId id)
     {

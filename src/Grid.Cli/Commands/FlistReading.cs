@@ -20,12 +20,22 @@ internal static class FlistReading
 
     public static JsonObject Describe(FlistId id, Manifest m) => new()
     {
-        ["id"] = id.ToString(), ["root"] = m.Root.ToString(), ["size"] = m.Size, ["files"] = m.Counts.Files, ["directories"] = m.Counts.Directories, ["symlinks"] = m.Counts.Symlinks,
-        ["others"] = m.Counts.Others, ["chunks"] = m.Chunks, ["platform"] = m.Platform,
+        ["id"] = id.ToString(),
+        ["root"] = m.Root.ToString(),
+        ["size"] = m.Size,
+        ["files"] = m.Counts.Files,
+        ["directories"] = m.Counts.Directories,
+        ["symlinks"] = m.Counts.Symlinks,
+        ["others"] = m.Counts.Others,
+        ["chunks"] = m.Chunks,
+        ["platform"] = m.Platform,
         ["start"] = new JsonObject
         {
-            ["entry"] = m.Start.Entry, ["args"] = Render.Texts(m.Start.Args), ["env"] = new JsonObject(m.Start.Environment.Select(e => KeyValuePair.Create(e.Key, (JsonNode?)e.Value))),
-            ["workdir"] = m.Start.WorkDir, ["user"] = m.Start.User is { } user ? $"{user.Uid}:{user.Gid}" : null,
+            ["entry"] = m.Start.Entry,
+            ["args"] = Render.Texts(m.Start.Args),
+            ["env"] = new JsonObject(m.Start.Environment.Select(e => KeyValuePair.Create(e.Key, (JsonNode?)e.Value))),
+            ["workdir"] = m.Start.WorkDir,
+            ["user"] = m.Start.User is { } user ? $"{user.Uid}:{user.Gid}" : null,
         },
     };
 
@@ -117,7 +127,11 @@ internal static class FlistReading
             return new Outcome.Done(
                 new JsonObject
                 {
-                    ["id"] = opened.Id.ToString(), ["root"] = opened.Meta.Root.ToString(), ["chunks"] = count, ["right"] = right, ["verdict"] = wrong is null ? "holds" : "does-not-hold",
+                    ["id"] = opened.Id.ToString(),
+                    ["root"] = opened.Meta.Root.ToString(),
+                    ["chunks"] = count,
+                    ["right"] = right,
+                    ["verdict"] = wrong is null ? "holds" : "does-not-hold",
                     ["error"] = wrong is null ? null : new JsonObject { ["code"] = wrong.Code, ["detail"] = wrong.Detail, ["next"] = wrong.Next },
                 },
                 [
@@ -164,8 +178,14 @@ internal static class FlistReading
 
     private static JsonObject Entry(MetaFile meta, int n, string name) => new()
     {
-        ["name"] = name, ["type"] = meta[n].Type.ToString().ToLowerInvariant(), ["mode"] = Convert.ToString(meta[n].Mode, 8), ["uid"] = meta[n].Uid, ["gid"] = meta[n].Gid, ["size"] = meta[n].Size,
-        ["mtime"] = meta[n].MtimeSeconds, ["target"] = meta[n].Type == EntryType.Symlink ? Encoding.UTF8.GetString(meta.SymlinkTarget(n)) : null,
+        ["name"] = name,
+        ["type"] = meta[n].Type.ToString().ToLowerInvariant(),
+        ["mode"] = Convert.ToString(meta[n].Mode, 8),
+        ["uid"] = meta[n].Uid,
+        ["gid"] = meta[n].Gid,
+        ["size"] = meta[n].Size,
+        ["mtime"] = meta[n].MtimeSeconds,
+        ["target"] = meta[n].Type == EntryType.Symlink ? Encoding.UTF8.GetString(meta.SymlinkTarget(n)) : null,
     };
 
     private static string Label(MetaFile meta, int n) => meta[n].Type switch

@@ -64,8 +64,14 @@ internal static class LedgerCommands
             return Outcome.Of(
                 new JsonObject
                 {
-                    ["id"] = recorded.Statement.Id.ToString(), ["kind"] = recorded.Statement.Payload.Body.Kind, ["index"] = recorded.Index, ["time"] = Render.Time(recorded.Time),
-                    ["signers"] = Render.Texts(recorded.Statement.Signers.Select(k => k.ToString())), ["events"] = Render.Texts(recorded.Events), ["size"] = recorded.Checkpoint.Size, ["root"] = recorded.Checkpoint.Root.ToString(),
+                    ["id"] = recorded.Statement.Id.ToString(),
+                    ["kind"] = recorded.Statement.Payload.Body.Kind,
+                    ["index"] = recorded.Index,
+                    ["time"] = Render.Time(recorded.Time),
+                    ["signers"] = Render.Texts(recorded.Statement.Signers.Select(k => k.ToString())),
+                    ["events"] = Render.Texts(recorded.Events),
+                    ["size"] = recorded.Checkpoint.Size,
+                    ["root"] = recorded.Checkpoint.Root.ToString(),
                 },
                 new Block.Fields(
                 [
@@ -119,8 +125,15 @@ internal static class LedgerCommands
             return refusal;
         var document = new JsonObject
         {
-            ["origin"] = report.Checkpoint.Origin, ["size"] = report.Checkpoint.Size, ["root"] = report.Checkpoint.Root.ToString(), ["checked"] = report.Checked, ["verdict"] = report.Problem is null ? "holds" : "does-not-hold",
-            ["accounts"] = report.State.Accounts.Count, ["farms"] = report.State.Farms.Count, ["nodes"] = report.State.Nodes.Count, ["agreements"] = report.State.Agreements.Count,
+            ["origin"] = report.Checkpoint.Origin,
+            ["size"] = report.Checkpoint.Size,
+            ["root"] = report.Checkpoint.Root.ToString(),
+            ["checked"] = report.Checked,
+            ["verdict"] = report.Problem is null ? "holds" : "does-not-hold",
+            ["accounts"] = report.State.Accounts.Count,
+            ["farms"] = report.State.Farms.Count,
+            ["nodes"] = report.State.Nodes.Count,
+            ["agreements"] = report.State.Agreements.Count,
             ["error"] = report.Problem is { } p ? new JsonObject { ["code"] = p.Code, ["detail"] = p.Detail } : null,
         };
         var verdict = report.Problem is { } problem ? new Cell($"DOES NOT HOLD  {problem.Code}: {problem.Detail}", Ink.Bad) : new Cell("HOLDS", Ink.Good);

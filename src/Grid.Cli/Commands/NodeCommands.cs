@@ -45,8 +45,15 @@ internal static class NodeCommands
                 return refusal;
             var invite = new JsonObject
             {
-                ["version"] = 1, ["ledger"] = session.Context.Ledger, ["origin"] = ledger.Trust.Origin, ["ledgerKey"] = ledger.Trust.Key.ToString(), ["hub"] = session.Context.Hub,
-                ["farm"] = known.Id.ToString(), ["invite"] = recorded.Statement.Id.ToString(), ["expires"] = Render.Time(until), ["seed"] = Convert.ToBase64String(seed),
+                ["version"] = 1,
+                ["ledger"] = session.Context.Ledger,
+                ["origin"] = ledger.Trust.Origin,
+                ["ledgerKey"] = ledger.Trust.Key.ToString(),
+                ["hub"] = session.Context.Hub,
+                ["farm"] = known.Id.ToString(),
+                ["invite"] = recorded.Statement.Id.ToString(),
+                ["expires"] = Render.Time(until),
+                ["seed"] = Convert.ToBase64String(seed),
             };
             if (Files.Replace(session.Value(file)!, Document.Json(invite) + "\n") is { } failed)
                 return failed;

@@ -22,10 +22,12 @@ internal static class PlanCommands
         {
             if (!(await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out var refusal))
                 return refusal;
-            var (plan, problem) = await Planned.MakeAsync(session, ledger, session.Value(file), session.Now, cancellation).ConfigureAwait(false);
+            // One moment for the bytes and for the file that makes them again: a second between the two would move the plan.
+            var now = session.Now;
+            var (plan, problem) = await Planned.MakeAsync(session, ledger, session.Value(file), now, cancellation).ConfigureAwait(false);
             if (plan is null)
                 return problem!;
-            var saved = new PlanFile(1, plan.Id.ToString(), Path.GetFullPath(session.Value(file)), session.Now).Save(session);
+            var saved = new PlanFile(1, plan.Id.ToString(), Path.GetFullPath(session.Value(file)), now).Save(session);
             return saved is not null ? saved : new Outcome.Done(Document(plan), Blocks(plan), plan.Changes.IsEmpty ? Exit.Ok : Exit.Negative);
         });
     }
@@ -90,6 +92,7 @@ internal static class PlanCommands
             [
                 ("price", Render.PriceLine(plan.Terms.Money.RatePerSecond, plan.Terms.Money.Currency)),
                 ("before", plan.Newest is null ? "-" : Render.PriceLine(plan.Newest.Terms.Money.RatePerSecond, plan.Newest.Terms.Money.Currency)),
+                ("files", plan.FilesChecked ? new Cell("every file that is executed is described, and at the hub", Ink.Good) : new Cell("not looked at: no hub is set", Ink.Notice)),
                 ("answer by", Render.Time(plan.Terms.Term.AnswerBy)),
                 ("plan", plan.Id.ToString()),
             ]),
@@ -99,15 +102,24 @@ internal static class PlanCommands
 
     public static JsonObject Document(Planned plan) => new()
     {
-        ["plan"] = plan.Id.ToString(), ["name"] = plan.Draft.Name, ["agreement"] = plan.Current?.Id.ToString(), ["changed"] = !plan.Changes.IsEmpty, ["waiting"] = plan.Waiting,
+        ["plan"] = plan.Id.ToString(),
+        ["name"] = plan.Draft.Name,
+        ["agreement"] = plan.Current?.Id.ToString(),
+        ["changed"] = !plan.Changes.IsEmpty,
+        ["waiting"] = plan.Waiting,
+        ["filesChecked"] = plan.FilesChecked,
         ["changes"] = Render.Array(plan.Changes.Select(c => new JsonObject { ["sign"] = c.Sign.ToString(), ["path"] = c.Path, ["before"] = c.Before, ["after"] = c.After })),
-        ["price"] = Render.Price(plan.Terms.Money.RatePerSecond, plan.Terms.Money.Currency), ["terms"] = Describe.Terms(plan.Terms),
+        ["price"] = Render.Price(plan.Terms.Money.RatePerSecond, plan.Terms.Money.Currency),
+        ["terms"] = Describe.Terms(plan.Terms),
     };
 
     private static JsonObject Applied(Planned plan, AgreementId agreement) => new()
     {
-        ["plan"] = (plan.Changes.IsEmpty ? plan.Newest!.Id : plan.Id).ToString(), ["name"] = plan.Draft.Name, ["agreement"] = agreement.ToString(),
-        ["version"] = plan.Changes.IsEmpty ? plan.Newest!.Terms.Version : plan.Terms.Version, ["status"] = plan.Changes.IsEmpty ? plan.Current!.Status : "submitted",
+        ["plan"] = (plan.Changes.IsEmpty ? plan.Newest!.Id : plan.Id).ToString(),
+        ["name"] = plan.Draft.Name,
+        ["agreement"] = agreement.ToString(),
+        ["version"] = plan.Changes.IsEmpty ? plan.Newest!.Terms.Version : plan.Terms.Version,
+        ["status"] = plan.Changes.IsEmpty ? plan.Current!.Status : "submitted",
     };
 
     private static Outcome? Moved(Session session, Planned? plan, Outcome? problem, string wanted)

@@ -27,8 +27,12 @@ internal static class Render
     /// <summary>What a rate comes to in a second, an hour and a month of 30 days.</summary>
     public static JsonObject Price(Money rate, Currency currency) => new()
     {
-        ["currency"] = currency.Code, ["decimals"] = currency.Decimals, ["ratePerSecond"] = rate.ToString(), ["perSecond"] = Amount(rate, currency),
-        ["perHour"] = Amount(rate * 3600, currency), ["perMonth"] = Amount(rate * 2_592_000, currency),
+        ["currency"] = currency.Code,
+        ["decimals"] = currency.Decimals,
+        ["ratePerSecond"] = rate.ToString(),
+        ["perSecond"] = Amount(rate, currency),
+        ["perHour"] = Amount(rate * 3600, currency),
+        ["perMonth"] = Amount(rate * 2_592_000, currency),
     };
 
     public static string PriceLine(Money rate, Currency currency) =>

@@ -58,8 +58,12 @@ internal static class SignCommands
             return refusal;
         var document = new JsonObject
         {
-            ["agreement"] = verified.Agreement.Id.ToString(), ["version"] = proposed.Id.ToString(), ["farms"] = Render.Texts(own.Select(f => f.Farm.ToString())),
-            ["events"] = Render.Texts(recorded.Events), ["known"] = recorded.Known, ["index"] = recorded.Index,
+            ["agreement"] = verified.Agreement.Id.ToString(),
+            ["version"] = proposed.Id.ToString(),
+            ["farms"] = Render.Texts(own.Select(f => f.Farm.ToString())),
+            ["events"] = Render.Texts(recorded.Events),
+            ["known"] = recorded.Known,
+            ["index"] = recorded.Index,
         };
         return Outcome.Of(document, new Block.Fields(
             [("agreement", verified.Agreement.Id.ToString()), ("signed as", speaker.Name), ("events", recorded.Known ? "signed before" : string.Join(", ", recorded.Events)), ("entry", $"{recorded.Index}")]));

@@ -17,18 +17,33 @@ internal static class StatusView
         var latest = Story.Latest(verified);
         return new JsonObject
         {
-            ["index"] = verified.Checkpoint.Size, ["name"] = name, ["agreement"] = agreement.Id.ToString(), ["status"] = agreement.Status, ["reason"] = Reason(agreement),
-            ["version"] = agreement.Version.Terms.Version, ["versionId"] = agreement.Version.Id.ToString(), ["amendment"] = agreement.Next?.Version.Id.ToString(),
-            ["waitsFor"] = Render.Texts(WaitsFor(verified)), ["due"] = Render.Time(agreement.Due),
+            ["index"] = verified.Checkpoint.Size,
+            ["name"] = name,
+            ["agreement"] = agreement.Id.ToString(),
+            ["status"] = agreement.Status,
+            ["reason"] = Reason(agreement),
+            ["version"] = agreement.Version.Terms.Version,
+            ["versionId"] = agreement.Version.Id.ToString(),
+            ["amendment"] = agreement.Next?.Version.Id.ToString(),
+            ["waitsFor"] = Render.Texts(WaitsFor(verified)),
+            ["due"] = Render.Time(agreement.Due),
             ["price"] = Render.Price(agreement.Version.Terms.Money.RatePerSecond, agreement.Version.Terms.Money.Currency),
             ["workloads"] = Render.Array(agreement.Version.Terms.Workloads.Select(w =>
             {
                 var (report, at) = latest.TryGetValue(w.Name, out var found) ? found : (null!, default);
                 return (JsonNode?)new JsonObject
                 {
-                    ["name"] = w.Name, ["kind"] = w.Kind, ["node"] = w.Node.ToString(), ["state"] = report is null ? "unknown" : WorkloadReport.NameOf(report.State),
-                    ["reason"] = report?.Reason, ["generation"] = report?.Generation, ["restarts"] = report?.Restarts, ["exitCode"] = report?.ExitCode,
-                    ["oomKilled"] = report?.OomKilled, ["flistRoot"] = report?.FlistRoot?.ToString(), ["receiptTo"] = report is null ? null : Render.Time(at),
+                    ["name"] = w.Name,
+                    ["kind"] = w.Kind,
+                    ["node"] = w.Node.ToString(),
+                    ["state"] = report is null ? "unknown" : WorkloadReport.NameOf(report.State),
+                    ["reason"] = report?.Reason,
+                    ["generation"] = report?.Generation,
+                    ["restarts"] = report?.Restarts,
+                    ["exitCode"] = report?.ExitCode,
+                    ["oomKilled"] = report?.OomKilled,
+                    ["flistRoot"] = report?.FlistRoot?.ToString(),
+                    ["receiptTo"] = report is null ? null : Render.Time(at),
                 };
             })),
         };

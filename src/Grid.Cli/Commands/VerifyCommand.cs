@@ -39,8 +39,14 @@ internal static class VerifyCommand
         var checks = verified is null ? [] : Checks(verified);
         var document = new JsonObject
         {
-            ["file"] = file, ["verdict"] = verified is null ? "does-not-hold" : "holds", ["agreement"] = bundle?.Agreement.ToString(), ["origin"] = bundle?.Origin,
-            ["status"] = verified?.Agreement.Status, ["version"] = verified?.Agreement.Version.Terms.Version, ["size"] = verified?.Checkpoint.Size, ["root"] = verified?.Checkpoint.Root.ToString(),
+            ["file"] = file,
+            ["verdict"] = verified is null ? "does-not-hold" : "holds",
+            ["agreement"] = bundle?.Agreement.ToString(),
+            ["origin"] = bundle?.Origin,
+            ["status"] = verified?.Agreement.Status,
+            ["version"] = verified?.Agreement.Version.Terms.Version,
+            ["size"] = verified?.Checkpoint.Size,
+            ["root"] = verified?.Checkpoint.Root.ToString(),
             ["checks"] = Render.Array(checks.Select(c => new JsonObject { ["check"] = c.Name, ["holds"] = true, ["detail"] = c.Detail })),
             ["error"] = refusal is null ? null : new JsonObject { ["code"] = refusal.Code, ["detail"] = refusal.Detail, ["next"] = refusal.Next },
         };

@@ -2,10 +2,13 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Grid.Agreements;
+using Grid.Cli.Commands;
 using Grid.Cli.Output;
 using Grid.Cli.Settings;
 using Grid.Cli.Yaml;
 using Grid.Client;
+using Grid.Flists.Admission;
+using Grid.Flists.Hub;
 using Grid.Statements;
 using Grid.Units;
 
@@ -45,8 +48,9 @@ internal sealed record PlanFile(int Version, string Plan, string File, DateTimeO
 internal sealed partial class PlanContext : JsonSerializerContext;
 
 /// <summary>A draft resolved against the ledger at one time: the bytes to sign, what they change, and what they rest on.</summary>
+/// <param name="FilesChecked">true when every file that will be executed was seen to be described, at the hub; false when no hub is set or nothing changes</param>
 /// <param name="Current">the agreement of that name as it stands; null when there is none, or it is closed</param>
-internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, byte[] PayloadBytes, Agreement? Current, ImmutableArray<Change> Changes)
+internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, byte[] PayloadBytes, Agreement? Current, ImmutableArray<Change> Changes, bool FilesChecked)
 {
     public AgreementTerms Terms => (AgreementTerms)Payload.Body;
 
@@ -97,8 +101,33 @@ internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, by
                     current.Next is null ? null : "Wait for its outcome, or withdraw it with 'grid agreement cancel --amendment'.")
                 : new Refusal(RefusalCode.WrongState, $"The agreement is {current.Status}: version 1 waits for signatures or answers and cannot be amended yet.", "Wait, or withdraw it with 'grid cancel'."));
         }
+        var (filesChecked, undescribed) = changes.IsEmpty ? (false, null) : await CheckFilesAsync(session, draft, terms, path, cancellation).ConfigureAwait(false);
+        if (undescribed is not null)
+            return (null, undescribed);
         var payload = new Payload(ledger.Trust.Origin, speaker.Id.Value, now, terms.Term.AnswerBy, terms);
-        return (new Planned(draft, speaker, payload, payload.Encode(), current, changes), null);
+        return (new Planned(draft, speaker, payload, payload.Encode(), current, changes, filesChecked), null);
+    }
+
+    // What the ledger and every node will look at too, and refuse.
+    private static async Task<(bool Checked, Outcome? Problem)> CheckFilesAsync(Session session, Draft draft, AgreementTerms terms, string path, CancellationToken cancellation)
+    {
+        if (!session.HubAddress().Try(out var hub, out var refusal))
+        {
+            // Without a hub the plan says that nobody looked.
+            Outcome? wrong = session.Context.Hub is null ? null : Outcome.FromRefusal(refusal);
+            return (false, wrong);
+        }
+        try
+        {
+            using var hubs = new HubClient([hub.ToString()], time: session.Shell.Time);
+            var broken = await new DescribedFiles(hubs).CheckAsync(terms.Workloads, cancellation).ConfigureAwait(false);
+            Outcome? problem = broken.IsEmpty ? null : Located(path, [.. broken.Select(r => new Fault(Resolver.Place(draft, r), r))]);
+            return (true, problem);
+        }
+        catch (HubException e)
+        {
+            return (false, FlistCommands.Said(e));
+        }
     }
 
     private static Outcome.Failed Located(string path, ImmutableArray<Fault> faults) => new([.. faults.Select(f => new Problem(f.Refusal, $"{path}:{f.At}"))]);

@@ -50,12 +50,12 @@ internal sealed class Resolver(Catalogue catalogue, AccountId user, DateTimeOffs
         var terms = new AgreementTerms(
             standing is null ? 1 : standing.InForce.Terms.Version + 1, standing is null ? null : new Amends(standing.Agreement, standing.InForce.Id), user, parts, term,
             new MoneyTerms(currencies[0], rates.Aggregate(Money.Zero, (sum, r) => sum + r.Rate), rates, draft.Grace), workloads, draft.Note);
-        Check(draft, terms, standing, at);
+        Check(draft, terms, standing);
         return _faults.Count > 0 ? (null, Sorted()) : (terms, []);
     }
 
     // The same function that the ledger and every node call: what it refuses here would be refused there.
-    private void Check(Draft draft, AgreementTerms terms, Standing? standing, Position at)
+    private void Check(Draft draft, AgreementTerms terms, Standing? standing)
     {
         var found = AgreementRules.Check(terms);
         if (standing is not null)
@@ -63,7 +63,15 @@ internal sealed class Resolver(Catalogue catalogue, AccountId user, DateTimeOffs
         if (terms.Term.AnswerBy <= now)
             found = found.Add(new Refusal(RefusalCode.TermInPast, $"'answerBy' is {terms.Term.AnswerBy:u}; it is {now:u}.", "Write a later time, such as +10m."));
         foreach (var refusal in found)
-            _faults.Add(new Fault(draft.Workloads.FirstOrDefault(w => refusal.Detail.Contains($"'{w.Workload.Name}'", StringComparison.Ordinal))?.At ?? at, refusal));
+            _faults.Add(new Fault(Place(draft, refusal), refusal));
+    }
+
+    /// <summary>Where in the file a refusal of the terms belongs: at the workload, or the flist, that it names.</summary>
+    public static Position Place(Draft draft, Refusal refusal)
+    {
+        bool Names(DraftWorkload w) => refusal.Detail.Contains($"'{w.Workload.Name}'", StringComparison.Ordinal)
+            || (w.Workload is Container c && refusal.Detail.Contains(c.Flist.ToString(), StringComparison.Ordinal));
+        return (draft.Workloads.FirstOrDefault(Names) ?? draft.Workloads.FirstOrDefault())?.At ?? new Position(1, 1);
     }
 
     private async Task<Dictionary<FarmId, KnownOffer>> OffersAsync(Draft draft, List<FarmId> farms, Standing? standing, Position at)

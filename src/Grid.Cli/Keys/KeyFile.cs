@@ -26,10 +26,10 @@ public sealed record KeyFile(int Version, string Name, string Key, byte[]? Seed,
     [JsonIgnore]
     public bool IsSealed => Sealed is not null;
 
+    /// <summary>Keeps a copy of the seed: the caller wipes its own.</summary>
     public static KeyFile Plain(string name, byte[] seed)
     {
         using var key = SigningKey.FromSeed(seed);
-        // A copy: the caller wipes its own.
         return new KeyFile(CurrentVersion, name, key.Public.ToString(), [.. seed], null);
     }
 

@@ -23,7 +23,12 @@ public abstract record Outcome
 
     public static Outcome Of(JsonNode document, params ImmutableArray<Block> blocks) => new Done(document, blocks);
 
-    public static implicit operator Outcome(Refusal refusal) => new Failed([new Problem(refusal)]);
+    public static implicit operator Outcome(Refusal refusal)
+    {
+        // "cond ? refusal : null" converts the null too, and would make a failure of nothing.
+        ArgumentNullException.ThrowIfNull(refusal);
+        return new Failed([new Problem(refusal)]);
+    }
 
     public static Outcome FromRefusal(Refusal refusal) => refusal;
 }

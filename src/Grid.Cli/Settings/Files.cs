@@ -43,7 +43,9 @@ internal static class Files
             var temporary = $"{path}.{Environment.ProcessId}.new";
             using (var file = new FileStream(temporary, new FileStreamOptions
             {
-                Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+                Mode = FileMode.Create,
+                Access = FileAccess.Write,
+                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
             }))
             {
                 file.Write(content);

@@ -59,7 +59,8 @@ internal static class ExampleRoot
         // "extract" unpacks and runs no maintainer script: what is in the tree is what is in the packages.
         var start = new ProcessStartInfo("/usr/bin/mmdebstrap", ["--variant=extract", "--include=nginx-light", "--quiet", "bookworm", directory])
         {
-            RedirectStandardError = true, RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            RedirectStandardOutput = true,
         };
         using var process = Start(start);
         var (output, errors) = (process.StandardOutput.ReadToEndAsync(cancel), process.StandardError.ReadToEndAsync(cancel));

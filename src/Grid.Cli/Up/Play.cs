@@ -186,7 +186,10 @@ internal sealed class Play(PrivateGrid grid, Shell shell, Format format, Action<
         Outcome? outcome = null;
         var inner = shell with
         {
-            In = TextReader.Null, Out = table ? shell.Out : TextWriter.Null, Error = table ? shell.Error : TextWriter.Null, Ended = o => outcome = o,
+            In = TextReader.Null,
+            Out = table ? shell.Out : TextWriter.Null,
+            Error = table ? shell.Error : TextWriter.Null,
+            Ended = o => outcome = o,
             Environment = name => name switch
             {
                 "GRID_HOME" => grid.Home,

@@ -44,6 +44,11 @@ public static class YamlText
         {
             fault = new Fault(At(e.Start), new Refusal(RefusalCode.Malformed, $"Not YAML: {e.Message}"));
         }
+        catch (InvalidOperationException)
+        {
+            // The scanner's own answer to some texts that are not YAML (seen with a cut flow mapping); it has no place.
+            fault = new Fault(new(1, 1), new Refusal(RefusalCode.Malformed, "Not YAML: it cannot be read to its end."));
+        }
         return null;
     }
 

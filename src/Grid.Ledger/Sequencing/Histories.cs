@@ -77,8 +77,15 @@ public sealed record Histories
 
         public Histories ToHistories() => new()
         {
-            BySubject = _bySubject.ToImmutable(), Changed = _changed.ToImmutable(), OnNode = _onNode.ToImmutable(), NodeChanged = _nodeChanged.ToImmutable(),
-            Farms = _farms.ToImmutable(), Nodes = _nodes.ToImmutable(), Offers = _offers.ToImmutable(), Agreements = _agreements.ToImmutable(), Names = _names.ToImmutable(),
+            BySubject = _bySubject.ToImmutable(),
+            Changed = _changed.ToImmutable(),
+            OnNode = _onNode.ToImmutable(),
+            NodeChanged = _nodeChanged.ToImmutable(),
+            Farms = _farms.ToImmutable(),
+            Nodes = _nodes.ToImmutable(),
+            Offers = _offers.ToImmutable(),
+            Agreements = _agreements.ToImmutable(),
+            Names = _names.ToImmutable(),
         };
 
         private void Concern(long index, Digest subject)

@@ -16,13 +16,13 @@ public sealed class LedgerWriter : IAsyncDisposable
 
     private readonly NpgsqlConnection _connection;
 
-    private LedgerWriter(NpgsqlConnection connection, TreeHead head) => (_connection, Head) = (connection,  head);
+    private LedgerWriter(NpgsqlConnection connection, TreeHead head) => (_connection, Head) = (connection, head);
 
     /// <summary>As this writer left it.</summary>
     public TreeHead Head { get; private set; }
 
     internal static Task<LedgerWriter> OpenAsync(NpgsqlDataSource source, TimeSpan patience, CancellationToken stop) =>
-        OpenAsync(source,  async connection =>
+        OpenAsync(source, async connection =>
         {
             for (var watch = Stopwatch.StartNew(); ; await Task.Delay(50, stop))
             {
@@ -45,7 +45,7 @@ public sealed class LedgerWriter : IAsyncDisposable
                 "set role grid_sequencer; update log.head set epoch = epoch + 1 returning size, root, epoch, checkpoint", connection);
             await using var reader = await command.ExecuteReaderAsync(stop);
             return await reader.ReadAsync(stop)
-                ? new LedgerWriter(connection,  LedgerStore.ReadHead(reader))
+                ? new LedgerWriter(connection, LedgerStore.ReadHead(reader))
                 : throw new LogDamagedException(0, "the head is missing");
         }
         catch

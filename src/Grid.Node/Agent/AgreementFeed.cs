@@ -18,6 +18,8 @@ internal sealed partial class AgreementFeed(
     private ImmutableHashSet<AgreementId> _unknown = [];
     private long _after = -1;
 
+    private static readonly string[] Over = ["ended", "lapsed", "refused", "withdrawn"];
+
     /// <summary>When the ledger last proved that it stands on what it said before.</summary>
     public DateTimeOffset Heard { get; private set; } = DateTimeOffset.MinValue;
 
@@ -59,6 +61,9 @@ internal sealed partial class AgreementFeed(
             {
                 if (_held.GetValueOrDefault(item.Agreement)?.Changed >= item.Changed)
                     continue;
+                // What is over and left nothing here needs no proof; what did leave something is asked for by its name.
+                if (!_held.ContainsKey(item.Agreement) && Over.Contains(item.Status))
+                    continue;
                 if (await FetchAsync(item.Agreement, item.Changed, cancel) is { } no)
                     return Failed(no);
                 changed = true;
@@ -90,6 +95,11 @@ internal sealed partial class AgreementFeed(
     /// <summary>True when the bundle on disk still proves what the node is about to act on.</summary>
     public bool Proves(AgreementId id, StatementId version) =>
         _held.TryGetValue(id, out var held) && Verify(held.Bundle) is { } again && again.Verified.Agreement.Version.Id == version;
+
+    /// <summary>True when this node's last receipt in the log says that nothing of the agreement is left here.</summary>
+    public bool SaidGone(AgreementId id) => _held.GetValueOrDefault(id)?.Verified.History
+        .Where(h => h.Statement.Payload.By == node.Value).Select(h => h.Statement.Payload.Body).OfType<Receipt>().LastOrDefault()
+        ?.Workloads.All(w => w.State is WorkloadState.Gone) ?? false;
 
     /// <summary>Lets go of an agreement that is over and of which nothing is left.</summary>
     public void Forget(AgreementId id)

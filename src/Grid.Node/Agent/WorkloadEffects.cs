@@ -184,6 +184,7 @@ internal sealed class WorkloadEffects(ContainerHost containers, NodePaths paths,
 
     private static ContainerPhase PhaseOf(Phase phase) => phase switch
     {
+        Phase.Created => ContainerPhase.Created,
         Phase.Running => ContainerPhase.Running,
         Phase.Paused => ContainerPhase.Paused,
         Phase.Exited => ContainerPhase.Exited,

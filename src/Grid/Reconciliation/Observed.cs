@@ -17,8 +17,11 @@ public abstract record Sighting<T>
 
 public enum ContainerPhase
 {
-    /// <summary>Begun and not finished: made, or half removed.</summary>
+    /// <summary>Half made or half removed: no process of it is there, and it never ended.</summary>
     Partial,
+
+    /// <summary>Its first process waits for the word to begin, or has just had it.</summary>
+    Created,
     Running,
     Paused,
     Exited,

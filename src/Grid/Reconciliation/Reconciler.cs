@@ -81,9 +81,11 @@ public static class Reconciler
             Sighting<ContainerSeen>.Present(var seen) => seen.Phase switch
             {
                 // A root that no longer answers fails every read: the workload is down, whatever its process says.
-                ContainerPhase.Running when Dead(container.Flist, observed) => new Step.Stop(wish.Key),
+                ContainerPhase.Created or ContainerPhase.Running when Dead(container.Flist, observed) => new Step.Stop(wish.Key),
                 ContainerPhase.Running => wish.Paused ? new Step.Pause(wish.Key) : null,
                 ContainerPhase.Paused => wish.Paused ? null : new Step.Resume(wish.Key),
+                // A start that was cut short is finished, by the same start; one that is just happening is not disturbed by it.
+                ContainerPhase.Created => Begin(wish, container, seen.Generation, observed, now),
                 ContainerPhase.Exited => StartsAgain(container.Restart, seen) ? Begin(wish, container, seen.Generation + 1, observed, now) : null,
                 _ => new Step.Remove(wish.Key),
             },
@@ -115,7 +117,7 @@ public static class Reconciler
     };
 
     // A teardown that has begun is finished even if the wish comes back: what is half gone cannot be trusted to be whole.
-    private static Step TearDown(WorkloadKey key, ContainerSeen seen) => seen.Phase is ContainerPhase.Running or ContainerPhase.Paused
+    private static Step TearDown(WorkloadKey key, ContainerSeen seen) => seen.Phase is ContainerPhase.Created or ContainerPhase.Running or ContainerPhase.Paused
         ? new Step.Stop(key)
         : new Step.Remove(key);
 

@@ -177,7 +177,8 @@ public sealed record GridState
         AccountEvent e => this with { Accounts = Accounts.SetItem(e.Account, Account.Evolve(Accounts.GetValueOrDefault(e.Account), e)) },
         FarmEvent.Registered e => this with
         {
-            Farms = Farms.Add(e.Farm, new Farm(e.Farm, e.Account, e.FarmName)), FarmNames = FarmNames.Add(e.FarmName, e.Farm),
+            Farms = Farms.Add(e.Farm, new Farm(e.Farm, e.Account, e.FarmName)),
+            FarmNames = FarmNames.Add(e.FarmName, e.Farm),
         },
         FarmEvent.NodeInvited e => this with { Invites = Invites.Add(e.Invite, new Invite(e.Invite, e.Farm, e.Key, e.Expires, null)) },
         FarmEvent.OfferPosted e => this with { Offers = Offers.Add(e.Offer, new Offer(e.Offer, e.Terms, Withdrawn: false)) },

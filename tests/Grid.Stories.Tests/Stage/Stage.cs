@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
@@ -30,7 +31,7 @@ public sealed class Stage : IAsyncDisposable
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
     private static int s_count;
 
-    private readonly Dictionary<string, SigningKey> _keys = [];
+    private readonly ConcurrentDictionary<string, SigningKey> _keys = [];
     private readonly List<Actor> _actors = [];
 
     private Stage(string directory) => Directory = directory;
@@ -88,12 +89,8 @@ public sealed class Stage : IAsyncDisposable
 
     public string At(string name) => System.IO.Path.Combine(Directory, name);
 
-    public SigningKey Key(string name)
-    {
-        if (!_keys.TryGetValue(name, out var key))
-            _keys[name] = key = SigningKey.FromSeed(SHA256.HashData(Encoding.UTF8.GetBytes($"{Directory} {name}")));
-        return key;
-    }
+    public SigningKey Key(string name) =>
+        _keys.GetOrAdd(name, n => SigningKey.FromSeed(SHA256.HashData(Encoding.UTF8.GetBytes($"{Directory} {n}"))));
 
     public async Task StartLedgerAsync(bool examine)
     {

@@ -98,7 +98,9 @@ internal static class GoodStatements
         var web = (Container)terms.Workloads[1];
         return terms with
         {
-            Version = 2, Amends = new Amends(new AgreementId(Hash("agreement")), new StatementId(Hash("version"))), Note = "",
+            Version = 2,
+            Amends = new Amends(new AgreementId(Hash("agreement")), new StatementId(Hash("version"))),
+            Note = "",
             Term = terms.Term with { Start = null, End = null, Offline = new Offline(TimeSpan.Zero, Pause: true) },
             Workloads =
             [

@@ -87,7 +87,13 @@ public sealed class ClosureOracle : IDisposable
             string[] names = ["lib0.so", "lib1.so", "lib2.so", "lib3.so", "lib4.so"];
             string? Paths() => random.Next(6) == 0 ? null : string.Join(':', Enumerable.Range(0, random.Next(1, 4)).Select(_ => random.Next(7) switch
             {
-                0 => "$ORIGIN", 1 => "${ORIGIN}/../a", 2 => $"{top}/b", 3 => "$ORIGIN/../c", 4 => $"{top}/c/./", 5 => "$ORIGIN/../b/../a//", _ => "/nowhere",
+                0 => "$ORIGIN",
+                1 => "${ORIGIN}/../a",
+                2 => $"{top}/b",
+                3 => "$ORIGIN/../c",
+                4 => $"{top}/c/./",
+                5 => "$ORIGIN/../b/../a//",
+                _ => "/nowhere",
             }));
             string[] Wants(int most) => [.. names.Where(_ => random.Next(names.Length) < most)];
             ElfBuilder WithPaths(ElfBuilder elf) => random.Next(3) switch

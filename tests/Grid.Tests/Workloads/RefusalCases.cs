@@ -65,7 +65,8 @@ public sealed class RefusalCases
             Farms = [.. new[] { t.Farms[0], t.Farms[0] with { Farm = Second } }.OrderBy(f => f.Farm.Value)],
             Money = t.Money with
             {
-                RatePerSecond = new Money(2000), Parts = [.. new[] { t.Money.Parts[0], t.Money.Parts[0] with { Farm = Second } }.OrderBy(p => p.Farm.Value)],
+                RatePerSecond = new Money(2000),
+                Parts = [.. new[] { t.Money.Parts[0], t.Money.Parts[0] with { Farm = Second } }.OrderBy(p => p.Farm.Value)],
             },
         });
         Terms("rate-without-farm", RefusalCode.PriceMismatch, "money for no farm", t => t with { Money = t.Money with { Parts = [] } });

@@ -126,7 +126,8 @@ public sealed partial class RefusalVectors
         string[] Texts(string member) => [.. container[member]!.AsArray().Select(t => t!.GetValue<string>())];
         return flist.Environment([.. container["env"]!.AsObject().Select(v => (v.Key, v.Value!.GetValue<string>()))]).With(x => x with
         {
-            Entry = Text(container, "entry"), WorkDir = Text(container, "workdir"),
+            Entry = Text(container, "entry"),
+            WorkDir = Text(container, "workdir"),
             Mounts = [.. Texts("volumes").Select(p => new VolumeMount(p, "data"))],
             Scratch = [.. Texts("scratch").Select(p => new Scratch(p, Units.Bytes.MiB(1)))],
         });

@@ -16,7 +16,10 @@ public sealed class SmallFlist
 
     public Container Container { get; set; } = TestGrid.Container("web", new NodeId(Digest.Of("node"u8))) with
     {
-        Entry = "/bin/app", Environment = [], Scratch = [], Mounts = [],
+        Entry = "/bin/app",
+        Environment = [],
+        Scratch = [],
+        Mounts = [],
     };
 
     public IEnumerable<KeyValuePair<string, Entry>> Entries => _entries;

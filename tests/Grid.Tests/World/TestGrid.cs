@@ -105,7 +105,8 @@ public sealed class TestGrid : IDisposable
             terms.Workloads.Where(w => f.Nodes.Contains(w.Node)).Aggregate(Capacity.None, (sum, w) => sum + w.Demand)))).ToImmutableArray();
         return terms with
         {
-            Farms = farms, Money = terms.Money with { Parts = parts, RatePerSecond = parts.Aggregate(Money.Zero, (sum, p) => sum + p.Rate) },
+            Farms = farms,
+            Money = terms.Money with { Parts = parts, RatePerSecond = parts.Aggregate(Money.Zero, (sum, p) => sum + p.Rate) },
         };
     }
 
@@ -114,7 +115,9 @@ public sealed class TestGrid : IDisposable
         var before = agreement.Version;
         return Priced(change(before.Terms with
         {
-            Version = before.Terms.Version + 1, Amends = new Amends(agreement.Id, before.Id), Term = Term(),
+            Version = before.Terms.Version + 1,
+            Amends = new Amends(agreement.Id, before.Id),
+            Term = Term(),
         }));
     }
 

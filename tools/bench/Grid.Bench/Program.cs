@@ -1,10 +1,18 @@
+using Grid.Bench.Flists;
 using Grid.Bench.Ledger;
+using Grid.Flists.Mount;
+
+// The mounts' supervisor and daemon are this program too.
+if (MountVerbs.TryRun(args) is { } code)
+    return code;
 
 switch (args)
 {
     case ["ledger", .. var rest]:
         return await LedgerBench.RunAsync(rest);
+    case ["flists", .. var rest]:
+        return await FlistBench.RunAsync(rest);
     default:
-        Console.Error.WriteLine("tools/bench/run ledger [--statements N] [--callers N]");
+        Console.Error.WriteLine("tools/bench/run ledger [--statements N] [--callers N]\ntools/bench/run flists [--tree DIR]");
         return 2;
 }

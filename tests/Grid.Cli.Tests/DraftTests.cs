@@ -1,0 +1,209 @@
+using Grid.Cli.Drafts;
+using Grid.Units;
+using Grid.Workloads;
+
+namespace Grid.Cli.Tests;
+
+public sealed class DraftTests
+{
+    private static readonly string Flist = new FlistId(Digest.Of("flist"u8)).ToString();
+
+    private static string Good => $$"""
+        name: hello
+        user: alice
+        note: the first one
+        term:
+          until: +24h
+          notice: 1h30m
+          answerBy: 2026-12-01T00:00Z
+          offline: { after: 2h, then: pause }
+        money: { grace: 3d }
+        offers: { alpha: cheap }
+        node: alpha/1
+        workloads:
+          web:
+            kind: container
+            flist: {{Flist}}
+            entry: /bin/web
+            args: [--port, "80"]
+            env: { LONGER: "1", A: b }
+            user: "1000:100"
+            cpu: 1.5 cpu
+            memory: 512MiB
+            mounts: { /data: store }
+            scratch: { /tmp: 16MiB }
+            restart: { policy: on-failure, first: 2s, max: 1m }
+          store:
+            kind: volume
+            node: beta
+            size: 1.5GiB
+            media: hdd
+            keep: 7d
+        """;
+
+    [Fact]
+    public void A_draft_says_all_it_says_and_nothing_else()
+    {
+        var draft = DraftReader.Read(Good, out var faults)!;
+
+        Assert.Empty(faults);
+        Assert.Equal(("hello", "alice", "the first one", TimeSpan.FromDays(3)), (draft.Name, draft.User!.Text, draft.Note, draft.Grace));
+        Assert.Equal(new DraftTerm(null, new DraftTime.After(TimeSpan.FromHours(24)), TimeSpan.FromMinutes(90), new DraftTime.At(new DateTimeOffset(2026, 12, 1, 0, 0, 0, TimeSpan.Zero)),
+            new DraftTime.After(TimeSpan.FromMinutes(30)), TimeSpan.FromHours(2), true), draft.Term);
+        Assert.Equal(["store", "web"], draft.Workloads.Select(w => w.Workload.Name));
+        Assert.Equal(["beta", "alpha/1"], draft.Workloads.Select(w => w.Node.Text));
+        Assert.Equal(new Volume("store", default, new Bytes(1_610_612_736), Media.Hdd, TimeSpan.FromDays(7)), draft.Workloads[0].Workload);
+        Assert.Equal(new Container("web", default, Id.Parse<FlistId>(Flist), "/bin/web", ["--port", "80"], [new("A", "b"), new("LONGER", "1")], "/", new ContainerUser(1000, 100), new MilliCores(1500),
+            Bytes.MiB(512), 128, [new VolumeMount("/data", "store")], [new Scratch("/tmp", Bytes.MiB(16))], new RestartPolicy(RestartWhen.OnFailure, TimeSpan.FromSeconds(2), TimeSpan.FromMinutes(1)),
+            Bytes.MiB(1)), draft.Workloads[1].Workload);
+    }
+
+    [Theory]
+    [InlineData("name: hello", "name: Hello", RefusalCode.NameInvalid, 1, 7)]
+    [InlineData("user: alice", "user: [alice]", RefusalCode.Malformed, 2, 7)]
+    [InlineData("user: alice", "user:", RefusalCode.Malformed, 2, 6)]
+    [InlineData("until: +24h", "until: tomorrow", RefusalCode.Malformed, 5, 10)]
+    [InlineData("until: +24h", "untill: +24h", RefusalCode.UnknownField, 5, 3)]
+    [InlineData("notice: 1h30m", "notice: 90", RefusalCode.Malformed, 6, 11)]
+    [InlineData("then: pause", "then: stop", RefusalCode.Malformed, 8, 31)]
+    [InlineData("kind: container", "kind: vm", RefusalCode.UnknownKind, 14, 11)]
+    [InlineData("kind: container", "kind: container\n    privileged: true", RefusalCode.HostAccess, 15, 5)]
+    [InlineData("entry: /bin/web", "entry: bin/web", RefusalCode.PathInvalid, 16, 12)]
+    [InlineData("entry: /bin/web", "", RefusalCode.MissingField, 14, 5)]
+    [InlineData("user: \"1000:100\"", "user: root", RefusalCode.Malformed, 19, 11)]
+    [InlineData("cpu: 1.5 cpu", "cpu: 0.0001", RefusalCode.Malformed, 20, 10)]
+    [InlineData("memory: 512MiB", "memory: 512MB", RefusalCode.Malformed, 21, 13)]
+    [InlineData("memory: 512MiB", "memory: 512", RefusalCode.Malformed, 21, 13)]
+    [InlineData("policy: on-failure", "policy: sometimes", RefusalCode.Malformed, 24, 24)]
+    [InlineData("/tmp: 16MiB", "tmp: 16MiB", RefusalCode.PathInvalid, 23, 16)]
+    [InlineData("media: hdd", "media: tape", RefusalCode.Malformed, 29, 12)]
+    [InlineData("money: { grace: 3d }", "money: { grace: 3d, grace: 4d }", RefusalCode.Malformed, 9, 21)]
+    [InlineData("note: the first one", "note: &a the first one", RefusalCode.Malformed, 3, 7)]
+    [InlineData("note: the first one", "note: !!str x", RefusalCode.Malformed, 3, 7)]
+    [InlineData("note: the first one", "note: 'unclosed", RefusalCode.Malformed, 3, 7)]
+    public void A_fault_is_found_where_it_stands(string right, string wrong, string code, int line, int column)
+    {
+        Assert.Null(DraftReader.Read(Good.Replace(right, wrong, StringComparison.Ordinal), out var faults));
+
+        Assert.True(faults.Any(f => (f.Refusal.Code, f.At.Line, f.At.Column) == (code, line, column)),
+            $"{code} at {line}:{column} is wanted; found {string.Join("; ", faults.Select(f => $"{f.At} {f.Refusal.Code}: {f.Refusal.Detail}"))}");
+    }
+
+    [Fact]
+    public void An_flist_by_name_is_refused_and_says_how_to_get_its_id()
+    {
+        Assert.Null(DraftReader.Read(Good.Replace(Flist, "debian:latest", StringComparison.Ordinal), out var faults));
+
+        var fault = Assert.Single(faults);
+        Assert.Equal((RefusalCode.MutableReference, "15:12"), (fault.Refusal.Code, fault.At.ToString()));
+        Assert.Contains("grid flist build", fault.Refusal.Next, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void All_faults_are_told_at_once_in_the_order_of_the_file()
+    {
+        var text = Good.Replace("name: hello", "name: Hello", StringComparison.Ordinal).Replace("cpu: 1.5 cpu", "cpu: many", StringComparison.Ordinal).Replace("media: hdd", "medium: hdd", StringComparison.Ordinal);
+
+        Assert.Null(DraftReader.Read(text, out var faults));
+
+        Assert.Equal([(1, RefusalCode.NameInvalid), (20, RefusalCode.Malformed), (29, RefusalCode.UnknownField)], faults.Select(f => (f.At.Line, f.Refusal.Code)));
+        Assert.Equal("Did you mean 'media'?", faults[2].Refusal.Next);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("---\n...\n")]
+    [InlineData("just text")]
+    [InlineData("- a\n- b")]
+    [InlineData("a: b\n---\nc: d")]
+    [InlineData("{")]
+    [InlineData("a: *b")]
+    [InlineData("\t")]
+    [InlineData("? [a]\n: b")]
+    [InlineData("workloads: []\nname: x")]
+    [InlineData("workloads: {}\nname: x")]
+    [InlineData("name: x\nworkloads: { web: 3 }")]
+    public void What_is_no_draft_is_refused_with_a_place(string text)
+    {
+        Assert.Null(DraftReader.Read(text, out var faults));
+
+        Assert.NotEmpty(faults);
+        Assert.All(faults, f => Assert.True(f.At.Line >= 1 && f.At.Column >= 1));
+    }
+
+    [Fact]
+    public void Depth_and_length_have_limits()
+    {
+        Assert.Null(DraftReader.Read(new string('[', 5000), out var deep));
+        Assert.NotEmpty(deep);
+        Assert.Null(DraftReader.Read(new string('a', 300_000), out var large));
+        Assert.Equal(RefusalCode.TooLarge, Assert.Single(large).Refusal.Code);
+    }
+
+    [Fact]
+    public void No_cut_or_changed_character_raises_anything_but_faults()
+    {
+        const string Signs = "{}[]:,-&*!|>'\"%@` \n#ab0";
+        var chance = new Random(3);
+        for (var i = 0; i < 2000; i++)
+        {
+            var text = Good.ToCharArray();
+            for (var n = chance.Next(4); n >= 0; n--)
+                text[chance.Next(text.Length)] = Signs[chance.Next(Signs.Length)];
+            var draft = DraftReader.Read(new string(text, 0, chance.Next(text.Length)), out var faults);
+            Assert.Equal(draft is null, !faults.IsEmpty);
+        }
+    }
+
+    [Theory]
+    [InlineData("90s", 90)]
+    [InlineData("1h30m", 5400)]
+    [InlineData("7d", 604_800)]
+    [InlineData("0s", 0)]
+    [InlineData("30m1h", null)]
+    [InlineData("1h1h", null)]
+    [InlineData("90", null)]
+    [InlineData("-1h", null)]
+    [InlineData("1.5h", null)]
+    [InlineData("99999999999d", null)]
+    [InlineData("", null)]
+    public void A_length_of_time_is_exact_or_refused(string text, int? seconds)
+    {
+        Assert.Equal(seconds is not null, Quantities.TryDuration(text, out var value));
+        if (seconds is { } wanted)
+            Assert.Equal(TimeSpan.FromSeconds(wanted), value);
+    }
+
+    [Theory]
+    [InlineData("512MiB", 536_870_912L)]
+    [InlineData("1.5GiB", 1_610_612_736L)]
+    [InlineData("0B", 0L)]
+    [InlineData("0.3B", null)]
+    [InlineData("1MB", null)]
+    [InlineData("1", null)]
+    [InlineData("-1B", null)]
+    [InlineData("1e3B", null)]
+    [InlineData("99999999999999TiB", null)]
+    [InlineData("..B", null)]
+    public void An_amount_of_bytes_is_exact_or_refused(string text, long? bytes)
+    {
+        Assert.Equal(bytes is not null, Quantities.TryBytes(text, out var value));
+        if (bytes is not null)
+            Assert.Equal(bytes, value.Value);
+    }
+
+    [Fact]
+    public void What_is_written_is_read_again()
+    {
+        var chance = new Random(1);
+        for (var i = 0; i < 1000; i++)
+        {
+            var length = TimeSpan.FromSeconds(chance.NextInt64(3_155_760_000));
+            Assert.True(Quantities.TryDuration(Quantities.Text(length), out var again));
+            Assert.Equal(length, again);
+            var bytes = new Bytes(chance.NextInt64(1L << 49));
+            Assert.True(Quantities.TryBytes(bytes.ToString(), out var same));
+            Assert.Equal(bytes, same);
+        }
+    }
+}

@@ -1,0 +1,320 @@
+using System.Text.Json.Nodes;
+using Grid.Agreements;
+using Grid.Units;
+
+namespace Grid.Cli.Tests;
+
+/// <summary>Whole journeys of user and farmer by the commands they type, on the real ledger.</summary>
+public sealed class JourneyTests(RealLedger real)
+{
+    private static readonly string Flist = new FlistId(Digest.Of("flist"u8)).ToString();
+
+    private static int _count;
+
+    [Fact]
+    public async Task From_keys_to_a_running_agreement_its_proof_and_its_end()
+    {
+        using var shell = new TestShell();
+        var (farm, node) = await PartiesAsync(shell);
+        using var _ = node;
+        var yaml = shell.Write("grid.yaml", Draft("hello", farm));
+
+        var (code, text, _) = await shell.RunAsync("plan", yaml);
+        Assert.Equal(Exit.Negative, code);
+        Assert.Contains("+ workloads.web.cpu: 500m", text, StringComparison.Ordinal);
+        Assert.Contains("price:", text, StringComparison.Ordinal);
+        var plan = await shell.JsonAsync("plan", yaml);
+        Assert.Equal("0.000001937 EUR", plan["price"]!["perSecond"]!.GetValue<string>());
+
+        Assert.Equal(CliCode.NotConfirmed, await shell.RefusedAsync("apply", "--plan", Text(plan, "plan")));
+        var applied = await shell.JsonAsync("apply", yaml, "--plan", Text(plan, "plan"), "--yes", "--no-wait");
+        var id = Id.Parse<AgreementId>(Text(applied, "agreement"));
+        Assert.Equal(["signature of farm " + farm], Texts((await shell.JsonAsync("status", "hello"))["waitsFor"]!));
+        Assert.Equal(Exit.Ok, (await shell.RunAsync("plan", yaml)).Code);
+        // Saying it twice changes nothing.
+        Assert.Equal(id.ToString(), Text(await shell.JsonAsync("apply", yaml, "--plan", Text(plan, "plan"), "--yes", "--no-wait"), "agreement"));
+
+        Assert.Equal(RefusalCode.NotAParty, await shell.RefusedAsync("agreement", "countersign", "hello", "--account", "alice", "--yes"));
+        var signed = await shell.JsonAsync("agreement", "countersign", "hello", "--account", "farmer", "--yes");
+        Assert.Contains("agreement.agreed", Texts(signed["events"]!));
+        Assert.Equal(RefusalCode.WrongState, await shell.RefusedAsync("agreement", "sign", "hello", "--account", "farmer", "--yes"));
+
+        var waiting = shell.RunAsync("apply", yaml, "--yes");
+        await node.ReadyAsync(id);
+        await node.ReceiptAsync(id, WorkloadState.Starting, "fetching");
+        await node.ReceiptAsync(id, WorkloadState.Running);
+        var (waited, shown, told) = await waiting;
+        Assert.Equal(Exit.Ok, waited);
+        Assert.Contains("running", shown, StringComparison.Ordinal);
+        Assert.Contains("agreement.running", told, StringComparison.Ordinal);
+
+        var explained = await shell.JsonAsync("explain", "hello/web");
+        Assert.Equal("running", Text(explained, "state"));
+        Assert.Contains("start 1, fetching", explained["items"]!.AsArray().Select(i => Text(i!, "detail")));
+        Assert.Equal(9, (await shell.JsonAsync("agreement", "history", "hello"))["items"]!.AsArray().Count);
+        Assert.Equal("/bin/web", (await shell.JsonAsync("agreement", "show", "hello"))["terms"]!["workloads"]!["web"]!["entry"]!.GetValue<string>());
+        Assert.Single((await shell.JsonAsync("agreement", "list", "--mine", "--status", "running"))["items"]!.AsArray());
+        Assert.Single((await shell.JsonAsync("node", "status", farm))["items"]!.AsArray());
+
+        await VerifyOfflineAsync(shell, id);
+        await AmendAsync(shell, node, id, yaml);
+
+        Assert.Equal(["agreement.ended"], Texts((await shell.JsonAsync("cancel", "hello", "--yes"))["events"]!));
+        Assert.Equal("ended", Text(await shell.JsonAsync("status", "hello"), "status"));
+        Assert.Equal("holds", Text(await shell.JsonAsync("ledger", "audit"), "verdict"));
+    }
+
+    [Fact]
+    public async Task A_plan_holds_until_something_moves()
+    {
+        using var shell = new TestShell();
+        var (farm, node) = await PartiesAsync(shell);
+        using var _ = node;
+        var yaml = shell.Write("grid.yaml", Draft("moving", farm));
+        var plan = Text(await shell.JsonAsync("plan", yaml), "plan");
+
+        shell.Write("grid.yaml", Draft("moving", farm).Replace("memory: 64MiB", "memory: 65MiB", StringComparison.Ordinal));
+        Assert.Equal(CliCode.PlanMoved, await shell.RefusedAsync("apply", yaml, "--plan", plan, "--yes", "--no-wait"));
+        shell.Write("grid.yaml", Draft("moving", farm));
+        await shell.JsonAsync("offer", "post", farm, "-f", shell.Write("other.yaml", Offer.Replace("notice: 1h", "notice: 2h", StringComparison.Ordinal)), "--account", "farmer");
+        Assert.Equal(CliCode.PlanMoved, await shell.RefusedAsync("apply", yaml, "--plan", plan, "--yes", "--no-wait"));
+        Assert.Equal(CliCode.PlanUnknown, await shell.RefusedAsync("apply", yaml, "--plan", new StatementId(Digest.Of("x"u8)).ToString(), "--yes", "--no-wait"));
+        Assert.Equal(CliCode.Usage, await shell.RefusedAsync("apply", yaml, "--plan", "st1wrong", "--yes", "--no-wait"));
+    }
+
+    [Fact]
+    public async Task A_draft_is_held_against_the_ledger_with_its_places()
+    {
+        using var shell = new TestShell();
+        var (farm, node) = await PartiesAsync(shell);
+        using var _ = node;
+
+        var (code, _, error) = await shell.RunAsync("plan", shell.Write("nowhere.yaml", Draft("nowhere", "no-such-farm")));
+        Assert.Equal(Exit.Error, code);
+        Assert.Contains("nowhere.yaml:2:7: 'no-such-farm' is no node", error, StringComparison.Ordinal);
+        Assert.Equal(RefusalCode.UnresolvedNode, await shell.RefusedAsync("plan", shell.Write("seventh.yaml", Draft("seventh", farm + "/7"))));
+        Assert.Equal(RefusalCode.EnvPlaceholder, await shell.RefusedAsync("plan", shell.Write("hole.yaml", Draft("hole", farm) + "    env: { TOKEN: \"${TOKEN}\" }\n")));
+        Assert.Equal(RefusalCode.UnresolvedVolume, await shell.RefusedAsync("plan", shell.Write("volume.yaml", Draft("volume", farm) + "    mounts: { /data: store }\n")));
+        Assert.Equal(RefusalCode.ExecFromWritable, await shell.RefusedAsync("plan", shell.Write("write.yaml", Draft("write", farm) + "    scratch: { /bin: 1MiB }\n")));
+        Assert.Equal(RefusalCode.TermInPast, await shell.RefusedAsync("plan", shell.Write("past.yaml", Draft("past", farm).Replace("{ until: +24h }", "{ answerBy: 2020-01-01T00:00Z }", StringComparison.Ordinal))));
+        Assert.Equal(RefusalCode.NotFound, await shell.RefusedAsync("status", "nothing"));
+        Assert.Equal(RefusalCode.NotFound, await shell.RefusedAsync("status", new AgreementId(Digest.Of("x"u8)).ToString()));
+        Assert.Equal(RefusalCode.NameTaken, await shell.RefusedAsync("farm", "register", farm, "--account", "alice"));
+    }
+
+    [Fact]
+    public async Task A_node_that_refuses_ends_it_and_the_one_who_waits_is_told_why()
+    {
+        using var shell = new TestShell();
+        var (farm, node) = await PartiesAsync(shell);
+        using var _ = node;
+        var id = Id.Parse<AgreementId>(Text(await shell.JsonAsync("apply", shell.Write("grid.yaml", Draft("refused", farm)), "--yes", "--no-wait"), "agreement"));
+        await shell.JsonAsync("agreement", "sign", "refused", "--account", "farmer", "--yes");
+        var waiting = shell.RunAsync("apply", shell.PathOf("grid.yaml"), "--yes", "-o", "json");
+        await node.RefuseAsync(id, RefusalCode.FlistIncomplete, "two chunks are at no hub");
+
+        var (code, text, _) = await waiting;
+
+        Assert.Equal(Exit.Negative, code);
+        Assert.Equal($"{RefusalCode.FlistIncomplete}: two chunks are at no hub", Text(JsonNode.Parse(text)!, "reason"));
+        Assert.Equal("unknown", Text(await shell.JsonAsync("explain", "refused/web"), "state"));
+        Assert.Equal(CliCode.NotHere, await shell.RefusedAsync("logs", "refused/web"));
+    }
+
+    [Fact]
+    public async Task Logs_are_read_where_the_node_is()
+    {
+        using var shell = new TestShell();
+        var (farm, node) = await PartiesAsync(shell);
+        using var _ = node;
+        var id = Text(await shell.JsonAsync("apply", shell.Write("grid.yaml", Draft("talks", farm)), "--yes", "--no-wait"), "agreement");
+        shell.Environment["GRID_NODE_LOGS"] = shell.Home;
+        shell.Write($"{id}.web.log", "2026-01-01T00:00:00.5Z stdout F hello\nrubbish\n2026-01-01T00:00:01Z stderr P in \n2026-01-01T00:00:01Z stderr F pieces \e[2J\n");
+
+        Assert.Equal(["hello", "in pieces \e[2J"], (await shell.JsonAsync("logs", "talks/web"))["items"]!.AsArray().Select(l => Text(l!, "text")));
+        Assert.Equal("in pieces \\x1b[2J\n", (await shell.RunAsync("logs", "talks/web", "--tail", "1")).Out);
+    }
+
+    [Fact]
+    public async Task An_account_of_two_keys_signs_by_drafts()
+    {
+        using var shell = new TestShell();
+        var (farm, node) = await PartiesAsync(shell);
+        using var _ = node;
+        await shell.JsonAsync("key", "new", "first", "--no-passphrase");
+        await shell.JsonAsync("key", "new", "second", "--no-passphrase");
+        await shell.JsonAsync("account", "open", "both", "--keys", "first", "second", "--threshold", "2");
+        var yaml = shell.Write("grid.yaml", Draft("half", farm));
+
+        Assert.Equal(RefusalCode.SignatureMissing, await shell.RefusedAsync("apply", yaml, "--account", "both", "--key", "first", "--yes", "--no-wait"));
+        var draft = Text(await shell.JsonAsync("apply", yaml, "--account", "both", "--key", "first", "--yes", "--draft"), "draft");
+        Assert.Contains("agreement.proposed", Texts((await shell.JsonAsync("agreement", "sign", draft, "--account", "both", "--key", "second", "--yes"))["events"]!));
+    }
+
+    [Fact]
+    public async Task Keys_are_replaced_and_the_old_ones_sign_no_more()
+    {
+        using var shell = new TestShell();
+        await PartiesAsync(shell, node: false);
+        await shell.JsonAsync("key", "new", "newer", "--no-passphrase");
+        await shell.JsonAsync("account", "rekey", "--account", "farmer", "--keys", "newer");
+
+        Assert.Equal(RefusalCode.StrangerSigned, await shell.RefusedAsync("farm", "register", $"late-{Guid.NewGuid():n}", "--account", "farmer", "--key", "farmer"));
+        await shell.JsonAsync("farm", "register", $"late-{Guid.NewGuid():n}"[..20], "--account", "farmer");
+        Assert.Equal("1", (await shell.JsonAsync("account", "show", "farmer"))["account"]!["threshold"]!.ToJsonString());
+    }
+
+    [Fact]
+    public async Task Files_that_are_not_described_are_refused_at_the_draft()
+    {
+        string[] needed = ["/usr/bin/true", "/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6"];
+        if (needed.FirstOrDefault(f => !File.Exists(f)) is { } missing)
+            Assert.Skip($"{missing} is not on this machine");
+        using var shell = new TestShell();
+        var (farm, node) = await PartiesAsync(shell);
+        using var _ = node;
+        shell.Environment["GRID_HUB"] = real.Hub;
+        foreach (var path in needed.Select(n => n.Replace("/usr/bin/true", "/bin/web", StringComparison.Ordinal)))
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(shell.PathOf("root" + path))!);
+            File.Copy(path == "/bin/web" ? needed[0] : path, shell.PathOf("root" + path));
+        }
+        File.WriteAllText(shell.PathOf("root/bin/script"), "#!/bin/no-such-interpreter\n");
+        File.SetUnixFileMode(shell.PathOf("root/bin/script"), (UnixFileMode)0b111_101_101);
+
+        var built = await shell.JsonAsync("flist", "build", shell.PathOf("root"));
+        var yaml = Draft("files", farm).Replace(Flist, Text(built, "id"), StringComparison.Ordinal);
+        Assert.Equal(RefusalCode.FlistIncomplete, await shell.RefusedAsync("plan", shell.Write("grid.yaml", yaml)));
+        await shell.JsonAsync("flist", "push", Text(built, "id"));
+
+        Assert.True((await shell.JsonAsync("plan", shell.Write("grid.yaml", yaml)))["filesChecked"]!.GetValue<bool>());
+        Assert.Equal(RefusalCode.EntryNotDescribed, await shell.RefusedAsync("plan", shell.Write("grid.yaml", yaml.Replace("/bin/web", "/bin/other", StringComparison.Ordinal))));
+        Assert.Equal(RefusalCode.InterpreterNotDescribed, await shell.RefusedAsync("plan", shell.Write("grid.yaml", yaml.Replace("/bin/web", "/bin/script", StringComparison.Ordinal))));
+
+        File.Delete(shell.PathOf("root/lib/x86_64-linux-gnu/libc.so.6"));
+        var without = await shell.JsonAsync("flist", "build", shell.PathOf("root"));
+        await shell.JsonAsync("flist", "push", Text(without, "id"));
+        var (_, _, error) = await shell.RunAsync("plan", shell.Write("grid.yaml", yaml.Replace(Text(built, "id"), Text(without, "id"), StringComparison.Ordinal)));
+        Assert.Contains("error[library-not-described]", error, StringComparison.Ordinal);
+        Assert.Contains("grid.yaml:5:3", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_flist_is_the_same_here_and_from_the_hub()
+    {
+        using var shell = new TestShell();
+        shell.Environment["GRID_HUB"] = real.Hub;
+        Directory.CreateDirectory(shell.PathOf("root/etc"));
+        File.WriteAllText(shell.PathOf("root/etc/motd"), "hello\n");
+        File.CreateSymbolicLink(shell.PathOf("root/etc/issue"), "motd");
+        var id = Text(await shell.JsonAsync("flist", "build", shell.PathOf("root")), "id");
+        await shell.JsonAsync("flist", "push", id);
+        using var other = new TestShell();
+        other.Environment["GRID_HUB"] = real.Hub;
+
+        Assert.Equal((await shell.RunAsync("flist", "tree", id)).Out, (await other.RunAsync("flist", "tree", id)).Out);
+        Assert.Equal("hello\n", (await other.RunAsync("flist", "cat", id, "/etc/issue")).Out);
+        Assert.Equal(RefusalCode.NotFound, await other.RefusedAsync("flist", "cat", id, "/etc/shadow"));
+        Assert.Equal("holds", Text(await other.JsonAsync("flist", "verify", id), "verdict"));
+        Assert.Empty((await other.JsonAsync("flist", "list"))["items"]!.AsArray());
+        await other.JsonAsync("flist", "pull", id);
+        other.Environment.Clear();
+        Assert.Equal("hello\n", (await other.RunAsync("flist", "cat", id, "/etc/motd")).Out);
+        Assert.Equal(RefusalCode.NotFound, await other.RefusedAsync("flist", "show", new FlistId(Digest.Of("x"u8)).ToString()));
+    }
+
+    [Fact]
+    public async Task The_pinned_key_is_the_only_one_believed()
+    {
+        using var shell = new TestShell();
+        using var other = Statements.SigningKey.FromSeed(new byte[32]);
+        Assert.Equal(RefusalCode.WrongLedger, await shell.RefusedAsync("ledger", "trust", real.Address, "--ledger-key", other.Public.ToString(), "--yes"));
+        Assert.Equal(CliCode.NotConfirmed, await shell.RefusedAsync("ledger", "trust", real.Address));
+        Assert.Equal(RefusalCode.BadCheckpoint, await shell.RefusedAsync("ledger", "entries", "--ledger", real.Address, "--ledger-key", other.Public.ToString()));
+        Assert.Equal(RefusalCode.WrongLedger, await shell.RefusedAsync("ledger", "status", "--ledger", real.Address, "--ledger-key", other.Public.ToString()));
+        await shell.JsonAsync("ledger", "trust", real.Address, "--yes");
+        Assert.NotEmpty((await shell.JsonAsync("ledger", "entries", "--count", "3"))["items"]!.AsArray());
+    }
+
+    private static async Task VerifyOfflineAsync(TestShell shell, AgreementId id)
+    {
+        var bundle = shell.PathOf("hello.bundle");
+        await shell.JsonAsync("agreement", "export", "hello", "-f", bundle);
+        // Nothing is set but the key: no ledger is asked.
+        using var stranger = new TestShell();
+        var key = (await shell.JsonAsync("ledger", "status"))["key"]!.GetValue<string>();
+        var verdict = await stranger.JsonAsync("verify", bundle, "--ledger-key", key);
+        Assert.Equal(("holds", id.ToString(), "running"), (Text(verdict, "verdict"), Text(verdict, "agreement"), Text(verdict, "status")));
+
+        var chance = new Random(5);
+        var bytes = await File.ReadAllBytesAsync(bundle);
+        for (var i = 0; i < 50; i++)
+        {
+            var bent = (byte[])bytes.Clone();
+            bent[chance.Next(bent.Length)] ^= (byte)(1 << chance.Next(8));
+            await File.WriteAllBytesAsync(stranger.PathOf("bent"), bent);
+            var (code, text, _) = await stranger.RunAsync("verify", stranger.PathOf("bent"), "--ledger-key", key, "-o", "json");
+            Assert.True(code == Exit.Negative || Text(JsonNode.Parse(text)!, "agreement") == id.ToString(), text);
+        }
+    }
+
+    private static async Task AmendAsync(TestShell shell, NodeVoice node, AgreementId id, string yaml)
+    {
+        await File.WriteAllTextAsync(yaml, (await File.ReadAllTextAsync(yaml)).Replace("cpu: 0.5", "cpu: 1", StringComparison.Ordinal));
+        var plan = await shell.JsonAsync("plan", yaml);
+        Assert.Equal(["~ workloads.web.cpu"], plan["changes"]!.AsArray().Where(c => Text(c!, "path").StartsWith("workloads", StringComparison.Ordinal)).Select(c => $"{Text(c!, "sign")} {Text(c!, "path")}"));
+        await shell.JsonAsync("apply", yaml, "--plan", Text(plan, "plan"), "--yes", "--no-wait");
+        await File.WriteAllTextAsync(yaml, (await File.ReadAllTextAsync(yaml)).Replace("cpu: 1", "cpu: 2", StringComparison.Ordinal));
+        Assert.Equal(RefusalCode.Conflict, await shell.RefusedAsync("plan", yaml));
+        Assert.Equal(["agreement.amendment-dropped"], Texts((await shell.JsonAsync("cancel", "hello", "--amendment", "--yes"))["events"]!));
+        await shell.JsonAsync("apply", yaml, "--yes", "--no-wait");
+        await shell.JsonAsync("agreement", "sign", "hello", "--account", "farmer", "--yes");
+        await node.ReadyAsync(id);
+        await node.ReceiptAsync(id, WorkloadState.Running);
+        var status = await shell.JsonAsync("status", "hello");
+        Assert.Equal((2, "running"), (status["version"]!.GetValue<int>(), Text(status, "status")));
+        Assert.Equal(Exit.Ok, (await shell.RunAsync("plan", yaml)).Code);
+    }
+
+    private async Task<(string Farm, NodeVoice Node)> PartiesAsync(TestShell shell, bool node = true)
+    {
+        var farm = $"farm-{Environment.ProcessId}-{Interlocked.Increment(ref _count)}";
+        await shell.JsonAsync("ledger", "trust", real.Address, "--yes");
+        await shell.JsonAsync("key", "new", "alice", "--no-passphrase");
+        await shell.JsonAsync("key", "new", "farmer", "--no-passphrase");
+        await shell.JsonAsync("account", "open", "alice");
+        await shell.JsonAsync("account", "open", "farmer");
+        shell.Environment["GRID_ACCOUNT"] = "alice";
+        await shell.JsonAsync("farm", "register", farm, "--account", "farmer");
+        await shell.JsonAsync("offer", "post", farm, "-f", shell.Write("offer.yaml", Offer), "--account", "farmer");
+        await shell.JsonAsync("node", "invite", farm, "-f", shell.PathOf("invite.json"), "--account", "farmer");
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(shell.PathOf("invite.json")));
+        return (farm, node ? await NodeVoice.JoinAsync(shell.PathOf("invite.json")) : null!);
+    }
+
+    private const string Offer = """
+        currency: { code: EUR, decimals: 9 }
+        prices: { cpu: 3, memory: 7000 }
+        kinds: [container]
+        ceiling: { cpu: 2, memory: 1GiB }
+        notice: 1h
+        """;
+
+    private static string Draft(string name, string node) => $$"""
+        name: {{name}}
+        node: {{node}}
+        term: { until: +24h }
+        workloads:
+          web:
+            kind: container
+            flist: {{Flist}}
+            entry: /bin/web
+            cpu: 0.5
+            memory: 64MiB
+
+        """;
+
+    private static string Text(JsonNode node, string name) => node[name]!.GetValue<string>();
+
+    private static string[] Texts(JsonNode node) => [.. node.AsArray().Select(n => n!.GetValue<string>())];
+}

@@ -1,0 +1,84 @@
+using System.Runtime.CompilerServices;
+using System.Text.Json.Nodes;
+
+namespace Grid.Cli.Tests;
+
+/// <summary>A person's directory and terminal, made for one test. Runs the program in this process, as its main does.</summary>
+internal sealed class TestShell : IDisposable
+{
+    private readonly Queue<string> _secrets = new();
+
+    public string Home { get; } = Directory.CreateTempSubdirectory("grid-cli-").FullName;
+
+    public Dictionary<string, string> Environment { get; } = [];
+
+    public string Input { get; set; } = "";
+
+    /// <summary>True when a person sits there who can be asked.</summary>
+    public bool IsTerminal { get; set; }
+
+    public TimeProvider Time { get; set; } = TimeProvider.System;
+
+    public string PathOf(string name) => Path.Combine(Home, name);
+
+    public string Write(string name, string content)
+    {
+        File.WriteAllText(PathOf(name), content);
+        return PathOf(name);
+    }
+
+    /// <summary>What the person will type when asked for a secret.</summary>
+    public void Types(params ReadOnlySpan<string> secrets)
+    {
+        foreach (var secret in secrets)
+            _secrets.Enqueue(secret);
+    }
+
+    public async Task<(int Code, string Out, string Error)> RunAsync(params string[] args)
+    {
+        var (output, error, bytes) = (new StringWriter(), new StringWriter(), new MemoryStream());
+        var shell = new Shell(
+            new StringReader(Input), output, error, new Terminal(IsTerminal, IsTerminal, IsTerminal, 120, _ => _secrets.TryDequeue(out var secret) ? secret : null),
+            name => name == "GRID_HOME" ? Home : Environment.GetValueOrDefault(name), Time, System.Security.Cryptography.RandomNumberGenerator.GetBytes,
+            server => new HttpClient { BaseAddress = server, Timeout = Timeout.InfiniteTimeSpan })
+        { Bytes = () => bytes };
+        var code = await CommandLine.RunAsync(args, shell, TestContext.Current.CancellationToken);
+        var text = output.ToString() + System.Text.Encoding.UTF8.GetString(bytes.ToArray());
+        // The promise of every command, whatever was asked of it.
+        Assert.DoesNotContain("   at ", text + error, StringComparison.Ordinal);
+        Assert.DoesNotContain("Unhandled", text + error, StringComparison.Ordinal);
+        Assert.DoesNotContain("[defect]", error.ToString(), StringComparison.Ordinal);
+        return (code, text, error.ToString());
+    }
+
+    /// <summary>Runs with <c>-o json</c> what must end well.</summary>
+    public async Task<JsonObject> JsonAsync(params string[] args)
+    {
+        var (code, text, error) = await RunAsync([.. args, "-o", "json"]);
+        Assert.True(code is Exit.Ok or Exit.Negative, $"grid {string.Join(' ', args)}: {code} {error}");
+        Assert.Equal("", error);
+        return JsonNode.Parse(text)!.AsObject();
+    }
+
+    /// <summary>Runs with <c>-o json</c> what must be refused.</summary>
+    public async Task<string> RefusedAsync(params string[] args)
+    {
+        var (code, text, error) = await RunAsync([.. args, "-o", "json"]);
+        Assert.True(code == Exit.Error, $"grid {string.Join(' ', args)}: {code} {text}{error}");
+        Assert.Equal("", text);
+        var document = JsonNode.Parse(error)!["error"]!;
+        Assert.NotEmpty(document["detail"]!.GetValue<string>());
+        return document["code"]!.GetValue<string>();
+    }
+
+    public void Dispose() => Directory.Delete(Home, recursive: true);
+
+    /// <summary>Compares with a file beside the tests; GRID_GOLDEN=1 writes it anew, for a person to read before it is kept.</summary>
+    public static void IsGolden(string name, string actual, [CallerFilePath] string here = "")
+    {
+        var path = Path.Combine(Path.GetDirectoryName(here)!, "Golden", name);
+        if (System.Environment.GetEnvironmentVariable("GRID_GOLDEN") == "1")
+            File.WriteAllText(path, actual);
+        Assert.Equal(File.ReadAllText(path), actual);
+    }
+}

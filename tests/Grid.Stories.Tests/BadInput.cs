@@ -1,0 +1,110 @@
+using System.Diagnostics;
+using System.Net;
+using System.Text;
+using Grid.Stories.Tests.Stage;
+
+namespace Grid.Stories.Tests;
+
+/// <summary>Bad input of every kind gets a typed error: never a 500, never a stack trace, nothing lost.</summary>
+[Collection("one at a time")]
+public sealed class BadInput
+{
+    [Fact]
+    public async Task The_ledger_and_the_hub_answer_nonsense_with_typed_problems()
+    {
+        await using var stage = await Stage.Stage.SetAsync();
+        var random = new Random(3);
+        foreach (var server in new[] { stage.LedgerAddress, stage.HubAddress })
+        {
+            using var http = new HttpClient { BaseAddress = server };
+            foreach (var path in new[]
+            {
+                "v1/agreements/agr1nonsense", "v1/agreements?limit=-1", "v1/statements/st1nonsense", "v1/nodes/x/agreements?wait=1e9", "v1/proof/99999999999999999999", "tile/9/x", "v1/none",
+                "v1/flists/fl1nonsense/manifest", "v1/packs/zz", "v1/meta/..%2f..%2fetc%2fpasswd",
+            })
+            {
+                using var answer = await http.GetAsync(path);
+                await IsProblemAsync(answer, path);
+            }
+            for (var round = 0; round < 200; round++)
+            {
+                var bytes = new byte[random.Next(2000)];
+                random.NextBytes(bytes);
+                using var body = new ByteArrayContent(bytes) { Headers = { ContentType = new(random.Next(2) == 0 ? "application/cose" : "application/json") } };
+                var path = random.Next(3) switch { 0 => "v1/statements", 1 => "v1/missing", _ => "v1/drafts" };
+                using var answer = await http.PostAsync(path, body);
+                Assert.True((int)answer.StatusCode < 500, $"{path}: {answer.StatusCode}");
+            }
+        }
+        Assert.True((await stage.Client.InfoAsync(default)).Try(out var info, out _));
+        Assert.Equal(2, info.Index);
+    }
+
+    [Theory]
+    [InlineData(2, "frobnicate")]
+    [InlineData(2, "plan", "--no-such-option")]
+    [InlineData(255, "plan", "/no/such/file.yaml")]
+    [InlineData(255, "agreement", "show", "agr1nonsense")]
+    [InlineData(255, "verify", "/etc/hostname", "--ledger-key", "key1nonsense")]
+    [InlineData(255, "flist", "build", "/no/such/directory")]
+    public async Task The_command_line_says_what_is_wrong_and_what_next(int exit, params string[] arguments)
+    {
+        using var home = new TemporaryHome();
+        var (code, output, errors) = await GridAsync(home.Path, [.. arguments, "-o", "json"]);
+        Assert.True(code == exit, $"exit {code}: {output}{errors}");
+        Assert.Contains("\"code\"", errors, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", output + errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_draft_that_names_its_flist_is_refused_where_it_stands()
+    {
+        using var home = new TemporaryHome();
+        var file = Path.Combine(home.Path, "grid.yaml");
+        await File.WriteAllTextAsync(file, """
+            name: hello
+            node: north
+            workloads:
+              web: { kind: container, flist: nginx:latest, entry: /bin/web, cpu: 1, memory: 64MiB, privileged: true }
+            """);
+        await using var stage = await Stage.Stage.SetAsync(examine: false);
+        var (code, _, errors) = await GridAsync(home.Path, ["plan", file, "-o", "json", "--ledger", stage.LedgerAddress.AbsoluteUri, "--ledger-key", stage.LedgerKey.ToString()]);
+        Assert.Equal(255, code);
+        Assert.Contains(RefusalCode.MutableReference, errors, StringComparison.Ordinal);
+        Assert.Contains("grid.yaml:4:", errors, StringComparison.Ordinal);
+        Assert.Contains("privileged", errors, StringComparison.Ordinal);
+    }
+
+    private static async Task IsProblemAsync(HttpResponseMessage answer, string path)
+    {
+        Assert.True(answer.StatusCode is >= HttpStatusCode.BadRequest and < HttpStatusCode.InternalServerError, $"{path}: {answer.StatusCode}");
+        Assert.True(answer.Content.Headers.ContentType?.MediaType == "application/problem+json", $"{path}: {answer.StatusCode} {answer.Content.Headers.ContentType}");
+        var text = await answer.Content.ReadAsStringAsync();
+        Assert.Contains("\"code\"", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", text, StringComparison.Ordinal);
+    }
+
+    private static async Task<(int Code, string Output, string Errors)> GridAsync(string home, IEnumerable<string> arguments)
+    {
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "grid-cli"), arguments)
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            RedirectStandardInput = true,
+            StandardErrorEncoding = Encoding.UTF8,
+        };
+        start.Environment["GRID_HOME"] = home;
+        using var grid = Process.Start(start)!;
+        grid.StandardInput.Close();
+        var (output, errors) = (grid.StandardOutput.ReadToEndAsync(), grid.StandardError.ReadToEndAsync());
+        await grid.WaitForExitAsync();
+        return (grid.ExitCode, await output, await errors);
+    }
+
+    private sealed class TemporaryHome : IDisposable
+    {
+        public string Path { get; } = Directory.CreateTempSubdirectory("grid-story-home-").FullName;
+
+        public void Dispose() => Directory.Delete(Path, recursive: true);
+    }
+}
