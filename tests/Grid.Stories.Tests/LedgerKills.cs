@@ -48,9 +48,11 @@ public sealed class LedgerKills
             await stage.Ledger.KillAsync();
         await stop.CancelAsync();
         await Task.WhenAll(load);
-        if (killPostgres)
-            await stage.Ledger.KillAsync();
-        await stage.StartLedgerAsync(examine: false);
+        // A ledger whose PostgreSQL died brings it back by itself; a ledger that died is started again by whoever runs it.
+        if (!killPostgres)
+            await stage.StartLedgerAsync(examine: false);
+        using var http = new HttpClient { BaseAddress = stage.LedgerAddress };
+        await Wait.ForAsync("the ledger to be ready again", async () => (await http.GetAsync("readyz")).IsSuccessStatusCode ? "ready" : null, stage.Logs);
 
         foreach (var (statement, index) in acknowledged)
         {
