@@ -231,8 +231,9 @@ internal sealed partial class NodeAgent(
             if (now - attempts.Last > Settled)
                 _attempts.TryRemove(key, out _);
         }
-        var soonest = desired.Wishes.Values.Select(w => w.Workload).OfType<Container>()
-            .Select(c => desired.Wishes.Values.First(w => ReferenceEquals(w.Workload, c)).Key is var key && _attempts.TryGetValue(key, out var a) ? Reconciler.NotBefore(c.Restart, a) : DateTimeOffset.MaxValue)
+        var soonest = desired.Wishes.Values
+            .Where(w => w.Workload is Container && _attempts.ContainsKey(w.Key))
+            .Select(w => Reconciler.NotBefore(((Container)w.Workload).Restart, _attempts.GetValueOrDefault(w.Key)))
             .Where(t => t > now).DefaultIfEmpty(DateTimeOffset.MaxValue).Min();
         return soonest - now < Sweep ? soonest - now : Sweep;
     }
