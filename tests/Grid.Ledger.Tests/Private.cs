@@ -9,6 +9,6 @@ internal static class Private
     /// <summary>A server's parent directories must be open to the user it runs as; a temporary directory is ours alone.</summary>
     public static void OpenToOthers(string directory) => File.SetUnixFileMode(directory, (UnixFileMode)0b111_101_101);
 
-    public static Process StartServer(string directory) => Process.Start(Launch.As(ServerUser.Choose(), stopWithUs: false, PostgresBinaries.Find().Server,
+    public static Process StartServer(string directory) => Process.Start(Launch.As(ServerUser.Choose(), stopWithUs: false, Path.Combine(directory, "data"), PostgresBinaries.Find().Server,
         "-D", Path.Combine(directory, "data"), "-c", "listen_addresses=", "-c", $"unix_socket_directories={Path.Combine(directory, "socket")}"))!;
 }

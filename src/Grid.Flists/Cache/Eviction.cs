@@ -11,6 +11,7 @@ internal sealed class Eviction(CacheFiles files, long maximumBytes) : IDisposabl
 {
     private readonly Lock _lock = new();
     private long _bytes = maximumBytes == long.MaxValue ? 0 : Candidates(files).Sum(c => c.Bytes);
+    private long _sinceLook;
     private bool _running;
     private bool _disposed;
 
@@ -19,6 +20,7 @@ internal sealed class Eviction(CacheFiles files, long maximumBytes) : IDisposabl
         lock (_lock)
         {
             _bytes += bytes;
+            _sinceLook += bytes;
             if (_bytes <= maximumBytes || _running || _disposed)
                 return;
             _running = true;
@@ -32,14 +34,25 @@ internal sealed class Eviction(CacheFiles files, long maximumBytes) : IDisposabl
             _disposed = true;
     }
 
-    /// <summary>One pass; also what a test calls.</summary>
-    public void Run()
+    // Until what came while it looked fits as well.
+    private void Run()
     {
+        while (Look())
+        {
+        }
+    }
+
+    /// <returns>true when bytes came meanwhile that do not fit</returns>
+    private bool Look()
+    {
+        lock (_lock)
+            _sinceLook = 0;
+        long total;
         try
         {
             var kept = Pinned();
             var candidates = Candidates(files).ToList();
-            var total = candidates.Sum(c => c.Bytes);
+            total = candidates.Sum(c => c.Bytes);
             foreach (var candidate in candidates.Where(c => !kept.Contains(c.Name)).OrderBy(c => c.Used))
             {
                 if (total <= maximumBytes / 10 * 9)
@@ -47,17 +60,17 @@ internal sealed class Eviction(CacheFiles files, long maximumBytes) : IDisposabl
                 candidate.Remove();
                 total -= candidate.Bytes;
             }
-            lock (_lock)
-                _bytes = total;
         }
         catch (IOException)
         {
             // Another process evicts at the same time; the next write looks again.
+            total = maximumBytes;
         }
-        finally
+        lock (_lock)
         {
-            lock (_lock)
-                _running = false;
+            // What came while we looked may be counted already: too much rather than too little, and the next look counts anew.
+            _bytes = total + _sinceLook;
+            return _running = !_disposed && _sinceLook > 0 && _bytes > maximumBytes;
         }
     }
 
@@ -83,20 +96,24 @@ internal sealed class Eviction(CacheFiles files, long maximumBytes) : IDisposabl
 
     private static IEnumerable<(Digest Name, long Bytes, DateTime Used, Action Remove)> Candidates(CacheFiles files)
     {
-        foreach (var file in new DirectoryInfo(files.Objects).EnumerateFiles("*", SearchOption.AllDirectories))
+        foreach (var file in Present(files.Objects))
         {
             var name = Digest.ParseHex(file.Name);
             var proof = new FileInfo(files.ProofPath(name));
             yield return (name, file.Length, proof.Exists ? proof.LastWriteTimeUtc : file.LastWriteTimeUtc, () => files.RemoveObject(name));
         }
-        foreach (var file in new DirectoryInfo(files.Partials).EnumerateFiles("*", SearchOption.AllDirectories))
+        foreach (var file in Present(files.Partials))
         {
             if (file.Extension == ".map")
                 continue;
             var name = Digest.ParseHex(file.Name);
             yield return (name, file.Length, file.LastWriteTimeUtc, () => files.RemovePartial(name));
         }
-        foreach (var file in new DirectoryInfo(files.Metas).EnumerateFiles())
+        foreach (var file in Present(files.Metas))
             yield return (Digest.ParseHex(file.Name), file.Length, file.LastAccessTimeUtc, () => CacheFiles.Remove(file.FullName));
     }
+
+    // Files are renamed and removed while we look. Exists takes a file's whole state at once, and what is asked afterwards is that state.
+    private static IEnumerable<FileInfo> Present(string directory) =>
+        new DirectoryInfo(directory).EnumerateFiles("*", SearchOption.AllDirectories).Where(file => file.Exists);
 }

@@ -114,7 +114,7 @@ public sealed partial class EmbeddedPostgres : IAsyncDisposable
     private bool RunOnce()
     {
         _directory.EndOrphansAsync(CancellationToken.None).GetAwaiter().GetResult();
-        using var process = Process.Start(Launch.As(_directory.User, stopWithUs: true, _binaries.Server, [
+        using var process = Process.Start(Launch.As(_directory.User, stopWithUs: true, _directory.Data, _binaries.Server, [
             "-D", _directory.Data, "-c", "listen_addresses=", "-c", $"unix_socket_directories={_directory.Socket}", "-c", "unix_socket_permissions=0700",
             "-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "full_page_writes=on", "-c", "shared_buffers=256MB", "-c", "max_wal_size=4GB",
             "-c", "max_connections=40", "-c", "jit=off", "-c", "wal_compression=on", "-c", "log_min_messages=warning"]))!;

@@ -9,7 +9,8 @@ internal static class Launch
     /// the kernel sends SIGINT (PostgreSQL's fast shutdown) when the thread that starts it ends, so a kill -9 of ours leaves nothing behind;
     /// that thread must therefore live as long as the server shall
     /// </param>
-    public static ProcessStartInfo As(ServerUser? user, bool stopWithUs, string program, params IEnumerable<string> arguments)
+    /// <param name="directory">where it stands from its first moment, also while it is still setsid or setpriv; by that an orphan is known</param>
+    public static ProcessStartInfo As(ServerUser? user, bool stopWithUs, string directory, string program, params IEnumerable<string> arguments)
     {
         // A session of its own: ctrl-C at the terminal is for us, and we stop the server when nothing needs it any more.
         // setpriv sets the death signal after it changed the user, which would clear it.
@@ -19,7 +20,7 @@ internal static class Launch
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
-            WorkingDirectory = "/",
+            WorkingDirectory = directory,
         };
         start.Environment.Clear();
         start.Environment["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
