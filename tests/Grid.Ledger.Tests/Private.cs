@@ -11,4 +11,7 @@ internal static class Private
 
     public static Process StartServer(string directory) => Process.Start(Launch.As(ServerUser.Choose(), stopWithUs: false, Path.Combine(directory, "data"), PostgresBinaries.Find().Server,
         "-D", Path.Combine(directory, "data"), "-c", "listen_addresses=", "-c", $"unix_socket_directories={Path.Combine(directory, "socket")}"))!;
+
+    public static Process StartAsServerUser(string program, params string[] arguments) =>
+        Process.Start(Launch.As(ServerUser.Choose(), stopWithUs: false, "/", program, arguments))!;
 }

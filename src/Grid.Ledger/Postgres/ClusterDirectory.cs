@@ -89,8 +89,12 @@ internal sealed class ClusterDirectory : IDisposable
                 throw new ClusterException($"Process {left[0]} still uses '{Data}' and cannot be ended.");
             await Task.Delay(10, stop);
         }
-        if (Directory.Exists(Data))
-            File.Delete(Path.Combine(Data, "postmaster.pid"));
+        // A killed server nobody has waited for yet is a process number that still answers, and PostgreSQL would believe its lock files.
+        foreach (var left in (ReadOnlySpan<string>)[Path.Combine(Data, "postmaster.pid"), Path.Combine(Socket, SocketName + ".lock")])
+        {
+            if (Directory.Exists(Path.GetDirectoryName(left)))
+                File.Delete(left);
+        }
     }
 
     /// <summary>True when the server with this process number says that it takes connections.</summary>
