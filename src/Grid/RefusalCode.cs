@@ -56,6 +56,10 @@ public static class RefusalCode
     public const string TermInvalid = "term-invalid";
     public const string UnresolvedNode = "unresolved-node";
     public const string UnresolvedVolume = "unresolved-volume";
+    public const string UnresolvedNetwork = "unresolved-network";
+    public const string CidrInvalid = "cidr-invalid";
+    public const string TunnelMismatch = "tunnel-mismatch";
+    public const string PortConflict = "port-conflict";
     public const string VolumeShrink = "volume-shrink";
     public const string UnsupportedKind = "unsupported-kind";
     public const string SizeInvalid = "size-invalid";

@@ -3,6 +3,7 @@ using Grid.Agreements;
 using Grid.Api;
 using Grid.Client;
 using Grid.Hub;
+using Grid.Networks;
 using Grid.Nodes;
 using Grid.Statements;
 using Grid.Units;
@@ -65,7 +66,7 @@ internal sealed class NodeVoice : IDisposable
         return node;
     }
 
-    public async Task ReadyAsync(AgreementId id) => await SayAsync(Id.Value, new WorkloadReady(id, (await VersionAsync(id)).Id));
+    public async Task ReadyAsync(AgreementId id) => await SayAsync(Id.Value, new WorkloadReady(id, (await VersionAsync(id)).Id, TunnelEnds.None));
 
     public async Task RefuseAsync(AgreementId id, string code, string detail) => await SayAsync(Id.Value, new WorkloadRefused(id, (await VersionAsync(id)).Id, code, detail));
 

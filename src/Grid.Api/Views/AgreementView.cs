@@ -12,8 +12,18 @@ public sealed record TermView(DateTimeOffset? Start, DateTimeOffset? End, long N
 
 public sealed record MoneyView(CurrencyView Currency, string RatePerSecond);
 
+/// <param name="Node">null for kinds that are on no single node</param>
 /// <param name="Flist">null for kinds without one</param>
-public sealed record WorkloadView(string Name, string Node, string Kind, CapacityView Demand, string? Flist);
+/// <param name="Networks">its address in each network</param>
+public sealed record WorkloadView(string Name, string? Node, string Kind, CapacityView Demand, string? Flist, ImmutableSortedDictionary<string, string> Networks)
+{
+    internal static WorkloadView Of(Workload workload)
+    {
+        var placed = workload as Placed;
+        return new WorkloadView(workload.Name, placed?.Node.ToString(), workload.Kind, CapacityView.Of(placed?.Demand ?? Capacity.None), (workload as Container)?.Flist.ToString(),
+            (placed?.Networks ?? []).ToImmutableSortedDictionary(a => a.Network, a => a.Address.ToString(), StringComparer.Ordinal));
+    }
+}
 
 /// <param name="Id">the statement that carries it</param>
 public sealed record VersionView(
@@ -27,7 +37,7 @@ public sealed record VersionView(
                 terms.Money.Parts.First(p => p.Farm == f.Farm).Rate.ToString()))],
             new TermView(term.Start, term.End, (long)term.Notice.TotalSeconds, term.AnswerBy, term.ConvergeBy),
             new MoneyView(CurrencyView.Of(terms.Money.Currency), terms.Money.RatePerSecond.ToString()),
-            [.. terms.Workloads.Select(w => new WorkloadView(w.Name, w.Node.ToString(), w.Kind, CapacityView.Of(w.Demand), (w as Container)?.Flist.ToString()))]);
+            [.. terms.Workloads.Select(w => WorkloadView.Of(w))]);
     }
 }
 

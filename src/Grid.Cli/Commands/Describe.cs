@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Grid.Agreements;
 using Grid.Cli.Drafts;
+using Grid.Networks;
 using Grid.Offers;
 using Grid.Units;
 using Grid.Workloads;
@@ -75,6 +76,7 @@ internal static class Describe
             ["scratch"] = new JsonObject(c.Scratch.Select(s => KeyValuePair.Create(s.Path, (JsonNode?)s.Size.ToString()))),
             ["restart"] = new JsonObject { ["policy"] = c.Restart.Name, ["first"] = Quantities.Text(c.Restart.First), ["max"] = Quantities.Text(c.Restart.Max) },
             ["logs"] = c.Logs.ToString(),
+            ["networks"] = new JsonObject(c.Networks.Select(a => KeyValuePair.Create(a.Network, (JsonNode?)a.Address.ToString()))),
         },
         Volume v => new JsonObject
         {
@@ -84,7 +86,8 @@ internal static class Describe
             ["media"] = v.Media == Media.Ssd ? "ssd" : "hdd",
             ["keep"] = Quantities.Text(v.Keep),
         },
-        _ => new JsonObject { ["kind"] = workload.Kind, ["node"] = workload.Node.ToString() },
+        Network n => new JsonObject { ["kind"] = n.Kind, ["cidr"] = n.Cidr.ToString(), ["egress"] = n.Egress is Egress.Nat ? "nat" : "none" },
+        _ => throw new System.Diagnostics.UnreachableException(workload.Kind),
     };
 
     private static JsonObject Money(MoneyTerms money)

@@ -28,7 +28,7 @@ internal static class StatusView
             ["waitsFor"] = Render.Texts(WaitsFor(verified)),
             ["due"] = Render.Time(agreement.Due),
             ["price"] = Render.Price(agreement.Version.Terms.Money.RatePerSecond, agreement.Version.Terms.Money.Currency),
-            ["workloads"] = Render.Array(agreement.Version.Terms.Workloads.Select(w =>
+            ["workloads"] = Render.Array(agreement.Version.Terms.Placed.Select(w =>
             {
                 var (report, at) = latest.TryGetValue(w.Name, out var found) ? found : (null!, default);
                 return (JsonNode?)new JsonObject
@@ -65,7 +65,7 @@ internal static class StatusView
         return
         [
             new Block.Fields(fields.ToImmutable()),
-            new Block.Table(["workload", "kind", "state", "start", "restarts", "receipt", "node", "reason"], [.. agreement.Version.Terms.Workloads.Select(w =>
+            new Block.Table(["workload", "kind", "state", "start", "restarts", "receipt", "node", "reason"], [.. agreement.Version.Terms.Placed.Select(w =>
             {
                 var known = latest.TryGetValue(w.Name, out var found);
                 var state = known ? WorkloadReport.NameOf(found.Report.State) : "unknown";

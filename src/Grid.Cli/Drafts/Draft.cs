@@ -21,8 +21,8 @@ public sealed record DraftTerm(
     DraftTime? Start, DraftTime? Until, TimeSpan? Notice, DraftTime AnswerBy, DraftTime ConvergeBy, TimeSpan OfflineAfter, bool OfflinePause);
 
 /// <param name="Workload">complete but for its node</param>
-/// <param name="Node">an id, an alias, a farm with one node, or FARM/N for the farm's N-th node</param>
-public sealed record DraftWorkload(Workload Workload, Named Node, Position At);
+/// <param name="Node">an id, an alias, a farm with one node, or FARM/N for the farm's N-th node; null for kinds that are on no single node</param>
+public sealed record DraftWorkload(Workload Workload, Named? Node, Position At);
 
 /// <summary>A name and where it stands, so that whoever cannot resolve it can say where.</summary>
 public sealed record Named(string Text, Position At);

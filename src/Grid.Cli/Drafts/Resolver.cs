@@ -25,14 +25,15 @@ internal sealed class Resolver(Catalogue catalogue, AccountId user, DateTimeOffs
     public async Task<(AgreementTerms? Terms, ImmutableArray<Fault> Faults)> ResolveAsync(Draft draft, Standing? standing)
     {
         var nodes = new Dictionary<string, KnownNode>();
-        foreach (var named in draft.Workloads.Select(w => w.Node).DistinctBy(n => n.Text))
+        foreach (var named in draft.Workloads.Select(w => w.Node).OfType<Named>().DistinctBy(n => n.Text))
         {
             if (await catalogue.NodeAsync(named.Text).ConfigureAwait(false) is var answer && answer.Try(out var node, out var refusal))
                 nodes[named.Text] = node;
             else
                 Fault(named.At, answer);
         }
-        var workloads = draft.Workloads.Where(w => nodes.ContainsKey(w.Node.Text)).Select(w => w.Workload with { Node = nodes[w.Node.Text].Id }).ToImmutableArray();
+        var workloads = draft.Workloads.Where(w => w.Node is null || nodes.ContainsKey(w.Node.Text))
+            .Select(w => w.Workload is Placed placed ? placed with { Node = nodes[w.Node!.Text].Id } : w.Workload).ToImmutableArray();
         var at = draft.Workloads.IsEmpty ? new Position(1, 1) : draft.Workloads[0].At;
         var offers = await OffersAsync(draft, nodes.Values.Select(n => n.Farm).Distinct().ToList(), standing, at).ConfigureAwait(false);
         if (_faults.Count > 0)
@@ -112,7 +113,7 @@ internal sealed class Resolver(Catalogue catalogue, AccountId user, DateTimeOffs
     }
 
     private static Money Rate(Prices prices, FarmPart part, ImmutableArray<Workload> workloads) =>
-        prices.Rate(workloads.Where(w => part.Nodes.Contains(w.Node)).Aggregate(Capacity.None, (sum, w) => sum + w.Demand));
+        prices.Rate(workloads.OfType<Placed>().Where(w => part.Nodes.Contains(w.Node)).Aggregate(Capacity.None, (sum, w) => sum + w.Demand));
 
     private void Fault<T>(Position at, Answer<T> answer)
     {

@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using System.Net;
 using Grid.Cli.Yaml;
+using Grid.Networks;
 using Grid.Units;
 using Grid.Workloads;
 
@@ -10,19 +12,26 @@ namespace Grid.Cli.Drafts;
 /// Reads one workload of a <c>grid.yaml</c>.
 /// <code>
 /// container: { node, flist: fl1…, entry: /path, args: [], env: {}, workdir: /, user: "0:0", cpu, memory, pids: 128, mounts: { /path: VOLUME },
-///              scratch: { /path: SIZE }, restart: always | on-failure | never | { policy, first: 1s, max: 1m }, logs: 1MiB }
+///              scratch: { /path: SIZE }, networks: { NETWORK: ADDRESS }, restart: always | on-failure | never | { policy, first: 1s, max: 1m }, logs: 1MiB }
 /// volume:    { node, size, media: ssd | hdd, keep: 0s }
+/// network:   { cidr: 10.0.0.0/24, egress: none | nat }
 /// </code>
 /// </summary>
 internal static class WorkloadReader
 {
     public static DraftWorkload? Read(string name, Fields f, Named? defaultNode, Position at)
     {
+        var kind = f.Scalar("kind", required: true);
+        if (kind?.Text == Network.KindName)
+        {
+            var network = ReadNetwork(name, f);
+            f.Close();
+            return new DraftWorkload(network, null, at);
+        }
         var nodeField = f.Scalar("node");
         var node = nodeField is null ? defaultNode : new Named(nodeField.Text, nodeField.At);
         if (node is null && !f.Broken)
             f.Fault(at, RefusalCode.MissingField, $"The workload '{name}' must say on which 'node' it runs.", "Name a node here, or one for all at the top of the file.");
-        var kind = f.Scalar("kind", required: true);
         Workload? workload = kind?.Text switch
         {
             Container.KindName => ReadContainer(name, f),
@@ -31,7 +40,7 @@ internal static class WorkloadReader
         };
         if (kind is not null && workload is null)
         {
-            f.Fault(kind.At, RefusalCode.UnknownKind, $"The workload kind '{kind.Text}' is not known.", "Known are container and volume.");
+            f.Fault(kind.At, RefusalCode.UnknownKind, $"The workload kind '{kind.Text}' is not known.", "Known are container, volume and network.");
             return null;
         }
         if (workload is null)
@@ -54,10 +63,13 @@ internal static class WorkloadReader
         var mounts = Pairs(f, "mounts", (fields, key, value) => new VolumeMount(Path(fields, key, "a mount"), fields.Scalar(value, key.Text)?.Text ?? ""));
         var scratch = Pairs(f, "scratch", (fields, key, value) =>
             new Scratch(Path(fields, key, "a scratch"), fields.Parsed<Bytes>(fields.Scalar(value, key.Text), key.Text, Quantities.TryBytes, Quantities.BytesForm, default)));
+        var networks = Pairs(f, "networks", (fields, key, value) => new NetworkAddress(key.Text,
+            fields.Parsed(fields.Scalar(value, key.Text), key.Text, TryAddress, "an address of the network, such as 10.0.0.2", IPAddress.None)));
         var logs = f.Parsed("logs", Quantities.TryBytes, Quantities.BytesForm, Bytes.MiB(1));
         return new Container(name, default, flist, entry, args,
             [.. env.OrderBy(e => System.Text.Encoding.UTF8.GetByteCount(e.Key)).ThenBy(e => e.Key, StringComparer.Ordinal)], workdir, user, cpu, memory, pids,
-            [.. mounts.OrderBy(m => m.Path, StringComparer.Ordinal)], [.. scratch.OrderBy(s => s.Path, StringComparer.Ordinal)], Restart(f), logs);
+            [.. mounts.OrderBy(m => m.Path, StringComparer.Ordinal)], [.. scratch.OrderBy(s => s.Path, StringComparer.Ordinal)], Restart(f), logs,
+            [.. networks.OrderBy(n => n.Network, StringComparer.Ordinal)]);
     }
 
     private static Volume ReadVolume(string name, Fields f)
@@ -70,6 +82,26 @@ internal static class WorkloadReader
         }, "ssd or hdd", Media.Ssd);
         var keep = f.Parsed("keep", Quantities.TryDuration, Quantities.DurationForm, TimeSpan.Zero);
         return new Volume(name, default, size, media, keep);
+    }
+
+    private static Network ReadNetwork(string name, Fields f)
+    {
+        var cidr = f.Parsed("cidr", (string text, out IPNetwork value) => IPNetwork.TryParse(text, out value) && value.ToString() == text,
+            "a range such as 10.0.0.0/24, with no bit set below its prefix", default, required: true);
+        var egress = f.Parsed("egress", (string text, out Egress value) =>
+        {
+            value = text == "nat" ? Egress.Nat : Egress.None;
+            return text is "none" or "nat";
+        }, "none or nat", Egress.None);
+        return new Network(name, cidr, egress);
+    }
+
+    // The framework reads 10.1 and 0x0a000001 as addresses too; a contract is written one way.
+    private static bool TryAddress(string text, out IPAddress address)
+    {
+        var ok = IPAddress.TryParse(text, out var parsed) && parsed.ToString() == text;
+        address = parsed ?? IPAddress.None;
+        return ok;
     }
 
     private static FlistId Flist(Fields f)

@@ -3,6 +3,7 @@ using Grid.Agreements;
 using Grid.Client;
 using Grid.Flists.Admission;
 using Grid.Flists.Hub;
+using Grid.Networks;
 using Grid.Statements;
 using Grid.Units;
 using Grid.Workloads;
@@ -31,7 +32,7 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
             {
                 var refusal = await ExamineAsync(version.Terms, agreements, agreement, cancel);
                 Body body = refusal is null
-                    ? new WorkloadReady(agreement.Id, version.Id)
+                    ? new WorkloadReady(agreement.Id, version.Id, TunnelEnds.None)
                     : new WorkloadRefused(agreement.Id, version.Id, refusal.Code, Cut(refusal.Detail));
                 var answer = await ledger.SubmitAsync(voice.Say(body), cancel);
                 if (answer.Try(out _, out var no) || no.Code == RefusalCode.AlreadySo)
@@ -62,7 +63,7 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
     {
         if (AgreementRules.Check(terms) is [var broken, ..])
             return broken;
-        var mine = terms.Workloads.Where(w => w.Node == voice.Node).ToList();
+        var mine = terms.On(voice.Node).ToList();
         if (mine.FirstOrDefault(w => w is not Container) is { } foreign)
             return new Refusal(RefusalCode.UnsupportedKind, $"This node does not run a {foreign.Kind}, which '{foreign.Name}' is.");
         var held = agreements.Where(a => a.Id != self.Id).Aggregate(Capacity.None, (sum, a) => sum + a.HeldOn(voice.Node));

@@ -31,7 +31,7 @@ internal sealed partial class Receipts(
         var finished = ImmutableArray.CreateBuilder<AgreementId>();
         foreach (var agreement in agreements)
         {
-            var mine = agreement.Version.Terms.Workloads.Where(w => w.Node == voice.Node).ToList();
+            var mine = agreement.Version.Terms.On(voice.Node).ToList();
             if (agreement is Agreement.Proposed or Agreement.Agreed || (agreement.IsClosed && agreement is not Agreement.Ended) || mine.Count == 0)
             {
                 if (agreement.IsClosed)

@@ -14,7 +14,7 @@ internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects e
 
     public void Write(AgreementFeed feed, Observed observed, Desired desired)
     {
-        var workloads = feed.Agreements.SelectMany(a => a.Version.Terms.Workloads.Where(w => w.Node == voice.Node).Select(w =>
+        var workloads = feed.Agreements.SelectMany(a => a.Version.Terms.On(voice.Node).Select(w =>
         {
             var key = new WorkloadKey(a.Id, w.Name);
             var attempts = observed.Attempts.GetValueOrDefault(key);

@@ -38,11 +38,11 @@ public static class Agreeable
         if (terms.Money.Currency != offer.Terms.Currency)
             return new Refusal(RefusalCode.PriceMismatch, $"The offer is in {offer.Terms.Currency}, the agreement in {terms.Money.Currency}.");
         var use = Capacity.None;
-        foreach (var workload in terms.Workloads.Where(w => part.Nodes.Contains(w.Node)))
+        foreach (var node in part.Nodes)
         {
-            use += workload.Demand;
-            if (!offer.Terms.Kinds.Contains(workload.Kind))
-                return new Refusal(RefusalCode.UnsupportedKind, $"The offer {offer.Id} has no {workload.Kind}, which '{workload.Name}' is.");
+            use += terms.DemandOn(node);
+            if (terms.KindsOn(node).FirstOrDefault(k => !offer.Terms.Kinds.Contains(k)) is { } kind)
+                return new Refusal(RefusalCode.UnsupportedKind, $"The offer {offer.Id} has no {kind}, which the agreement wants on {node}.");
         }
         if (!use.FitsIn(offer.Terms.Ceiling))
             return new Refusal(RefusalCode.OfferMismatch, $"The offer allows {offer.Terms.Ceiling}; the agreement takes {use}.");
@@ -59,8 +59,8 @@ public static class Agreeable
             return new Refusal(RefusalCode.UnresolvedNode, $"The node {id} is not one of {part.Farm}.");
         if (node.Retired || node.Report is null)
             return new Refusal(RefusalCode.UnresolvedNode, $"The node {id} {(node.Retired ? "is retired" : "has not reported what it has")}.");
-        if (terms.Workloads.FirstOrDefault(w => w.Node == id && !node.Report.Kinds.Contains(w.Kind)) is { } foreign)
-            return new Refusal(RefusalCode.UnsupportedKind, $"The node {id} cannot run a {foreign.Kind}, which '{foreign.Name}' is.");
+        if (terms.KindsOn(id).FirstOrDefault(k => !node.Report.Kinds.Contains(k)) is { } kind)
+            return new Refusal(RefusalCode.UnsupportedKind, $"The node {id} has no {kind}.", "Choose another node; 'grid node show' lists what each can do.");
         var own = inForce?.HeldOn(id) ?? Capacity.None;
         var held = node.Held - own + Capacity.Max(own, terms.DemandOn(id));
         return held.FitsIn(node.Offered)

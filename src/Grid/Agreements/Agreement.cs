@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Grid.Networks;
 using Grid.Units;
 
 namespace Grid.Agreements;
@@ -165,7 +166,14 @@ public abstract partial record Agreement
 }
 
 /// <param name="Id">the statement that carries it: what is signed, countersigned and answered</param>
-public sealed record Version(StatementId Id, AgreementTerms Terms);
+public sealed record Version(StatementId Id, AgreementTerms Terms)
+{
+    /// <summary>What each node that is ready for it said of its tunnels.</summary>
+    public ImmutableDictionary<NodeId, TunnelEnds> Ends { get; init; } = ImmutableDictionary<NodeId, TunnelEnds>.Empty;
+
+    /// <summary>What a node published of a tunnel; null when it did not answer yet.</summary>
+    public TunnelEnd? End(NodeId node, Membership of) => Ends.GetValueOrDefault(node)?.Tunnels.FirstOrDefault(t => t.Of == of);
+}
 
 /// <summary>The next version on its way, beside the one in force.</summary>
 public abstract record Amendment(Version Version)

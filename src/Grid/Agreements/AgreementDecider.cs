@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Grid.Farms;
+using Grid.Networks;
 using Grid.Statements;
 using Grid.Units;
 using Grid.World;
@@ -43,17 +44,19 @@ public abstract partial record Agreement
     {
         if (Answering(state, statement, body.Agreement, body.Version, out var node, out var agreement) is { } refusal)
             return refusal;
+        if (Mismatch((agreement.Next?.Version ?? agreement.Version).Terms, node, body.Ends) is { } mismatch)
+            return mismatch;
         return agreement switch
         {
             Agreed a when a.ReadyNodes.Contains(node) => AlreadyAnswered(node),
             Agreed a when a.Version.Terms.Nodes.All(n => n == node || a.ReadyNodes.Contains(n)) => Decision.Accept(
-                new AgreementEvent.NodeReady(a.Id, node), new AgreementEvent.BecameReady(a.Id)),
-            Agreed a => new AgreementEvent.NodeReady(a.Id, node),
+                new AgreementEvent.NodeReady(a.Id, node, body.Ends), new AgreementEvent.BecameReady(a.Id)),
+            Agreed a => new AgreementEvent.NodeReady(a.Id, node, body.Ends),
 
             InForce { Amendment: Amendment.Agreed n } when n.ReadyNodes.Contains(node) => AlreadyAnswered(node),
             InForce { Amendment: Amendment.Agreed n } a when n.Version.Terms.Nodes.All(x => x == node || n.ReadyNodes.Contains(x)) => Decision.Accept(
-                new AgreementEvent.AmendmentNodeReady(a.Id, node), new AgreementEvent.Amended(a.Id)),
-            InForce { Amendment: Amendment.Agreed } a => new AgreementEvent.AmendmentNodeReady(a.Id, node),
+                new AgreementEvent.AmendmentNodeReady(a.Id, node, body.Ends), new AgreementEvent.Amended(a.Id)),
+            InForce { Amendment: Amendment.Agreed } a => new AgreementEvent.AmendmentNodeReady(a.Id, node, body.Ends),
             _ => NothingToAnswer(agreement),
         };
     }
@@ -202,7 +205,18 @@ public abstract partial record Agreement
     private static Decision NothingToAnswer(Agreement agreement) =>
         Decision.Refuse(RefusalCode.WrongState, $"The agreement {agreement.Id} is {agreement.Status}; no answer is wanted.");
 
-    private static bool RunsWhole(AgreementTerms terms, NodeId node, Receipt receipt) => terms.Workloads.Where(w => w.Node == node)
+    // What the others would dial must be all that they need, and nothing that two of them would share.
+    private static Refusal? Mismatch(AgreementTerms terms, NodeId node, TunnelEnds ends)
+    {
+        var wanted = terms.MembershipsOn(node);
+        if (!ends.Tunnels.Select(t => t.Of).SequenceEqual(wanted) || ends.Underlay.IsEmpty != wanted.IsEmpty)
+            return new Refusal(RefusalCode.TunnelMismatch, $"The version has {wanted.Length} tunnels on {node}; the answer must publish just these, and where the node is reached.");
+        if (ends.Tunnels.Any(t => t.Port == 0) || ends.Tunnels.DistinctBy(t => t.Port).Count() != wanted.Length)
+            return new Refusal(RefusalCode.PortConflict, "Every tunnel has a port of its own.");
+        return ends.Tunnels.DistinctBy(t => t.Key).Count() == wanted.Length ? null : new Refusal(RefusalCode.TunnelMismatch, "Every tunnel has a key of its own.");
+    }
+
+    private static bool RunsWhole(AgreementTerms terms, NodeId node, Receipt receipt) => terms.On(node)
         .All(w => receipt.Workloads.Any(r => r.Name == w.Name && r.State == WorkloadState.Running));
 
     private static Decision ByUser(Agreement agreement, CancelAgreement body, DateTimeOffset now)

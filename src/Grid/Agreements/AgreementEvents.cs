@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
+using Grid.Networks;
 using Grid.Units;
 using Grid.World;
 
@@ -27,7 +28,7 @@ public abstract record AgreementEvent(AgreementId Agreement) : Event
         public override string Name => "agreement.agreed";
     }
 
-    public sealed record NodeReady(AgreementId Agreement, NodeId Node) : AgreementEvent(Agreement)
+    public sealed record NodeReady(AgreementId Agreement, NodeId Node, TunnelEnds Ends) : AgreementEvent(Agreement)
     {
         public override string Name => "agreement.node-ready";
     }
@@ -63,7 +64,7 @@ public abstract record AgreementEvent(AgreementId Agreement) : Event
         public override string Name => "agreement.amendment-agreed";
     }
 
-    public sealed record AmendmentNodeReady(AgreementId Agreement, NodeId Node) : AgreementEvent(Agreement)
+    public sealed record AmendmentNodeReady(AgreementId Agreement, NodeId Node, TunnelEnds Ends) : AgreementEvent(Agreement)
     {
         public override string Name => "agreement.amendment-node-ready";
     }
@@ -124,7 +125,11 @@ public abstract partial record Agreement
         (AgreementEvent.Proposed e, null) => new Proposed(e.Agreement, e.Version, []),
         (AgreementEvent.Countersigned e, Proposed a) => a with { Signed = a.Signed.Union(e.Farms) },
         (AgreementEvent.Agreed, Proposed a) => new Agreed(a.Id, a.Version, []),
-        (AgreementEvent.NodeReady e, Agreed a) => a with { ReadyNodes = a.ReadyNodes.Add(e.Node) },
+        (AgreementEvent.NodeReady e, Agreed a) => a with
+        {
+            ReadyNodes = a.ReadyNodes.Add(e.Node),
+            Version = With(a.Version, e.Node, e.Ends),
+        },
         (AgreementEvent.BecameReady, Agreed a) => new Ready(a.Id, a.Version, [], null, []),
         (AgreementEvent.NodeRunning e, Ready a) => a with { RunningNodes = a.RunningNodes.Add(e.Node) },
         (AgreementEvent.BecameRunning, Ready a) => new Running(a.Id, a.Version, time, a.Amendment, a.PastParts),
@@ -132,7 +137,10 @@ public abstract partial record Agreement
         (AgreementEvent.AmendmentProposed e, InForce { Amendment: null } a) => a with { Amendment = new Amendment.Proposed(e.Version, []) },
         (AgreementEvent.AmendmentCountersigned e, InForce { Amendment: Amendment.Proposed n } a) => a with { Amendment = n with { Signed = n.Signed.Union(e.Farms) } },
         (AgreementEvent.AmendmentAgreed, InForce { Amendment: Amendment.Proposed n } a) => a with { Amendment = new Amendment.Agreed(n.Version, []) },
-        (AgreementEvent.AmendmentNodeReady e, InForce { Amendment: Amendment.Agreed n } a) => a with { Amendment = n with { ReadyNodes = n.ReadyNodes.Add(e.Node) } },
+        (AgreementEvent.AmendmentNodeReady e, InForce { Amendment: Amendment.Agreed n } a) => a with
+        {
+            Amendment = n with { ReadyNodes = n.ReadyNodes.Add(e.Node), Version = With(n.Version, e.Node, e.Ends) },
+        },
         (AgreementEvent.Amended, InForce { Amendment: Amendment.Agreed n } a) => new Ready(a.Id, n.Version, [], null, [.. a.PastParts, .. a.Version.Terms.Farms]),
         (AgreementEvent.AmendmentDropped, InForce { Amendment: not null } a) => a with { Amendment = null, PastParts = [.. a.PastParts, .. a.Amendment.Version.Terms.Farms] },
 
@@ -146,4 +154,6 @@ public abstract partial record Agreement
         (AgreementEvent.Receipted, not null) => agreement,
         _ => throw new UnreachableException($"{happened.Name} cannot follow {agreement?.Status ?? "nothing"}."),
     };
+
+    private static Version With(Version version, NodeId node, TunnelEnds ends) => version with { Ends = version.Ends.SetItem(node, ends) };
 }

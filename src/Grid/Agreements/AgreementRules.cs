@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Grid.Networks;
 using Grid.Units;
 using Grid.Workloads;
 
@@ -24,13 +25,14 @@ public static class AgreementRules
         {
             if (!Names.IsValid(workload.Name, 1, 36))
                 found.Add(new(RefusalCode.NameInvalid, $"'{workload.Name}' is not a workload's name.", "Use 1–36 of a–z, 0–9 and hyphens, none at either end."));
-            if (!terms.Nodes.Contains(workload.Node))
-                found.Add(new(RefusalCode.UnresolvedNode, $"'{workload.Name}' is on {workload.Node}, which no farm of this agreement brings."));
+            if (workload is Placed { Node: var node } && !terms.Nodes.Contains(node))
+                found.Add(new(RefusalCode.UnresolvedNode, $"'{workload.Name}' is on {node}, which no farm of this agreement brings."));
             if (workload is Container container)
                 CheckContainer(container, terms, found);
             if (workload is Volume { Size.Value: <= 0 })
                 found.Add(new(RefusalCode.SizeInvalid, $"The volume '{workload.Name}' has no size."));
         }
+        NetworkRules.Check(terms, found);
         return found.ToImmutable();
     }
 
@@ -61,7 +63,7 @@ public static class AgreementRules
         {
             if (!nodes.Add(node))
                 found.Add(new(RefusalCode.UnresolvedNode, $"The node {node} is brought by two farms."));
-            if (!terms.Workloads.Any(w => w.Node == node))
+            if (!terms.On(node).Any())
                 found.Add(new(RefusalCode.UnresolvedNode, $"Nothing runs on {node}.", "Leave the node out."));
         }
         if (!terms.Money.Parts.Select(p => p.Farm).SequenceEqual(terms.Farms.Select(f => f.Farm)))
@@ -105,7 +107,7 @@ public static class AgreementRules
         }
         foreach (var mount in container.Mounts)
         {
-            if (!terms.Workloads.Any(w => w is Volume && w.Name == mount.Volume && w.Node == container.Node))
+            if (!terms.On(container.Node).Any(w => w is Volume && w.Name == mount.Volume))
                 found.Add(new(RefusalCode.UnresolvedVolume, $"'{name}' mounts the volume '{mount.Volume}', which is not on its node."));
         }
         foreach (var scratch in container.Scratch)

@@ -1,30 +1,38 @@
 using System.Collections.Immutable;
+using Grid.Networks;
 using Grid.Statements;
 using Grid.Units;
 
 namespace Grid.Agreements;
 
 /// <summary>
-/// A node's yes to one version: verified, capacity held, flists' metadata present. By the node.
-/// <code>workload.ready = { "version": statement-id, "agreement": agreement-id }</code>
+/// A node's yes to one version: verified, capacity held, flists' metadata present, tunnels chosen. By the node.
+/// <code>
+/// workload.ready = { "tunnels": [*1000 tunnel], "version": statement-id, "underlay": [*8 address], "agreement": agreement-id }
+/// tunnel         = { "key": bstr .size 32, "port": 0..65535, "network": text, "workload": text }    ; sorted by network, then by workload
+/// </code>
 /// </summary>
 /// <param name="Version">the statement id of the version answered</param>
-public sealed record WorkloadReady(AgreementId Agreement, StatementId Version) : Body
+public sealed record WorkloadReady(AgreementId Agreement, StatementId Version, TunnelEnds Ends) : Body
 {
     public const string Name = "workload.ready";
 
     public override string Kind => Name;
 
-    public override void Write(CanonicalWriter w) => w.Map(2, m =>
+    public override void Write(CanonicalWriter w) => w.Map(4, m =>
     {
+        m.Key("tunnels").Array(Ends.Tunnels, TunnelEnds.Write);
         m.Key("version").Id(Version);
+        m.Key("underlay").Array(Ends.Underlay, (a, x) => a.Address(x));
         m.Key("agreement").Id(Agreement);
     });
 
     internal static WorkloadReady Read(CanonicalReader r) => r.Map(m =>
     {
+        var tunnels = m.Field("tunnels").Set(1000, TunnelEnds.Read, (a, b) => a.Of.CompareTo(b.Of));
         var version = m.Field("version").Id<StatementId>();
-        return new WorkloadReady(m.Field("agreement").Id<AgreementId>(), version);
+        var underlay = TunnelEnds.ReadUnderlay(m.Field("underlay"));
+        return new WorkloadReady(m.Field("agreement").Id<AgreementId>(), version, new TunnelEnds(underlay, tunnels));
     });
 }
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Grid.Networks;
 using Grid.Offers;
 using Grid.Statements;
 using Grid.Units;
@@ -25,8 +26,19 @@ public sealed record AgreementTerms(
 
     public IEnumerable<NodeId> Nodes => Farms.SelectMany(f => f.Nodes);
 
+    public IEnumerable<Placed> Placed => Workloads.OfType<Placed>();
+
+    /// <summary>The workloads on one node.</summary>
+    public IEnumerable<Placed> On(NodeId node) => Placed.Where(w => w.Node == node);
+
+    /// <summary>The tunnels that a node must publish before it is ready, sorted.</summary>
+    public ImmutableArray<Membership> MembershipsOn(NodeId node) => [.. On(node).SelectMany(w => w.Networks.Select(a => new Membership(a.Network, w.Name))).Order()];
+
+    /// <summary>What a node must be able to do.</summary>
+    public IEnumerable<string> KindsOn(NodeId node) => On(node).SelectMany(w => w.Networks.IsEmpty ? [w.Kind] : (string[])[w.Kind, Network.KindName]).Distinct();
+
     /// <summary>What this version takes of one node.</summary>
-    public Capacity DemandOn(NodeId node) => Workloads.Where(w => w.Node == node).Aggregate(Capacity.None, (sum, w) => sum + w.Demand);
+    public Capacity DemandOn(NodeId node) => On(node).Aggregate(Capacity.None, (sum, w) => sum + w.Demand);
 
     public override void Write(CanonicalWriter w) => w.Map(Amends is null ? 7 : 8, m =>
     {

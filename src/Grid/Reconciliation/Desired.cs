@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Grid.Agreements;
+using Grid.Networks;
 using Grid.Statements;
 using Grid.Units;
 using Grid.Workloads;
@@ -26,8 +27,11 @@ public readonly record struct WorkloadKey(AgreementId Agreement, string Name) : 
 /// <summary>One workload that must be on this node now.</summary>
 /// <param name="Version">the version in force</param>
 /// <param name="Paused">true while the ledger has been silent for longer than the term allows</param>
-public sealed record Wish(WorkloadKey Key, StatementId Version, Workload Workload, bool Paused)
+public sealed record Wish(WorkloadKey Key, StatementId Version, Placed Workload, bool Paused)
 {
+    /// <summary>Its ends of the networks it is in, sorted by network. They change while it runs, as other members come and go.</summary>
+    public ImmutableArray<Tunnel> Tunnels { get; init; } = [];
+
     /// <summary>
     /// The digest of what is wished, independent of the version that says so: a workload that an amendment leaves alone is not touched.
     /// </summary>
@@ -58,10 +62,13 @@ public sealed record Desired(ImmutableSortedDictionary<WorkloadKey, Wish> Wishes
             // The term binds the node by its own clock as well: past its end nothing runs, whether or not the ledger said so yet.
             if (!agreement.IsInForce || term.Start > now || term.End <= now || (agreement as Agreement.Ending)?.At <= now)
                 continue;
-            foreach (var workload in agreement.Version.Terms.Workloads.Where(w => w.Node == node))
+            foreach (var workload in agreement.Version.Terms.On(node))
             {
                 var key = new WorkloadKey(agreement.Id, workload.Name);
-                wishes.Add(key, new Wish(key, agreement.Version.Id, workload, term.Offline.Pause && now - heard > term.Offline.After));
+                wishes.Add(key, new Wish(key, agreement.Version.Id, workload, term.Offline.Pause && now - heard > term.Offline.After)
+                {
+                    Tunnels = Tunnel.Of(agreement.Version, workload),
+                });
             }
         }
         return new Desired(wishes.ToImmutable(), settled.ToImmutable());

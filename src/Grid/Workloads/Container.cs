@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Grid.Networks;
 using Grid.Statements;
 using Grid.Units;
 
@@ -15,11 +16,12 @@ namespace Grid.Workloads;
 /// <param name="Mounts">volumes, sorted by path</param>
 /// <param name="Scratch">tmpfs, sorted by path; counted within <paramref name="Memory"/></param>
 /// <param name="Logs">how much of stdout and stderr is kept</param>
+/// <param name="Networks">its addresses, sorted by network; without any it has loopback only</param>
 public sealed record Container(
     string Name, NodeId Node, FlistId Flist, string Entry, ImmutableArray<string> Args,
     ImmutableArray<KeyValuePair<string, string>> Environment, string WorkDir, ContainerUser User,
     MilliCores Cpu, Bytes Memory, int Pids, ImmutableArray<VolumeMount> Mounts, ImmutableArray<Scratch> Scratch,
-    RestartPolicy Restart, Bytes Logs) : Workload(Name, Node)
+    RestartPolicy Restart, Bytes Logs, ImmutableArray<NetworkAddress> Networks) : Placed(Name, Node, Networks)
 {
     public const string KindName = "container";
     public const int MaximumPath = 4095;
@@ -33,11 +35,12 @@ public sealed record Container(
     /// container = { "cpu": millicores, "env": {* text => text}, "args": [*1000 text], "kind": "container", "logs": bytes, "name": text,
     ///               "node": node-id, "pids": 1..32768, "user": {"gid": uint, "uid": uint}, "entry": path, "flist": flist-id,
     ///               "memory": bytes, "mounts": [*64 {"path": path, "volume": text}], "restart": restart,
-    ///               "scratch": [*64 {"path": path, "size": bytes}], "workdir": path }
+    ///               "scratch": [*64 {"path": path, "size": bytes}], "workdir": path,
+    ///               "networks": [*16 {"address": address, "network": text}] }
     /// restart   = { "max": seconds, "first": seconds, "policy": "always" / "on-failure" / "never" }
     /// </code>
     /// </summary>
-    public override void Write(CanonicalWriter w) => w.Map(16, m =>
+    public override void Write(CanonicalWriter w) => w.Map(17, m =>
     {
         m.Key("cpu").UInt(Cpu.Value);
         m.Key("env").TextMap(Environment);
@@ -72,6 +75,7 @@ public sealed record Container(
             i.Key("size").UInt(x.Size.Value);
         }));
         m.Key("workdir").Text(WorkDir);
+        m.Key("networks").Array(Networks, (a, x) => x.Write(a));
     });
 
     internal static Container Read(CanonicalReader r) => r.Map(m =>
@@ -106,8 +110,9 @@ public sealed record Container(
             var path = i.Field("path").Text(MaximumPath);
             return new Scratch(path, new Bytes(i.Field("size").UInt(Limit)));
         }), (a, b) => CanonicalReader.Order(a.Path, b.Path));
-        return new Container(
-            name, node, flist, entry, args, environment, m.Field("workdir").Text(MaximumPath), user, cpu, memory, pids, mounts, scratch, restart, logs);
+        var workdir = m.Field("workdir").Text(MaximumPath);
+        var networks = m.Field("networks").Set(16, NetworkAddress.Read, (a, b) => CanonicalReader.Order(a.Network, b.Network));
+        return new Container(name, node, flist, entry, args, environment, workdir, user, cpu, memory, pids, mounts, scratch, restart, logs, networks);
     });
 
     public bool Equals(Container? other) => other is not null && CanonicalWriter.Encode(Write).AsSpan().SequenceEqual(CanonicalWriter.Encode(other.Write));

@@ -17,7 +17,7 @@ public enum Media
 /// </summary>
 /// <param name="Size">exact; may grow by amendment, never shrink</param>
 /// <param name="Keep">how long after the end the data stays before its key is destroyed</param>
-public sealed record Volume(string Name, NodeId Node, Bytes Size, Media Media, TimeSpan Keep) : Workload(Name, Node)
+public sealed record Volume(string Name, NodeId Node, Bytes Size, Media Media, TimeSpan Keep) : Placed(Name, Node, [])
 {
     public const string KindName = "volume";
 

@@ -1,17 +1,15 @@
+using System.Collections.Immutable;
+using Grid.Networks;
 using Grid.Statements;
 using Grid.Units;
 
 namespace Grid.Workloads;
 
-/// <summary>One thing an agreement describes, on one node. A closed hierarchy: a new kind is a new record, a new CDDL rule and new vectors.</summary>
+/// <summary>One thing an agreement describes. A closed hierarchy: a new kind is a new record, a new CDDL rule and new vectors.</summary>
 /// <param name="Name">1–36 of [a-z0-9-], unique in the agreement</param>
-/// <param name="Node">where it runs</param>
-public abstract record Workload(string Name, NodeId Node)
+public abstract record Workload(string Name)
 {
     public abstract string Kind { get; }
-
-    /// <summary>What of the node's capacity it takes while the agreement is in force.</summary>
-    public abstract Capacity Demand { get; }
 
     public abstract void Write(CanonicalWriter w);
 
@@ -23,7 +21,17 @@ public abstract record Workload(string Name, NodeId Node)
         {
             Container.KindName => CanonicalReader.ReadAll(bytes, Container.Read),
             Volume.KindName => CanonicalReader.ReadAll(bytes, Volume.Read),
+            Network.KindName => CanonicalReader.ReadAll(bytes, Network.Read),
             _ => throw new StatementFormatException(RefusalCode.UnknownKind, $"The workload kind '{kind}' is not known."),
         };
     }
+}
+
+/// <summary>A workload that is on one node.</summary>
+/// <param name="Node">where it runs</param>
+/// <param name="Networks">its addresses, at most one in each network, sorted by network</param>
+public abstract record Placed(string Name, NodeId Node, ImmutableArray<NetworkAddress> Networks) : Workload(Name)
+{
+    /// <summary>What of the node's capacity it takes while the agreement is in force.</summary>
+    public abstract Capacity Demand { get; }
 }

@@ -1,8 +1,10 @@
 using System.Collections.Immutable;
+using System.Net;
 using Grid.Accounts;
 using Grid.Agreements;
 using Grid.Farms;
 using Grid.Log;
+using Grid.Networks;
 using Grid.Nodes;
 using Grid.Offers;
 using Grid.Statements;
@@ -29,7 +31,7 @@ internal sealed class AnyBody(Random random)
         PostOffer.Name => new PostOffer(Id<FarmId>(), Flag() ? [] : Ids<NodeId>(1000), Texts(16, 32), Prices(), Currency(), Capacity(), Span(), Time()),
         WithdrawOffer.Name => new WithdrawOffer(Id<OfferId>()),
         AgreementTerms.Name => Agreement(),
-        WorkloadReady.Name => new WorkloadReady(Id<AgreementId>(), Id<StatementId>()),
+        WorkloadReady.Name => new WorkloadReady(Id<AgreementId>(), Id<StatementId>(), Ends()),
         WorkloadRefused.Name => new WorkloadRefused(Id<AgreementId>(), Id<StatementId>(), Text(64), Text(1000)),
         Agreements.Receipt.Name => Report(),
         CancelAgreement.Name => new CancelAgreement(Id<AgreementId>(), Flag() ? null : Time(), Flag() ? null : Id<StatementId>()),
@@ -53,8 +55,35 @@ internal sealed class AnyBody(Random random)
             version, version == 1 ? null : new Amends(Id<AgreementId>(), Id<StatementId>()), Id<AccountId>(), farms,
             new Term(Flag() ? null : Time(), Flag() ? null : Time(), Span(), Time(), Time(), new Offline(Span(), Flag())),
             new MoneyTerms(Currency(), new Money(Number(long.MaxValue)), [.. farms.Select(f => new FarmRate(f.Farm, new Money(Number(long.MaxValue))))], Span()),
-            [.. Some(8, () => Text(36), CanonicalReader.Order).Select(n => Flag() ? Container(n) : (Workload)Volume(n))], Text(1000));
+            [.. Some(8, () => Text(36), CanonicalReader.Order).Select(AnyWorkload)], Text(1000));
     }
+
+    private Workload AnyWorkload(string name) => random.Next(3) switch
+    {
+        0 => Container(name),
+        1 => Volume(name),
+        _ => new Network(name, Cidr(), Flag() ? Egress.Nat : Egress.None),
+    };
+
+    private IPNetwork Cidr()
+    {
+        var address = Address().GetAddressBytes();
+        var bits = random.Next(address.Length * 8 + 1);
+        for (var bit = bits; bit < address.Length * 8; bit++)
+            address[bit / 8] &= (byte)~(0x80 >> (bit % 8));
+        return new IPNetwork(new IPAddress(address), bits);
+    }
+
+    private IPAddress Address()
+    {
+        var bytes = new byte[Flag() ? 4 : 16];
+        random.NextBytes(bytes);
+        return new IPAddress(bytes);
+    }
+
+    private TunnelEnds Ends() => new(
+        [.. Enumerable.Range(0, random.Next(9)).Select(_ => Address()).OrderBy(a => a.GetAddressBytes().Length).ThenBy(a => Convert.ToHexString(a.GetAddressBytes()), StringComparer.Ordinal)],
+        Some(10, () => new Membership(Text(64), Text(64)), (a, b) => a.CompareTo(b)).Select(m => new TunnelEnd(m, new TunnelKey(Digest()), random.Next(65_536))).ToImmutableArray());
 
     private Volume Volume(string name) => new(name, Id<NodeId>(), Size(), Flag() ? Media.Ssd : Media.Hdd, Span());
 
@@ -63,7 +92,8 @@ internal sealed class AnyBody(Random random)
         [.. Texts(6, 200).OrderBy(t => System.Text.Encoding.UTF8.GetByteCount(t)).Select(t => new KeyValuePair<string, string>(t, Text(300)))],
         Text(4095), new ContainerUser(random.Next(65_535), random.Next(65_535)), new MilliCores(Number(1_000_000_000)), Size(), random.Next(32_769),
         [.. Texts(5, 100).Select(p => new VolumeMount(p, Text(64)))], [.. Texts(5, 100).Select(p => new Scratch(p, Size()))],
-        new RestartPolicy((RestartWhen)random.Next(3), Span(), Span()), Size());
+        new RestartPolicy((RestartWhen)random.Next(3), Span(), Span()), Size(),
+        [.. Texts(5, 64).Select(n => new NetworkAddress(n, Address()))]);
 
     private Receipt Report()
     {

@@ -1,10 +1,12 @@
 using System.Collections.Immutable;
+using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 using Grid.Accounts;
 using Grid.Agreements;
 using Grid.Farms;
 using Grid.Log;
+using Grid.Networks;
 using Grid.Nodes;
 using Grid.Offers;
 using Grid.Statements;
@@ -63,7 +65,8 @@ internal static class GoodStatements
         yield return By("agreement", user, Terms(), "alice", "bob", "farmer");
         yield return By("agreement amended", user, Amended(), "alice", "bob", "farmer");
         var (agreement, version) = (new AgreementId(Hash("agreement")), new StatementId(Hash("version")));
-        yield return By("workload.ready", Hash("node"), new WorkloadReady(agreement, version), "node");
+        yield return By("workload.ready", Hash("node"), new WorkloadReady(agreement, version, TunnelEnds.None), "node");
+        yield return By("workload.ready with tunnels", Hash("node"), new WorkloadReady(agreement, version, Ends()), "node");
         yield return By("workload.refused", Hash("node"), new WorkloadRefused(agreement, version, "capacity", "Two cores are wanted, one is left."), "node");
         yield return By("receipt", Hash("node"), new Receipt(agreement, version, Issued.AddMinutes(-5), Issued,
         [
@@ -85,17 +88,18 @@ internal static class GoodStatements
             "web", node, new FlistId(Hash("flist")), "/usr/bin/web", ["--listen", "[::]:8080"], [new("TZ", "UTC"), new("HOME", "/data")], "/data",
             new ContainerUser(1000, 1000), new MilliCores(1500), Bytes.MiB(512), 128, [new VolumeMount("/data", "data")],
             [new Scratch("/run", Bytes.MiB(1)), new Scratch("/tmp", Bytes.MiB(64))],
-            new RestartPolicy(RestartWhen.OnFailure, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)), Bytes.MiB(8));
+            new RestartPolicy(RestartWhen.OnFailure, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)), Bytes.MiB(8), [new NetworkAddress("back", IPAddress.Parse("10.1.0.2"))]);
+        var back = new Network("back", IPNetwork.Parse("10.1.0.0/24"), Egress.Nat);
         return new AgreementTerms(
             1, null, new AccountId(Hash("user")), [new FarmPart(farm, new OfferId(Hash("offer")), [node])],
             new Term(Issued.AddHours(1), Issued.AddDays(30), TimeSpan.FromDays(3), Issued.AddMinutes(10), Issued.AddMinutes(30), new Offline(TimeSpan.FromHours(6), Pause: false)),
-            new MoneyTerms(new Currency("EUR", 9), new Money(1_905_500), [new FarmRate(farm, new Money(1_905_500))], TimeSpan.FromDays(1)), [volume, web], "a small shop");
+            new MoneyTerms(new Currency("EUR", 9), new Money(1_905_500), [new FarmRate(farm, new Money(1_905_500))], TimeSpan.FromDays(1)), [back, volume, web], "a small shop");
     }
 
     private static AgreementTerms Amended()
     {
         var terms = Terms();
-        var web = (Container)terms.Workloads[1];
+        var web = (Container)terms.Workloads[2];
         return terms with
         {
             Version = 2,
@@ -105,10 +109,15 @@ internal static class GoodStatements
             Workloads =
             [
                 new Volume("archive", web.Node, Bytes.GiB(4000), Media.Hdd, TimeSpan.Zero),
-                web with { Args = [], Environment = [], Mounts = [], Scratch = [], Restart = new RestartPolicy(RestartWhen.Never, TimeSpan.Zero, TimeSpan.Zero) },
+                new Network("inner", IPNetwork.Parse("fd12:3456:789a::/64"), Egress.None),
+                web with { Args = [], Environment = [], Mounts = [], Scratch = [], Networks = [new NetworkAddress("inner", IPAddress.Parse("fd12:3456:789a::2"))], Restart = new RestartPolicy(RestartWhen.Never, TimeSpan.Zero, TimeSpan.Zero) },
             ],
         };
     }
+
+    private static TunnelEnds Ends() => new(
+        [IPAddress.Parse("192.0.2.7"), IPAddress.Parse("2001:db8::7")],
+        [new TunnelEnd(new Membership("back", "web"), new TunnelKey(Hash("web key")), 51_820), new TunnelEnd(new Membership("inner", "db"), new TunnelKey(Hash("db key")), 51_821)]);
 
     private static Digest Hash(string name) => Digest.Of(Encoding.UTF8.GetBytes(name));
 

@@ -1,10 +1,12 @@
 using System.Collections.Immutable;
+using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 using Grid.Accounts;
 using Grid.Agreements;
 using Grid.Farms;
 using Grid.Log;
+using Grid.Networks;
 using Grid.Nodes;
 using Grid.Offers;
 using Grid.Statements;
@@ -100,9 +102,9 @@ public sealed class TestGrid : IDisposable
     /// <summary>The terms with farms and money as the workloads ask.</summary>
     public AgreementTerms Priced(AgreementTerms terms)
     {
-        var farms = Parts([.. terms.Workloads.Select(w => w.Node).Distinct()]);
+        var farms = Parts([.. terms.Placed.Select(w => w.Node).Distinct()]);
         var parts = farms.Select(f => new FarmRate(f.Farm, Farms.First(x => x.Id == f.Farm).Prices.Rate(
-            terms.Workloads.Where(w => f.Nodes.Contains(w.Node)).Aggregate(Capacity.None, (sum, w) => sum + w.Demand)))).ToImmutableArray();
+            terms.Placed.Where(w => f.Nodes.Contains(w.Node)).Aggregate(Capacity.None, (sum, w) => sum + w.Demand)))).ToImmutableArray();
         return terms with
         {
             Farms = farms,
@@ -126,17 +128,22 @@ public sealed class TestGrid : IDisposable
     public static Container Container(string name, NodeId node, long cpu = 1000) => new(
         name, node, new FlistId(Digest.Of("flist"u8)), "/bin/web", ["--port", "80"], [new("HOME", "/")], "/", new ContainerUser(1000, 1000),
         new MilliCores(cpu), Bytes.GiB(1), 64, [], [new Scratch("/tmp", Bytes.MiB(16))],
-        new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1)), Bytes.MiB(1));
+        new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1)), Bytes.MiB(1), []);
 
     public Statement Ready(TestNode node, Agreement agreement) => Sign(
-        node.Id.Value, new WorkloadReady(agreement.Id, (agreement.Next?.Version ?? agreement.Version).Id), node.Name);
+        node.Id.Value, new WorkloadReady(agreement.Id, (agreement.Next?.Version ?? agreement.Version).Id, Ends(node, (agreement.Next?.Version ?? agreement.Version).Terms)), node.Name);
+
+    /// <summary>Tunnels as a node would choose them: keys and ports that follow from their names.</summary>
+    public static TunnelEnds Ends(TestNode node, AgreementTerms terms) => terms.MembershipsOn(node.Id) is { IsEmpty: false } places
+        ? new TunnelEnds([IPAddress.Parse("192.0.2.1")], [.. places.Select((p, i) => new TunnelEnd(p, new TunnelKey(Digest.Of(Encoding.UTF8.GetBytes($"{p}"))), 51_820 + i))])
+        : TunnelEnds.None;
 
     public Statement Refuse(TestNode node, Agreement agreement, string code = "capacity") => Sign(
         node.Id.Value, new WorkloadRefused(agreement.Id, (agreement.Next?.Version ?? agreement.Version).Id, code, "no room"), node.Name);
 
     public Statement Receipt(TestNode node, Agreement agreement, WorkloadState state = WorkloadState.Running) => Sign(node.Id.Value, new Receipt(
         agreement.Id, agreement.Version.Id, Now, Now,
-        [.. agreement.Version.Terms.Workloads.Where(w => w.Node == node.Id).Select(w => new WorkloadReport(w.Name, state, null, 1, 0, 5, null, false, null))]), node.Name);
+        [.. agreement.Version.Terms.On(node.Id).Select(w => new WorkloadReport(w.Name, state, null, 1, 0, 5, null, false, null))]), node.Name);
 
     public Statement Deadline(DeadlinePassed due) => Sign(null, due, "ledger");
 
@@ -180,7 +187,7 @@ public sealed class TestGrid : IDisposable
         var joined = nodes.Select(n => Join(name, account, farm, n)).ToImmutableArray();
         var prices = new Prices(3, 1_000_000, 70_000, 9_000, 1_000);
         var offer = new OfferId(Accept(Sign(account.Value, new PostOffer(
-            farm, [], ["container", "volume"], prices, Euro, new Capacity(new MilliCores(16_000), Bytes.GiB(64), Bytes.GiB(500), Bytes.GiB(5000), 4),
+            farm, [], ["container", "network", "volume"], prices, Euro, new Capacity(new MilliCores(16_000), Bytes.GiB(64), Bytes.GiB(500), Bytes.GiB(5000), 4),
             TimeSpan.FromMinutes(30), Now.AddDays(90)), name)));
         return new TestFarm(name, account, farm, offer, prices, joined);
     }
@@ -190,7 +197,7 @@ public sealed class TestGrid : IDisposable
         var hardware = new Hardware("cpu", "x86_64", "6.18");
         var invite = new StatementId(Accept(Sign(account.Value, new InviteNode(farm, Key($"invite-{name}").Public, Now.AddDays(1)), farmKey)));
         var node = new NodeId(Accept(Sign(null, new JoinNode(farm, invite, Key(name).Public, hardware), name, $"invite-{name}")));
-        Accept(Sign(node.Value, new ReportNode(Large, Capacity.None with { Cpu = new MilliCores(1000), Memory = Bytes.GiB(1) }, ["container", "volume"], hardware), name));
+        Accept(Sign(node.Value, new ReportNode(Large, Capacity.None with { Cpu = new MilliCores(1000), Memory = Bytes.GiB(1) }, ["container", "network", "volume"], hardware), name));
         return new TestNode(name, node);
     }
 
