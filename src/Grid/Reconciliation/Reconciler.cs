@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Grid.Networks;
 using Grid.Units;
 using Grid.Workloads;
 
@@ -18,7 +19,7 @@ public abstract record Step
     /// <summary>Only when no container uses it.</summary>
     public sealed record UnmountFlist(FlistId Flist) : Step;
 
-    /// <summary>Make and start it; its flist is mounted.</summary>
+    /// <summary>Make it, connect it to its networks and start it; its flist is mounted.</summary>
     public sealed record Start(Wish Wish, long Generation) : Step;
 
     /// <summary>End its processes, in order: TERM, then KILL.</summary>
@@ -30,6 +31,12 @@ public abstract record Step
     public sealed record Pause(WorkloadKey Key) : Step;
 
     public sealed record Resume(WorkloadKey Key) : Step;
+
+    /// <summary>Make its tunnels what they should be, while it runs.</summary>
+    public sealed record Connect(Wish Wish) : Step;
+
+    /// <summary>Remove a tunnel that no workload has.</summary>
+    public sealed record Disconnect(TunnelId Tunnel) : Step;
 }
 
 /// <summary>
@@ -56,6 +63,7 @@ public static class Reconciler
             if (!desired.Wishes.ContainsKey(key) && desired.Settled.Contains(key.Agreement) && sighting is Sighting<ContainerSeen>.Present(var seen))
                 steps.Add(TearDown(key, seen));
         }
+        steps.AddRange(UnusedTunnels(desired, observed));
         steps.AddRange(UnusedFlists(desired, observed));
         return Distinct(steps);
     }
@@ -82,7 +90,7 @@ public static class Reconciler
             {
                 // A root that no longer answers fails every read: the workload is down, whatever its process says.
                 ContainerPhase.Created or ContainerPhase.Running when Dead(container.Flist, observed) => new Step.Stop(wish.Key),
-                ContainerPhase.Running => wish.Paused ? new Step.Pause(wish.Key) : null,
+                ContainerPhase.Running => wish.Paused ? new Step.Pause(wish.Key) : Reconnect(wish, container, observed, now),
                 ContainerPhase.Paused => wish.Paused ? null : new Step.Resume(wish.Key),
                 // A start that was cut short is finished, by the same start; one that is just happening is not disturbed by it.
                 ContainerPhase.Created => Begin(wish, container, seen.Generation, observed, now),
@@ -105,6 +113,27 @@ public static class Reconciler
             _ => null,
         };
     }
+
+    // Members come and go while it runs, and what carries its tunnels may die: neither is a reason to restart it.
+    private static Step.Connect? Reconnect(Wish wish, Container container, Observed observed, DateTimeOffset now)
+    {
+        if (now < NotBefore(container.Restart, observed.Attempts.GetValueOrDefault(wish.Key)))
+            return null;
+        return wish.Tunnels.Any(t => observed.Tunnels.GetValueOrDefault(wish.TunnelOf(t)) switch
+        {
+            null => true,
+            Sighting<TunnelSeen>.Present(var seen) => !seen.Is(t),
+            _ => false,
+        }) ? new Step.Connect(wish) : null;
+    }
+
+    // A tunnel goes with its workload's namespace. What is left without one was cut short, or its workload is gone.
+    private static IEnumerable<Step> UnusedTunnels(Desired desired, Observed observed) =>
+        from tunnel in observed.Tunnels
+        let key = new WorkloadKey(tunnel.Key.Agreement, tunnel.Key.Of.Workload)
+        where tunnel.Value is Sighting<TunnelSeen>.Present && desired.Settled.Contains(key.Agreement) && !observed.Containers.ContainsKey(key)
+        where !desired.Wishes.TryGetValue(key, out var wish) || !wish.Tunnels.Any(t => t.Network == tunnel.Key.Of.Network)
+        select new Step.Disconnect(tunnel.Key);
 
     private static bool Dead(FlistId flist, Observed observed) =>
         observed.Flists.GetValueOrDefault(flist) is null or Sighting<FlistSeen>.Present({ Serving: false });
