@@ -1,0 +1,109 @@
+using System.ComponentModel;
+using System.Text;
+using Grid.Node.Containers;
+using Grid.Node.Containers.Interop;
+using Microsoft.Win32.SafeHandles;
+
+namespace Grid.Node.Networks;
+
+/// <summary>
+/// A network namespace, held open, and the programs that work in it. They enter it themselves, by nsenter(1): a thread of this process that did
+/// could give birth to threads of the runtime in there.
+/// </summary>
+internal sealed class NetworkNamespace : IDisposable
+{
+    private const int LargestOutput = 1 << 20;
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
+    private readonly SafeFileHandle _space;
+
+    private NetworkNamespace(SafeFileHandle space) => _space = space;
+
+    /// <summary>A name for it that other processes of this machine can open while this one has it open.</summary>
+    public string Path => $"/proc/{Environment.ProcessId}/fd/{Posix.Number(_space)}";
+
+    /// <exception cref="Win32Exception">there is none</exception>
+    public static NetworkNamespace Open(string path) => new(Posix.OpenPath(path));
+
+    /// <returns>null when the process has ended</returns>
+    public static NetworkNamespace? Of(ProcessIdentity process)
+    {
+        try
+        {
+            var space = Open($"/proc/{process.Pid}/ns/net");
+            // The number may have been given to another since; the open namespace is then not the one that was meant.
+            if (Processes.Identify(process.Pid) == process)
+                return space;
+            space.Dispose();
+        }
+        catch (Win32Exception e) when (e.NativeErrorCode is Posix.ENOENT or Posix.ESRCH)
+        {
+            // Ended: said below.
+        }
+        return null;
+    }
+
+    /// <summary>Several commands of ip(8) in one go; it stops at the first that fails.</summary>
+    /// <exception cref="IOException">one failed</exception>
+    public void Ip(params IEnumerable<string> commands) => Run(Programs.Ip, ["-batch", "/proc/self/fd/3"], string.Join('\n', commands) + "\n");
+
+    /// <param name="input">what it finds as descriptor 3, at most what a pipe holds, 64 KiB</param>
+    /// <returns>what it wrote</returns>
+    /// <exception cref="IOException">it failed, with what it wrote</exception>
+    public string Run(string program, IReadOnlyList<string> args, string? input = null)
+    {
+        var (read, write) = Posix.Pipe();
+        using (read)
+        {
+            int pid;
+            using (write)
+            using (var given = input is null ? null : Filled(input))
+                pid = Launcher.Start(new Command(Programs.Nsenter, [$"--net={Path}", program, .. args], Programs.Environment), write, given, null);
+            using var process = Posix.OpenProcess(pid);
+            var output = ReadAll(read);
+            if (process is not null && !Posix.WaitReadable(process, Patience))
+                Posix.Signal(process, Posix.SIGKILL);
+            return Posix.Reap(pid) is not 0 and var code ? throw new IOException($"{System.IO.Path.GetFileName(program)} ended with {code}: {output.Trim()}") : output;
+        }
+    }
+
+    /// <summary>Starts what shall outlive this process, in this namespace, as nobody's child, with nothing to write to.</summary>
+    public void Leave(string program, IReadOnlyList<string> args, IEnumerable<string> environment)
+    {
+        using var nowhere = File.OpenHandle("/dev/null", FileMode.Open, FileAccess.ReadWrite);
+        var pid = Launcher.Start(
+            new Command(Programs.Nsenter, [$"--net={Path}", Programs.Setsid, "--fork", program, .. args], [.. Programs.Environment, .. environment]), nowhere, null, null);
+        if (Posix.Reap(pid) is not 0 and var code)
+            throw new IOException($"{System.IO.Path.GetFileName(program)} could not be started: {code}");
+    }
+
+    public void Dispose() => _space.Dispose();
+
+    private static SafeFileHandle Filled(string input)
+    {
+        var (read, write) = Posix.Pipe();
+        using (write)
+        using (var stream = new FileStream(write, FileAccess.Write, 0))
+            stream.Write(Encoding.UTF8.GetBytes(input));
+        return read;
+    }
+
+    private static string ReadAll(SafeFileHandle pipe)
+    {
+        using var output = new MemoryStream();
+        var buffer = new byte[4096];
+        while (output.Length < LargestOutput && Posix.WaitReadable(pipe, Patience) && Posix.Read(pipe, buffer) is > 0 and var count)
+            output.Write(buffer, 0, count);
+        return Encoding.UTF8.GetString(output.GetBuffer(), 0, (int)output.Length);
+    }
+}
+
+/// <summary>Called by absolute path; nothing is searched for.</summary>
+internal static class Programs
+{
+    public const string Ip = "/usr/sbin/ip", Nsenter = "/usr/bin/nsenter", Setsid = "/usr/bin/setsid", WireGuardGo = "/usr/bin/wireguard-go", Nft = "/usr/sbin/nft",
+        Wg = "/usr/bin/wg";
+
+    /// <summary>All that a program is given. wireguard-go executes itself for ever when WG_PROCESS_FOREGROUND is in it.</summary>
+    public static readonly System.Collections.Immutable.ImmutableArray<string> Environment = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"];
+}

@@ -1,0 +1,229 @@
+using System.Diagnostics;
+using System.Net;
+using Grid.Node.Containers;
+using Grid.Node.Containers.Interop;
+using Grid.Node.Networks;
+
+namespace Grid.Node.Tests.Networks;
+
+public sealed class TunnelTests
+{
+    private const string Marker = "PLAINTEXT-MARKER-7f3a";
+
+    [Theory]
+    [InlineData("10.20.0.")]
+    [InlineData("fd12:3456:789a:1::")]
+    public async Task Every_pair_is_reached_and_nobody_on_the_way_reads_it_not_even_on_one_node(string prefix)
+    {
+        using var lab = new Lab();
+        Member[] all = [lab.Join(lab.A, "a1", prefix + "1"), lab.Join(lab.A, "a2", prefix + "2"), lab.Join(lab.B, "b1", prefix + "3")];
+        using var onA = new Capture(lab.A.Space, Marker);
+        using var onB = new Capture(lab.B.Space, Marker);
+        await Task.WhenAll(all.Select(m => m.ApplyAsync(all)));
+        foreach (var member in all)
+            member.Serve();
+
+        var said = await Task.WhenAll(from f in all from t in all where f != t select f.AskAsync(t.Address, Marker));
+
+        Assert.Equal(from f in all from t in all where f != t select $"{t.Id.Of.Workload}: {Marker}", said);
+        foreach (var member in all)
+        {
+            Assert.Equal([member.Interface, "lo"], member.Container.Interfaces);
+            Assert.DoesNotContain("default", member.Container.Run("/usr/sbin/ip", "-4", "route") + member.Container.Run("/usr/sbin/ip", "-6", "route"), StringComparison.Ordinal);
+            Assert.DoesNotContain("fe80", member.Container.Run("/usr/sbin/ip", "addr"), StringComparison.Ordinal);
+            Assert.True(member.Present.Fits(member.Wish(all), DateTimeOffset.UtcNow), member.Present.ToString());
+            Assert.All(member.Present.State.Peers, p => Assert.NotNull(p.LastHandshake));
+        }
+        onA.Dispose();
+        onB.Dispose();
+        Assert.True(onA.Packets > 20 && onB.Packets > 10, $"{onA.Packets} and {onB.Packets} packets");
+        Assert.Equal((0, 0), (onA.Found, onB.Found));
+    }
+
+    [Fact]
+    public async Task The_capture_would_have_seen_plain_text()
+    {
+        using var lab = new Lab();
+        using var capture = new Capture(lab.A.Space, Marker);
+        using var sender = lab.A.Space.Make(() => new(System.Net.Sockets.SocketType.Dgram, System.Net.Sockets.ProtocolType.Udp));
+        await sender.SendToAsync(System.Text.Encoding.UTF8.GetBytes(Marker), new IPEndPoint(IPAddress.Loopback, 9), TestContext.Current.CancellationToken);
+        capture.Dispose();
+        Assert.True(capture.Found > 0);
+    }
+
+    [Fact]
+    public async Task A_member_taken_out_is_cut_off_and_the_sessions_of_the_others_go_on()
+    {
+        using var lab = new Lab();
+        Member[] all = [lab.Join(lab.A, "a", "10.20.0.1"), lab.Join(lab.B, "b", "10.20.0.2"), lab.Join(lab.B, "gone", "10.20.0.3")];
+        var (a, b, gone) = (all[0], all[1], all[2]);
+        await Task.WhenAll(all.Select(m => m.ApplyAsync(all)));
+        a.Serve();
+        Assert.Equal("a: hello", await gone.AskAsync(a.Address, "hello"));
+        using var kept = await NamespaceDialer.ConnectAsync(b.Container.Init, new IPEndPoint(a.Address, 80), TestContext.Current.CancellationToken);
+        Assert.Equal("a: one", await Member.TellAsync(kept, "one", TestContext.Current.CancellationToken));
+        var handshake = a.Present.State.Peers.Single(p => p.Key == b.Node.Keys.PublicOf(b.Id)).LastHandshake;
+
+        var clock = Stopwatch.StartNew();
+        await a.ApplyAsync(a, b);
+        Assert.Null(await gone.AskAsync(a.Address, "hello", TimeSpan.FromSeconds(2)));
+        Assert.True(clock.Elapsed < TimeSpan.FromSeconds(5), $"{clock.Elapsed}");
+
+        Assert.Equal("a: two", await Member.TellAsync(kept, "two", TestContext.Current.CancellationToken));
+        Assert.Equal(handshake, Assert.Single(a.Present.State.Peers).LastHandshake);
+    }
+
+    [Fact]
+    public async Task A_killed_tunnel_is_seen_and_made_again_under_a_container_that_stays()
+    {
+        using var lab = new Lab();
+        Member[] all = [lab.Join(lab.A, "a", "10.20.0.1"), lab.Join(lab.B, "b", "10.20.0.2")];
+        await Task.WhenAll(all.Select(m => m.ApplyAsync(all)));
+        all[0].Serve();
+        Assert.Equal("a: hello", await all[1].AskAsync(all[0].Address, "hello"));
+
+        Processes.Signal(Process(all[0]), Posix.SIGKILL);
+        Wait.For(() => all[0].Seen is null, "end of the tunnel");
+        Wait.For(() => all[0].Container.Interfaces is ["lo"], "end of the interface");
+        await all[0].ApplyAsync(all);
+
+        Assert.Equal("a: again", await all[1].AskAsync(all[0].Address, "again"));
+        Assert.True(all[0].Container.Lives);
+    }
+
+    [Fact]
+    public async Task A_tunnel_that_hangs_is_unknown_and_then_replaced()
+    {
+        using var lab = new Lab();
+        var a = lab.Join(lab.A, "a", "10.20.0.1");
+        await a.ApplyAsync();
+        var hanging = Process(a);
+        Processes.Signal(hanging, 19);
+        Assert.IsType<TunnelSighting.Unknown>(a.Seen);
+        await a.ApplyAsync();
+        Assert.NotEqual(hanging, Process(a));
+        Wait.For(() => a.Present.Fits(a.Wish([]), DateTimeOffset.UtcNow), "tunnel");
+    }
+
+    [Theory]
+    [InlineData("started")]
+    [InlineData("configured")]
+    [InlineData("moved")]
+    [InlineData("addressed, not up")]
+    [InlineData("another address")]
+    [InlineData("another way")]
+    [InlineData("a stale socket")]
+    [InlineData("container made anew")]
+    [InlineData("done")]
+    public async Task What_was_cut_short_anywhere_is_finished(string where)
+    {
+        using var lab = new Lab();
+        var (a, b) = (lab.Join(lab.A, "a", "10.20.0.1"), lab.Join(lab.B, "b", "10.20.0.2"));
+        Member[] all = [a, b];
+        await b.ApplyAsync(all);
+        b.Serve();
+        using var node = NetworkNamespace.Open(lab.A.Space.Path);
+        if (where is "started" or "configured" or "moved" or "addressed, not up")
+            new WireGuardGo(node, lab.A.Scope).Start(a.Id, a.Interface);
+        if (where is "configured" or "moved")
+            WireGuardSocket.Set(a.Interface, new WireGuardChange(true, a.Port, [], []), Enumerable.Repeat((byte)9, 32).ToArray());
+        if (where is "moved" or "addressed, not up")
+            node.Ip($"link set {a.Interface} netns {a.Container.Init.Pid}");
+        if (where is "addressed, not up")
+            a.Container.Ip($"addr add {a.Address}/24 dev {a.Interface}");
+        if (where is "another address" or "another way" or "done" or "a stale socket")
+            await a.ApplyAsync(all);
+        if (where is "another address")
+            a.Container.Ip($"addr flush dev {a.Interface}", $"addr add 10.20.0.77/24 dev {a.Interface}");
+        if (where is "another way")
+            a.Container.Ip($"route add default dev {a.Interface}");
+        if (where is "a stale socket")
+        {
+            Processes.Signal(Process(a), Posix.SIGKILL);
+            Wait.For(() => a.Seen is null, "end");
+        }
+        if (where is "container made anew")
+        {
+            using var before = new Space(ofContainer: true);
+            Assert.Equal(new Outcome.Done(), await lab.A.Host.ApplyAsync(a.Id, a.Wish(all), before.Init));
+        }
+
+        await a.ApplyAsync(all);
+
+        Assert.Equal("b: hello", await a.AskAsync(b.Address, "hello"));
+        Assert.True(a.Present.Fits(a.Wish(all), DateTimeOffset.UtcNow), a.Present.ToString());
+        var process = Process(a);
+        await a.ApplyAsync(all);
+        Assert.Equal(process, Process(a));
+    }
+
+    [Fact]
+    public async Task Two_tenants_with_the_same_addresses_see_nothing_of_each_other()
+    {
+        using var lab = new Lab();
+        Member[] one = [lab.Join(lab.A, "one-1", "10.20.0.1", "one"), lab.Join(lab.A, "one-2", "10.20.0.2", "one")];
+        Member[] two = [lab.Join(lab.A, "two-1", "10.20.0.1", "two"), lab.Join(lab.A, "two-2", "10.20.0.2", "two"), lab.Join(lab.A, "two-3", "10.20.0.3", "two")];
+        await Task.WhenAll([.. one.Select(m => m.ApplyAsync(one)), .. two.Select(m => m.ApplyAsync(two))]);
+        foreach (var member in one.Concat(two))
+            member.Serve();
+        Assert.Equal("one-2: hello", await one[0].AskAsync(one[1].Address, "hello"));
+        Assert.Equal("two-2: hello", await two[0].AskAsync(two[1].Address, "hello"));
+        Assert.Equal("two-3: hello", await two[0].AskAsync(two[2].Address, "hello"));
+        Assert.Null(await one[0].AskAsync(two[2].Address, "hello", TimeSpan.FromSeconds(1)));
+        Assert.Null(await one[0].AskAsync(lab.A.Underlay, "hello", TimeSpan.FromSeconds(1)));
+    }
+
+    [Fact]
+    public async Task Nothing_is_left_of_a_removed_one_and_removing_it_again_is_nothing()
+    {
+        using var lab = new Lab();
+        var a = lab.Join(lab.A, "a", "10.20.0.1");
+        await a.ApplyAsync();
+        var process = Process(a);
+        for (var i = 0; i < 2; i++)
+        {
+            Assert.Equal(new Outcome.Done(), await lab.A.Host.RemoveAsync(a.Id));
+            Assert.Null(Processes.Identify(process.Pid));
+            Assert.Null(a.Seen);
+            Wait.For(() => a.Container.Interfaces is ["lo"], "end of the interface");
+            Assert.Equal(["lo", "under"], lab.A.Space.Interfaces);
+            Assert.False(File.Exists(WireGuardSocket.PathOf(a.Interface)));
+        }
+    }
+
+    [Fact]
+    public async Task Another_nodes_tunnels_are_not_seen_and_a_key_that_is_not_ours_is_refused()
+    {
+        using var lab = new Lab();
+        var a = lab.Join(lab.A, "a", "10.20.0.1");
+        await a.ApplyAsync();
+        Assert.Empty(lab.B.Host.Observe(_ => null));
+        Assert.IsType<Outcome.Refused>(await lab.A.Host.ApplyAsync(a.Id, a.Wish([]) with { Key = lab.B.Keys.PublicOf(a.Id) }, a.Container.Init));
+    }
+
+    [Fact]
+    public void A_port_is_the_same_every_time_while_nobody_has_it()
+    {
+        using var lab = new Lab();
+        var id = lab.Join(lab.A, "a", "10.20.0.1").Id;
+        var port = lab.A.Host.ChoosePort(id, new HashSet<int>());
+        Assert.InRange(port, 20_000, 39_999);
+        using (lab.A.Space.Make(() => Bound(port)))
+            Assert.NotEqual(port, lab.A.Host.ChoosePort(id, new HashSet<int>()));
+        Assert.Equal(port, lab.A.Host.ChoosePort(id, new HashSet<int>()));
+        Assert.NotEqual(port, lab.A.Host.ChoosePort(id, new HashSet<int> { port }));
+    }
+
+    private static System.Net.Sockets.Socket Bound(int port)
+    {
+        var socket = new System.Net.Sockets.Socket(System.Net.Sockets.AddressFamily.InterNetwork, System.Net.Sockets.SocketType.Dgram, System.Net.Sockets.ProtocolType.Udp);
+        socket.Bind(new IPEndPoint(IPAddress.Any, port));
+        return socket;
+    }
+
+    private static ProcessIdentity Process(Member member)
+    {
+        using var node = NetworkNamespace.Open(member.Node.Space.Path);
+        return Assert.Single(new WireGuardGo(node, member.Node.Scope).Find(), t => t.Id == member.Id).Process;
+    }
+}
