@@ -80,8 +80,9 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
         {
             return File.ReadAllText(Path.Combine(process, "environ"));
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
+            // It ended meanwhile, or is nobody's to read.
             return "";
         }
     }
