@@ -51,6 +51,8 @@ public sealed record Observed(
         ImmutableDictionary<FlistId, Sighting<FlistSeen>>.Empty,
         ImmutableDictionary<WorkloadKey, Attempts>.Empty);
 
+    public ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>> Volumes { get; init; } = ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>>.Empty;
+
     public ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>> Tunnels { get; init; } = ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>.Empty;
 }
 

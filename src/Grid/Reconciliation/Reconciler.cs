@@ -19,7 +19,7 @@ public abstract record Step
     /// <summary>Only when no container uses it.</summary>
     public sealed record UnmountFlist(FlistId Flist) : Step;
 
-    /// <summary>Make it, connect it to its networks and start it; its flist is mounted.</summary>
+    /// <summary>Make it, connect it to its networks and start it; its flist is mounted and its volumes are attached.</summary>
     public sealed record Start(Wish Wish, long Generation) : Step;
 
     /// <summary>End its processes, in order: TERM, then KILL.</summary>
@@ -37,6 +37,15 @@ public abstract record Step
 
     /// <summary>Remove a tunnel that no workload has.</summary>
     public sealed record Disconnect(TunnelId Tunnel) : Step;
+
+    /// <summary>Make it if there is none, attach it, grow it. Data that is there is never made anew.</summary>
+    public sealed record MakeVolume(Wish Wish) : Step;
+
+    /// <summary>Take it from the kernel, with its key; the data stays.</summary>
+    public sealed record DetachVolume(WorkloadKey Key) : Step;
+
+    /// <summary>Destroy its key, then its data.</summary>
+    public sealed record DestroyVolume(WorkloadKey Key) : Step;
 }
 
 /// <summary>
@@ -63,7 +72,8 @@ public static class Reconciler
             if (!desired.Wishes.ContainsKey(key) && desired.Settled.Contains(key.Agreement) && sighting is Sighting<ContainerSeen>.Present(var seen))
                 steps.Add(TearDown(key, seen));
         }
-        steps.AddRange(UnusedTunnels(desired, observed));
+        steps.AddRange(VolumePlan.Plan(desired, observed, now));
+        steps.AddRange(TunnelPlan.Unused(desired, observed));
         steps.AddRange(UnusedFlists(desired, observed));
         return Distinct(steps);
     }
@@ -90,7 +100,7 @@ public static class Reconciler
             {
                 // A root that no longer answers fails every read: the workload is down, whatever its process says.
                 ContainerPhase.Created or ContainerPhase.Running when Dead(container.Flist, observed) => new Step.Stop(wish.Key),
-                ContainerPhase.Running => wish.Paused ? new Step.Pause(wish.Key) : Reconnect(wish, container, observed, now),
+                ContainerPhase.Running => wish.Paused ? new Step.Pause(wish.Key) : TunnelPlan.Reconnect(wish, container, observed, now),
                 ContainerPhase.Paused => wish.Paused ? null : new Step.Resume(wish.Key),
                 // A start that was cut short is finished, by the same start; one that is just happening is not disturbed by it.
                 ContainerPhase.Created => Begin(wish, container, seen.Generation, observed, now),
@@ -103,7 +113,7 @@ public static class Reconciler
 
     private static Step? Begin(Wish wish, Container container, long generation, Observed observed, DateTimeOffset now)
     {
-        if (wish.Paused || now < NotBefore(container.Restart, observed.Attempts.GetValueOrDefault(wish.Key)))
+        if (wish.Paused || now < NotBefore(container.Restart, observed.Attempts.GetValueOrDefault(wish.Key)) || !VolumePlan.IsReady(wish, container, observed))
             return null;
         return observed.Flists.GetValueOrDefault(container.Flist) switch
         {
@@ -113,27 +123,6 @@ public static class Reconciler
             _ => null,
         };
     }
-
-    // Members come and go while it runs, and what carries its tunnels may die: neither is a reason to restart it.
-    private static Step.Connect? Reconnect(Wish wish, Container container, Observed observed, DateTimeOffset now)
-    {
-        if (now < NotBefore(container.Restart, observed.Attempts.GetValueOrDefault(wish.Key)))
-            return null;
-        return wish.Tunnels.Any(t => observed.Tunnels.GetValueOrDefault(wish.TunnelOf(t)) switch
-        {
-            null => true,
-            Sighting<TunnelSeen>.Present(var seen) => !seen.Is(t),
-            _ => false,
-        }) ? new Step.Connect(wish) : null;
-    }
-
-    // A tunnel goes with its workload's namespace. What is left without one was cut short, or its workload is gone.
-    private static IEnumerable<Step> UnusedTunnels(Desired desired, Observed observed) =>
-        from tunnel in observed.Tunnels
-        let key = new WorkloadKey(tunnel.Key.Agreement, tunnel.Key.Of.Workload)
-        where tunnel.Value is Sighting<TunnelSeen>.Present && desired.Settled.Contains(key.Agreement) && !observed.Containers.ContainsKey(key)
-        where !desired.Wishes.TryGetValue(key, out var wish) || !wish.Tunnels.Any(t => t.Network == tunnel.Key.Of.Network)
-        select new Step.Disconnect(tunnel.Key);
 
     private static bool Dead(FlistId flist, Observed observed) =>
         observed.Flists.GetValueOrDefault(flist) is null or Sighting<FlistSeen>.Present({ Serving: false });

@@ -101,20 +101,28 @@ public sealed class ReconcilerLaws
         private readonly Dictionary<WorkloadKey, ContainerSeen> _containers = [];
         private readonly Dictionary<FlistId, FlistSeen> _flists = [];
         private readonly Dictionary<TunnelId, TunnelSeen> _tunnels = [];
+        private readonly Dictionary<WorkloadKey, VolumeSeen> _volumes = [];
+        private readonly Dictionary<Digest, HashSet<string>> _mounting = [];
         private readonly Dictionary<WorkloadKey, Attempts> _attempts = [];
         private DateTimeOffset _now = TestGrid.Epoch;
         private Desired _desired = Desired.Nothing;
 
+        private static readonly AgreementId Agreement = new(Digest.Of("agreement"u8));
+        private static readonly TimeSpan Keep = TimeSpan.FromMinutes(1);
+
+        /// <param name="workloads">a container with its flist, or a volume with its size below zero; the first containers mount every volume</param>
         public static Desired Wishing(params (string Name, int Flist)[] workloads)
         {
-            var agreement = new AgreementId(Digest.Of("agreement"u8));
             return new Desired(
                 workloads.Select(w =>
                 {
-                    var key = new WorkloadKey(agreement, w.Name);
-                    var container = TestGrid.Container(w.Name, Here) with { Flist = new FlistId(Digest.Of([(byte)w.Flist])) };
-                    return KeyValuePair.Create(key, new Wish(key, default, container, Paused: false) { Tunnels = [Tunnel(w.Name, workloads.Select(o => o.Name))] });
-                }).ToImmutableSortedDictionary(), [agreement]);
+                    var key = new WorkloadKey(Agreement, w.Name);
+                    if (w.Flist < 0)
+                        return KeyValuePair.Create(key, new Wish(key, default, new Volume(w.Name, Here, Bytes.GiB(-w.Flist), Media.Ssd, Keep), Paused: false));
+                    var mounts = workloads.Where(v => v.Flist < 0 && w.Name[0] < 'c').Select(v => new VolumeMount("/" + v.Name, v.Name));
+                    var container = TestGrid.Container(w.Name, Here) with { Flist = new FlistId(Digest.Of([(byte)w.Flist])), Mounts = [.. mounts] };
+                    return KeyValuePair.Create(key, new Wish(key, default, container, Paused: false) { Tunnels = [Tunnel(w.Name, workloads.Where(o => o.Flist >= 0).Select(o => o.Name))] });
+                }).ToImmutableSortedDictionary(), [Agreement]);
         }
 
         // Everybody is in one network with everybody else: whoever comes or goes changes all tunnels.
@@ -151,6 +159,7 @@ public sealed class ReconcilerLaws
             foreach (var wish in _desired.Wishes.Values)
                 Assert.True(IsUp(wish), $"seed {seed}: {wish.Key} is not up");
             Assert.True(_containers.Keys.All(k => _desired.Wishes.ContainsKey(k) || !_desired.Settled.Contains(k.Agreement)), $"seed {seed}: something is left");
+            Assert.True(_volumes.All(v => _desired.Wishes.ContainsKey(v.Key) || (!v.Value.Attached && _now < v.Value.DetachedAt + Keep)), $"seed {seed}: a volume is left");
             Assert.True(_tunnels.Keys.All(t => _desired.Wishes.ContainsKey(new WorkloadKey(t.Agreement, t.Of.Workload))), $"seed {seed}: a tunnel is left");
             Assert.True(_flists.Keys.All(f => _containers.Values.Any(c => c.Flist == f)), $"seed {seed}: a mount is left");
         }
@@ -158,7 +167,10 @@ public sealed class ReconcilerLaws
         private void Wish()
         {
             var names = new[] { "a", "b", "c", "d" }.Where(_ => _random.Next(2) == 0);
-            _desired = Wishing([.. names.Select(n => (n, _random.Next(3)))]);
+            // A volume that is wished again is at least as large as it was.
+            var volumes = new[] { "v", "w" }.Where(_ => _random.Next(2) == 0)
+                .Select(n => (n, -int.Max(1 + _random.Next(3), (int)(_volumes.GetValueOrDefault(new WorkloadKey(Agreement, n))?.Size.Value >> 30 ?? 0))));
+            _desired = Wishing([.. names.Select(n => (n, _random.Next(3))), .. volumes]);
         }
 
         private void Disturb()
@@ -182,9 +194,12 @@ public sealed class ReconcilerLaws
             }
         }
 
-        private bool Waiting() => !_desired.Wishes.Values.All(IsUp);
+        // Also until what was to be kept has been kept.
+        private bool Waiting() => !_desired.Wishes.Values.All(IsUp) || _volumes.Keys.Any(v => !_desired.Wishes.ContainsKey(v));
 
-        private bool IsUp(Wish wish) => _containers.TryGetValue(wish.Key, out var c) && c.Spec == wish.Spec && c.Phase is ContainerPhase.Running
+        private bool IsUp(Wish wish) => wish.Workload is Volume volume
+            ? _volumes.TryGetValue(wish.Key, out var v) && v.Attached && v.Size == volume.Size
+            : _containers.TryGetValue(wish.Key, out var c) && c.Spec == wish.Spec && c.Phase is ContainerPhase.Running
             && wish.Tunnels.All(t => _tunnels.TryGetValue(wish.TunnelOf(t), out var seen) && seen.Is(t));
 
         private static TunnelId TunnelOf(WorkloadKey key) => new(key.Agreement, new Membership("back", key.Name));
@@ -212,6 +227,7 @@ public sealed class ReconcilerLaws
                 _attempts.ToImmutableDictionary(), faults && _random.Next(10) == 0 ? "blind" : null)
             {
                 Tunnels = _tunnels.ToImmutableSortedDictionary(t => t.Key, t => See(t.Value)),
+                Volumes = _volumes.ToImmutableSortedDictionary(v => v.Key, v => See(v.Value)),
             };
         }
 
@@ -220,10 +236,13 @@ public sealed class ReconcilerLaws
             Assert.Null(observed.Blind);
             if (KeyOf(step) is { } key && observed.Containers.TryGetValue(key, out var sighting))
                 Assert.IsType<Sighting<ContainerSeen>.Present>(sighting);
+            if (KeyOf(step) is { } volume && observed.Volumes.TryGetValue(volume, out var looked))
+                Assert.IsType<Sighting<VolumeSeen>.Present>(looked);
             switch (step)
             {
                 case Step.Start s:
                     Assert.Equal(_desired.Wishes[s.Wish.Key], s.Wish);
+                    Assert.True(((Container)s.Wish.Workload).Mounts.All(m => _volumes[s.Wish.Key with { Name = m.Volume }].Attached), "started without its volumes");
                     Assert.True(_flists[((Container)s.Wish.Workload).Flist].Serving || !observed.Flists.ContainsKey(((Container)s.Wish.Workload).Flist), "started without its files");
                     Assert.False(_containers.TryGetValue(s.Wish.Key, out var there) && there.Phase is ContainerPhase.Running or ContainerPhase.Paused, "started twice");
                     break;
@@ -236,6 +255,17 @@ public sealed class ReconcilerLaws
                     break;
                 case Step.Disconnect d:
                     Assert.DoesNotContain(new WorkloadKey(d.Tunnel.Agreement, d.Tunnel.Of.Workload), _containers.Keys);
+                    break;
+                case Step.MakeVolume m:
+                    Assert.Equal(_desired.Wishes[m.Wish.Key], m.Wish);
+                    break;
+                case Step.DetachVolume d:
+                    Assert.False(_desired.Wishes.ContainsKey(d.Key), "detached what is wished");
+                    Assert.DoesNotContain(_containers.Values, c => c.Phase is not (ContainerPhase.Exited or ContainerPhase.Partial) && _mounting.GetValueOrDefault(c.Spec)?.Contains(d.Key.Name) is true);
+                    break;
+                case Step.DestroyVolume d:
+                    Assert.False(_desired.Wishes.ContainsKey(d.Key), "destroyed what is wished");
+                    Assert.True(_volumes[d.Key] is { Attached: false } gone && _now >= gone.DetachedAt + Keep, "destroyed what was to be kept");
                     break;
                 case Step.Remove r:
                     Assert.False(_containers[r.Key].Phase is ContainerPhase.Created or ContainerPhase.Running or ContainerPhase.Paused, "removed what runs");
@@ -264,9 +294,21 @@ public sealed class ReconcilerLaws
                     break;
                 case Step.Start s:
                     var flist = ((Container)s.Wish.Workload).Flist;
+                    _mounting[s.Wish.Spec] = [.. ((Container)s.Wish.Workload).Mounts.Select(m => m.Volume)];
                     _containers[s.Wish.Key] = new ContainerSeen(s.Wish.Spec, flist, s.Generation, fate != 1 ? ContainerPhase.Running : _random.Next(2) == 0 ? ContainerPhase.Partial : ContainerPhase.Created);
                     foreach (var tunnel in s.Wish.Tunnels.Where(_ => fate != 1 || _random.Next(2) == 0))
                         _tunnels[s.Wish.TunnelOf(tunnel)] = Made(tunnel, whole: fate != 1);
+                    break;
+                case Step.MakeVolume m:
+                    var size = ((Volume)m.Wish.Workload).Size;
+                    _volumes[m.Wish.Key] = new VolumeSeen(fate == 1 && _volumes.TryGetValue(m.Wish.Key, out var old) ? old.Size : size, fate != 1, null, Keep);
+                    break;
+                case Step.DetachVolume d:
+                    _volumes[d.Key] = _volumes[d.Key] with { Attached = fate == 1, DetachedAt = fate == 1 ? null : _now };
+                    break;
+                case Step.DestroyVolume d:
+                    if (fate != 1)
+                        _volumes.Remove(d.Key);
                     break;
                 case Step.Connect c:
                     foreach (var tunnel in c.Wish.Tunnels)
@@ -307,6 +349,9 @@ public sealed class ReconcilerLaws
             Step.Pause s => s.Key,
             Step.Resume s => s.Key,
             Step.Connect s => s.Wish.Key,
+            Step.MakeVolume s => s.Wish.Key,
+            Step.DetachVolume s => s.Key,
+            Step.DestroyVolume s => s.Key,
             _ => null,
         };
     }
