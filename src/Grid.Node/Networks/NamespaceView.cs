@@ -29,6 +29,9 @@ internal static class NamespaceView
         return addresses is [var address] && prefix.Contains(address) ? new TunnelPlace(address, prefix.PrefixLength) : null;
     }
 
+    /// <summary>It is up, and the IPv4 default route leads through it.</summary>
+    public static bool LeadsOut(int pid, string name) => Routes4(pid, name).Any(r => r is { Via: true, To.PrefixLength: 0 });
+
     public static bool UdpIsBound(int pid, int port) => UdpPorts(Lines(pid, "udp").Concat(Lines(pid, "udp6"))).Contains(port);
 
     /// <param name="lines">of /proc/net/udp: <c>sl local_address rem_address …</c>, an address in hex, a colon, the port in hex</param>

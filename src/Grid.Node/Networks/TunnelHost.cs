@@ -25,6 +25,7 @@ public sealed class TunnelHost : IDisposable
     private readonly TunnelKeys _keys;
     private readonly NetworkNamespace _node;
     private readonly WireGuardGo _wireGuard;
+    private readonly NatEgress _egress;
     private readonly UdpPorts _ports;
     private readonly string _scope;
     private readonly TimeProvider _time;
@@ -33,6 +34,7 @@ public sealed class TunnelHost : IDisposable
     {
         (_keys, _node, _scope, _time) = (keys, node, scope, time);
         _wireGuard = new WireGuardGo(node, scope);
+        _egress = new NatEgress(node, scope);
         _ports = new UdpPorts(node);
     }
 
@@ -45,7 +47,7 @@ public sealed class TunnelHost : IDisposable
         why = "";
         if (!Environment.IsPrivilegedProcess)
             why = "tunnels need root";
-        else if (new[] { Programs.Ip, Programs.Nsenter, Programs.Setsid }.FirstOrDefault(p => !File.Exists(p)) is { } program)
+        else if (new[] { Programs.Ip, Programs.Nsenter, Programs.Setsid, Programs.Nft }.FirstOrDefault(p => !File.Exists(p)) is { } program)
             why = $"{program} is not installed";
         else if (WireGuardGo.Missing() is { } missing)
             why = missing;
@@ -57,14 +59,14 @@ public sealed class TunnelHost : IDisposable
     /// <summary>What the tunnels are made of, for the node's status.</summary>
     public string Mechanism => Programs.WireGuardGo;
 
-    /// <summary>Reads /proc and asks every tunnel; nothing is started.</summary>
+    /// <summary>Reads /proc and asks every tunnel. Nothing is started, but for one nft(8) when any of them has a way out.</summary>
     /// <param name="init">the first process of the container that a tunnel belongs to; null when there is none</param>
     public IReadOnlyDictionary<TunnelId, TunnelSighting> Observe(Func<TunnelId, ProcessIdentity?> init)
     {
         var seen = new Dictionary<TunnelId, TunnelSighting>();
         foreach (var tunnel in _wireGuard.Find())
             seen[tunnel.Id] = Observe(tunnel, init(tunnel.Id));
-        return seen;
+        return Confirmed(seen);
     }
 
     /// <summary>Makes it, or makes of it what is wished. Sessions with peers that stay are not dropped, and nothing in the container is restarted.</summary>
@@ -77,7 +79,7 @@ public sealed class TunnelHost : IDisposable
         return inside is null ? new Outcome.Transient($"process {init.Pid} has ended") : Apply(id, tunnel, init, inside);
     });
 
-    /// <summary>Ends it. The interface goes with the process, the address and the route with the interface.</summary>
+    /// <summary>Ends it and its way out. The interface goes with the process, the address and the route with the interface.</summary>
     public Task<Outcome> RemoveAsync(TunnelId id) => Effect(() =>
     {
         foreach (var process in _wireGuard.Find().Where(t => t.Id == id))
@@ -85,6 +87,7 @@ public sealed class TunnelHost : IDisposable
             if (!WireGuardGo.End(process))
                 return new Outcome.Transient($"the process of {id} does not end");
         }
+        _egress.Close(id);
         File.Delete(WireGuardSocket.PathOf(NameOf(id)));
         return new Outcome.Done();
     });
@@ -105,12 +108,34 @@ public sealed class TunnelHost : IDisposable
             var state = WireGuardSocket.Get(tunnel.Interface);
             return new TunnelSighting.Present(
                 state, state.Port != 0 && NamespaceView.UdpIsBound(tunnel.Process.Pid, state.Port),
-                init is { } process && Processes.Identify(process.Pid) == process ? NamespaceView.Place(process.Pid, tunnel.Interface) : null, false);
+                init is { } process && Processes.Identify(process.Pid) == process ? NamespaceView.Place(process.Pid, tunnel.Interface) : null,
+                init is { } first && _egress.IsLinked(tunnel.Id, tunnel.Process.Pid, first));
         }
         catch (Exception e) when (e is SocketException or IOException)
         {
             return new TunnelSighting.Unknown(e.Message);
         }
+    }
+
+    /// <summary>Links alone are no way out: what flushed the node's rules took the way with them.</summary>
+    private Dictionary<TunnelId, TunnelSighting> Confirmed(Dictionary<TunnelId, TunnelSighting> seen)
+    {
+        var linked = seen.Where(s => s.Value is TunnelSighting.Present { Nat: true }).ToList();
+        if (linked.Count == 0)
+            return seen;
+        IReadOnlySet<string>? passing = null;
+        var why = "";
+        try
+        {
+            passing = _egress.Passing();
+        }
+        catch (IOException e)
+        {
+            why = e.Message;
+        }
+        foreach (var (id, sighting) in linked)
+            seen[id] = passing is null ? new TunnelSighting.Unknown(why) : (TunnelSighting.Present)sighting with { Nat = passing.Contains(_egress.Outside(id)) };
+        return seen;
     }
 
     private Outcome Apply(TunnelId id, Tunnel wish, ProcessIdentity init, NetworkNamespace inside)
@@ -128,6 +153,10 @@ public sealed class TunnelHost : IDisposable
             _node.Ip($"link set {name} mtu {Mtu()}", $"link set {name} netns {inside.Path}");
         if (NamespaceView.Place(init.Pid, name) != new TunnelPlace(wish.Address, wish.Bits))
             Place(inside, name, wish);
+        if (wish.Egress is Egress.None)
+            _egress.Close(id);
+        else if (!_egress.IsLinked(id, tunnel.Process.Pid, init) || !_egress.Passing().Contains(_egress.Outside(id)))
+            _egress.Open(id, inside);
         return new Outcome.Done();
     }
 

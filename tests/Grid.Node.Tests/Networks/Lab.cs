@@ -19,7 +19,7 @@ internal sealed class Space : IDisposable
     public Space(bool ofContainer)
     {
         string[] how = ofContainer ? ["--user", "--map-root-user", "--net"] : ["--net"];
-        _sleeper = Process.Start(new ProcessStartInfo("/usr/bin/unshare", [.. how, "/usr/bin/sleep", "600"]))!;
+        _sleeper = Process.Start(new ProcessStartInfo("/usr/bin/unshare", [.. how, "/usr/bin/sleep", "600"]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         Wait.For(() => Processes.Read(_sleeper.Id, "comm") == "sleep\n", "a namespace");
         Init = Processes.Identify(_sleeper.Id)!.Value;
     }
@@ -58,8 +58,11 @@ internal sealed class Space : IDisposable
 
     public void Dispose()
     {
-        _sleeper.Kill();
-        _sleeper.WaitForExit();
+        if (Lives)
+        {
+            _sleeper.Kill();
+            _sleeper.WaitForExit();
+        }
         _sleeper.Dispose();
     }
 }

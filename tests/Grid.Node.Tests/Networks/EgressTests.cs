@@ -1,0 +1,155 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using Grid.Networks;
+using Grid.Node.Containers;
+using Grid.Node.Networks;
+
+namespace Grid.Node.Tests.Networks;
+
+public sealed class EgressTests
+{
+    private static readonly IPEndPoint World = new(IPAddress.Parse("203.0.113.9"), 80);
+
+    [Fact]
+    public async Task The_world_is_reached_from_the_nodes_address_and_nothing_else_is()
+    {
+        using var lab = new Lab();
+        var (a, other) = (lab.Join(lab.A, "a", "10.20.0.1"), lab.Join(lab.A, "other", "10.30.0.1", "two"));
+        var (world, farm) = (IsServed(lab.B.Space, World.Address), IsServed(lab.B.Space, IPAddress.Parse("192.168.7.7")));
+        using (world)
+        using (farm)
+        using (var node = Served(lab.A.Space, lab.A.Underlay))
+        {
+            foreach (var address in (ReadOnlySpan<string>)["203.0.113.9", "192.168.7.7", "100.64.0.0/10"])
+                lab.A.Space.Ip($"route add {address} via {lab.B.Underlay}");
+            // A route to all of 100.64.0.0/10 leaves no address free; the farm's network then stays what it is.
+            Assert.IsType<Outcome.Transient>(await lab.A.Host.ApplyAsync(a.Id, a.Wish([], Egress.Nat), a.Container.Init));
+            lab.A.Space.Ip("route del 100.64.0.0/10");
+            foreach (var member in (ReadOnlySpan<Member>)[a, other])
+                Assert.Equal(new Outcome.Done(), member.Node.Host.ApplyAsync(member.Id, member.Wish([], Egress.Nat), member.Container.Init).GetAwaiter().GetResult());
+
+            Assert.Equal($"from {lab.A.Underlay}", await DialAsync(a.Container, World));
+            Assert.Equal($"from {lab.A.Underlay}", await DialAsync(lab.A.Space, new IPEndPoint(IPAddress.Parse("192.168.7.7"), 80)));
+            Assert.Null(await DialAsync(a.Container, new IPEndPoint(IPAddress.Parse("192.168.7.7"), 80)));
+            Assert.Null(await DialAsync(a.Container, new IPEndPoint(lab.A.Underlay, 80)));
+            var (near, far) = Ends(other);
+            using (Served(other.Container, IPAddress.Any))
+            {
+                Assert.Null(await DialAsync(a.Container, new IPEndPoint(far, 80)));
+                Assert.Null(await DialAsync(lab.A.Space, new IPEndPoint(far, 80)));
+                lab.B.Space.Ip($"route add {far} via {lab.A.Underlay}");
+                Assert.Null(await DialAsync(lab.B.Space, new IPEndPoint(far, 80)));
+            }
+            Assert.Null(await DialAsync(a.Container, new IPEndPoint(near, 80)));
+
+            // Another source than its own.
+            a.Container.Ip($"addr add 203.0.113.77 dev lo", $"route replace default via {Ends(a).Near} src 203.0.113.77");
+            lab.A.Space.Ip($"route add 203.0.113.77 via {Ends(a).Far}");
+            Assert.Null(await DialAsync(a.Container, World));
+        }
+    }
+
+    [Fact]
+    public async Task It_comes_and_goes_with_the_wish_and_the_rules_with_the_last()
+    {
+        using var lab = new Lab();
+        Member[] all = [lab.Join(lab.A, "a", "10.20.0.1"), lab.Join(lab.A, "b", "10.20.0.2")];
+        foreach (var member in all)
+            Assert.Equal(new Outcome.Done(), await lab.A.Host.ApplyAsync(member.Id, member.Wish(all, Egress.Nat), member.Container.Init));
+        foreach (var member in all)
+            Wait.For(() => member.Present.Fits(member.Wish(all, Egress.Nat), DateTimeOffset.UtcNow), "way out");
+        Assert.False(all[0].Present.Fits(all[0].Wish(all), DateTimeOffset.UtcNow));
+        Assert.Equal(3, all[0].Container.Interfaces.Length);
+
+        await all[0].ApplyAsync(all);
+        Assert.Equal([all[0].Interface, "lo"], all[0].Container.Interfaces);
+        Assert.True(all[0].Present.Fits(all[0].Wish(all), DateTimeOffset.UtcNow));
+        Assert.True(all[1].Present.Nat);
+
+        // Somebody flushes the node's rules: seen, and put right.
+        lab.A.Space.Run("/usr/sbin/nft", "flush", "ruleset");
+        Assert.False(all[1].Present.Nat);
+        Assert.Equal(new Outcome.Done(), await lab.A.Host.ApplyAsync(all[1].Id, all[1].Wish(all, Egress.Nat), all[1].Container.Init));
+        Assert.True(all[1].Present.Nat);
+
+        Assert.Equal(new Outcome.Done(), await lab.A.Host.RemoveAsync(all[1].Id));
+        Assert.Equal("", lab.A.Space.Run("/usr/sbin/nft", "list", "ruleset"));
+        Assert.Equal(["lo", "under"], lab.A.Space.Interfaces);
+        Assert.DoesNotContain("100.", lab.A.Space.Run("/usr/sbin/ip", "route", "show", "table", "all"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_rules_of_a_container_that_ended_by_itself_go_with_the_next_change()
+    {
+        using var lab = new Lab();
+        var (a, b) = (lab.Join(lab.A, "a", "10.20.0.1"), lab.Join(lab.A, "b", "10.20.0.2"));
+        foreach (var member in (Member[])[a, b])
+            Assert.Equal(new Outcome.Done(), await lab.A.Host.ApplyAsync(member.Id, member.Wish([], Egress.Nat), member.Container.Init));
+        a.Container.Dispose();
+        Wait.For(() => lab.A.Space.Interfaces.Length == 3, "end of the veth");
+        await b.ApplyAsync();
+        Assert.Equal("", lab.A.Space.Run("/usr/sbin/nft", "list", "ruleset"));
+    }
+
+    private static (IPAddress Near, IPAddress Far) Ends(Member member)
+    {
+        // default via NEAR dev gc…; the other of the pair is the next.
+        var near = IPAddress.Parse(member.Container.Run("/usr/sbin/ip", "route", "show", "default").Split(' ')[2]);
+        var far = near.GetAddressBytes();
+        far[3]++;
+        return (near, new IPAddress(far));
+    }
+
+    private static Socket IsServed(Space space, IPAddress address)
+    {
+        space.Ip($"addr add {address} dev lo");
+        return Served(space, address);
+    }
+
+    /// <summary>A server that tells everybody who they are to it.</summary>
+    private static Socket Served(Space space, IPAddress address)
+    {
+        var server = space.Make(() =>
+        {
+            var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+            socket.Bind(new IPEndPoint(address, 80));
+            socket.Listen();
+            return socket;
+        });
+        _ = TellAsync(server);
+        return server;
+    }
+
+    private static async Task TellAsync(Socket server)
+    {
+        try
+        {
+            while (true)
+            {
+                using var socket = await server.AcceptAsync();
+                await socket.SendAsync(Encoding.UTF8.GetBytes($"from {((IPEndPoint)socket.RemoteEndPoint!).Address}"));
+            }
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // The server ends with its test.
+        }
+    }
+
+    private static async Task<string?> DialAsync(Space space, IPEndPoint endpoint)
+    {
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        timeout.CancelAfter(TimeSpan.FromMilliseconds(700));
+        try
+        {
+            using var socket = await NamespaceDialer.ConnectAsync(space.Init, endpoint, timeout.Token);
+            var buffer = new byte[100];
+            return Encoding.UTF8.GetString(buffer, 0, await socket.ReceiveAsync(buffer, timeout.Token));
+        }
+        catch (Exception e) when (e is OperationCanceledException or SocketException)
+        {
+            return null;
+        }
+    }
+}
