@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
-using System.Threading.Channels;
 using Grid.Agreements;
 using Grid.Client;
 using Grid.Node.Containers;
@@ -26,7 +25,8 @@ internal sealed partial class NodeAgent(
     /// <summary>A workload that stayed up so long has its failures forgotten.</summary>
     private static readonly TimeSpan Settled = TimeSpan.FromMinutes(10);
 
-    private readonly Channel<bool> _look = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Bell _look = new();
+    private readonly Bell _deliver = new();
     private readonly ConcurrentDictionary<object, Task> _busy = new();
     private readonly ConcurrentDictionary<WorkloadKey, Attempts> _attempts = new();
 
@@ -38,7 +38,7 @@ internal sealed partial class NodeAgent(
     {
         feed.Restore();
         using var watch = new ExitWatch(effects.ExitDirectory, Look);
-        await Task.WhenAll(FollowAsync(cancel), ReconcileAsync(cancel));
+        await Task.WhenAll(FollowAsync(cancel), ReconcileAsync(cancel), DeliverAsync(cancel));
         await Task.WhenAll(_busy.Values);
     }
 
@@ -48,7 +48,7 @@ internal sealed partial class NodeAgent(
         _runs.Dispose();
     }
 
-    private void Look() => _look.Writer.TryWrite(true);
+    private void Look() => _look.Ring();
 
     private async Task FollowAsync(CancellationToken cancel)
     {
@@ -61,7 +61,7 @@ internal sealed partial class NodeAgent(
                     Look();
                 if (await answers.AnswerAsync(feed.Agreements, cancel))
                     Look();
-                await receipts.DeliverAsync(cancel);
+                _deliver.Ring();
                 // After trouble the next try comes soon, but not at once.
                 if (feed.Trouble is not null || answers.Waiting)
                     await Task.Delay(TimeSpan.FromSeconds(1), time, cancel);
@@ -81,9 +81,25 @@ internal sealed partial class NodeAgent(
             var next = await LookAndActAsync(cancel);
             using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancel);
             var pause = Task.Delay(next, time, timer.Token);
-            await Task.WhenAny(pause, _look.Reader.WaitToReadAsync(cancel).AsTask());
+            await Task.WhenAny(pause, _look.WaitAsync(timer.Token));
             await timer.CancelAsync();
-            _look.Reader.TryRead(out _);
+        }
+    }
+
+    // Alone, so that receipts arrive in their order; and beside the rest, for the ledger may be slow to answer.
+    private async Task DeliverAsync(CancellationToken cancel)
+    {
+        try
+        {
+            while (true)
+            {
+                await _deliver.WaitAsync(cancel);
+                await receipts.DeliverAsync(cancel);
+            }
+        }
+        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
+        {
+            // The agent stops; what waits is on disk.
         }
     }
 
@@ -101,26 +117,10 @@ internal sealed partial class NodeAgent(
         var still = feed.Agreements.Where(a => !moving.OfType<WorkloadKey>().Any(k => k.Agreement == a.Id));
         foreach (var over in receipts.Write(still, observed, feed))
             Finish(over, desired);
-        DeliverSoon(cancel);
+        _deliver.Ring();
         status.Write(feed, observed, desired);
         return NextLook(desired, now);
     }
-
-    private void DeliverSoon(CancellationToken cancel) => _busy.GetOrAdd("receipts", key => Task.Run(async () =>
-    {
-        try
-        {
-            await receipts.DeliverAsync(cancel);
-        }
-        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
-        {
-            // The agent stops; what waits is on disk.
-        }
-        finally
-        {
-            _busy.TryRemove(key, out _);
-        }
-    }, CancellationToken.None));
 
     // What is here and belongs to an agreement we do not hold: ask; only the ledger's word makes it an orphan.
     private async Task ResolveStrangersAsync(Observed observed, CancellationToken cancel)
@@ -152,7 +152,10 @@ internal sealed partial class NodeAgent(
         };
         if (moving.Contains(key))
             return;
-        _busy[key] = Task.Run(() => ApplyAsync(step, key, cancel), CancellationToken.None);
+        // Known before it begins: what is over at once must not be taken for busy ever after.
+        var work = new Task<Task>(() => ApplyAsync(step, key, cancel), CancellationToken.None);
+        _busy[key] = work.Unwrap();
+        work.Start(TaskScheduler.Default);
     }
 
     private async Task ApplyAsync(Step step, object key, CancellationToken cancel)

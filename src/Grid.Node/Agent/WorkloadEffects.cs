@@ -48,10 +48,12 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
     private static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan LookPatience = TimeSpan.FromSeconds(2);
 
+    private Sighting? _last;
+
     /// <summary>What is there now. Attempts are the caller's to add.</summary>
     public Observed Observe()
     {
-        var sighting = containers.Observe();
+        var sighting = _last = containers.Observe();
         var mounts = FlistMount.All().ToLookup(m => m.Mountpoint, m => m.Flist);
         var seen = ImmutableSortedDictionary.CreateBuilder<WorkloadKey, Sighting<ContainerSeen>>();
         foreach (var (id, observation) in sighting.Containers)
@@ -94,8 +96,8 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
     /// <summary>Where a container's shim writes down that it ended.</summary>
     public string ExitDirectory => paths.Containers.Bundles;
 
-    /// <summary>The first process of a container that runs.</summary>
-    public int? PidOf(WorkloadKey key) => containers.Observe(IdOf(key)) is Observation.Present { Phase: Phase.Running r } ? r.Init.Pid : null;
+    /// <summary>The first process of a container that ran at the last look.</summary>
+    public int? PidOf(WorkloadKey key) => _last?[IdOf(key)] is Observation.Present { Phase: Phase.Running r } ? r.Init.Pid : null;
 
     /// <summary>The root hash that the container's files come from; null when nothing is mounted for it.</summary>
     public Digest? RootOf(WorkloadKey key) => FlistMount.Find(paths.Root(IdOf(key)))?.Root;

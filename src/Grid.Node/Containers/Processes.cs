@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using System.Text;
 using Grid.Node.Containers.Interop;
 
 namespace Grid.Node.Containers;
@@ -9,6 +10,9 @@ internal static class Processes
 {
     // sysconf(_SC_CLK_TCK) is 100 on every Linux that .NET runs on.
     private const long TicksPerSecond = 100;
+
+    // Most of these files are shorter.
+    private const int Enough = 4096;
 
     /// <summary>All that can still run, with their arguments; a zombie has none.</summary>
     public static IEnumerable<(int Pid, ImmutableArray<string> Args)> All()
@@ -59,7 +63,11 @@ internal static class Processes
     {
         try
         {
-            return File.ReadAllText($"/proc/{pid}/{file}");
+            // A look at the machine reads one for every process: neither locked nor buffered it costs a quarter.
+            using var handle = File.OpenHandle($"/proc/{pid}/{file}", FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+            Span<byte> first = stackalloc byte[Enough];
+            var length = RandomAccess.Read(handle, first, 0);
+            return length < Enough ? Encoding.UTF8.GetString(first[..length]) : File.ReadAllText($"/proc/{pid}/{file}");
         }
         catch (Exception e) when (Gone(e))
         {

@@ -12,6 +12,9 @@ public sealed class Entry
     /// <summary>Entry bundles have 16-bit lengths (C2SP tlog-tiles). A statement's 60,000 bytes always fit.</summary>
     public const int MaximumSize = ushort.MaxValue;
 
+    // What stands around the statement, at most.
+    private const int Envelope = 64;
+
     private Entry(long index, DateTimeOffset time, ReadOnlyMemory<byte> statement, ReadOnlyMemory<byte> bytes)
     {
         (Index, Time, StatementBytes, Bytes) = (index, time, statement, bytes);
@@ -43,7 +46,7 @@ public sealed class Entry
             m.Key("time").Time(time);
             m.Key("index").UInt(index);
             m.Key("statement").ByteString(statement.Span);
-        }));
+        }), statement.Length + Envelope);
         return new Entry(index, time.ToUniversalTime(), statement, bytes);
     }
 

@@ -6,11 +6,15 @@ namespace Grid.Statements;
 /// <summary>Writer of core deterministic CBOR (RFC 8949 §4.2.1): sorts keys, shortest lengths, definite lengths only.</summary>
 public sealed class CanonicalWriter
 {
-    private readonly CborWriter _writer = new(CborConformanceMode.Canonical);
+    private readonly CborWriter _writer;
 
-    public static byte[] Encode(Action<CanonicalWriter> write)
+    private CanonicalWriter(int capacity) =>
+        _writer = new(CborConformanceMode.Canonical, convertIndefiniteLengthEncodings: false, allowMultipleRootLevelValues: false, capacity);
+
+    /// <param name="capacity">bytes that are expected; more may come</param>
+    public static byte[] Encode(Action<CanonicalWriter> write, int capacity = 1024)
     {
-        var writer = new CanonicalWriter();
+        var writer = new CanonicalWriter(capacity);
         write(writer);
         return writer._writer.Encode();
     }

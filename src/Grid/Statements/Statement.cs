@@ -84,7 +84,7 @@ public sealed class Statement
     {
         foreach (var signature in Signatures)
         {
-            if (!signature.Key.Verify(ToBeSigned(signature.Key, PayloadBytes.Span), signature.Value.Span))
+            if (!signature.Key.Verify(ToBeSigned(signature.Key, PayloadBytes), signature.Value.Span))
                 return new Refusal(RefusalCode.BadSignature, $"The signature of {signature.Key} does not fit the payload.", "Sign the payload again with that key.");
         }
         return null;
@@ -160,16 +160,12 @@ public sealed class Statement
     private static byte[] SignerProtected(PublicKey key) => [.. SignerPrefix, .. key.Value.ToArray()];
 
     // RFC 9052 §4.4: Sig_structure = ["Signature", body_protected, sign_protected, external_aad, payload].
-    private static byte[] ToBeSigned(PublicKey key, ReadOnlySpan<byte> payload)
+    private static byte[] ToBeSigned(PublicKey key, ReadOnlyMemory<byte> payload) => CanonicalWriter.Encode(w => w.ArrayOf(5, a =>
     {
-        var content = payload.ToArray();
-        return CanonicalWriter.Encode(w => w.ArrayOf(5, a =>
-        {
-            a.Text("Signature");
-            a.ByteString(BodyProtected);
-            a.ByteString(SignerProtected(key));
-            a.ByteString([]);
-            a.ByteString(content);
-        }));
-    }
+        a.Text("Signature");
+        a.ByteString(BodyProtected);
+        a.ByteString(SignerProtected(key));
+        a.ByteString([]);
+        a.ByteString(payload.Span);
+    }), payload.Length + 128);
 }

@@ -101,8 +101,20 @@ public sealed record GridState
     public GridState Evolve(long index, DateTimeOffset time, StatementId statement, ImmutableArray<Event> events)
     {
         var next = this with { Time = time, Known = Known.ContainsKey(statement) ? Known : Known.Add(statement, index) };
-        foreach (var happened in events)
-            next = next.Apply(happened, time);
+        for (var i = 0; i < events.Length; i++)
+        {
+            if (events[i] is not AgreementEvent { Agreement: var id } first)
+            {
+                next = next.Apply(events[i]);
+                continue;
+            }
+            // What follows from an agreement's state is found once for all that the entry did to it.
+            var before = next.Agreements.GetValueOrDefault(id);
+            var after = Agreement.Evolve(before, first, time);
+            for (; i + 1 < events.Length && events[i + 1] is AgreementEvent more && more.Agreement == id; i++)
+                after = Agreement.Evolve(after, more, time);
+            next = next.With(before, after);
+        }
         return next;
     }
 
@@ -171,7 +183,7 @@ public sealed record GridState
             ? new Refusal(RefusalCode.StrangerSigned, $"The key {stranger} has no say in this.", "Remove its signature.")
             : null;
 
-    private GridState Apply(Event happened, DateTimeOffset time) => happened switch
+    private GridState Apply(Event happened) => happened switch
     {
         LedgerOpened e => this with { Origin = e.Origin, LedgerKey = e.Key },
         AccountEvent e => this with { Accounts = Accounts.SetItem(e.Account, Account.Evolve(Accounts.GetValueOrDefault(e.Account), e)) },
@@ -189,7 +201,6 @@ public sealed record GridState
             Invites = Invites.SetItem(e.Invite, Invites[e.Invite] with { UsedBy = e.Node }),
         },
         NodeEvent e => this with { Nodes = Nodes.SetItem(e.Node, Node.Evolve(Nodes[e.Node], e)) },
-        AgreementEvent e => With(Agreements.GetValueOrDefault(e.Agreement), Agreement.Evolve(Agreements.GetValueOrDefault(e.Agreement), e, time)),
         _ => throw new UnreachableException($"No state for {happened.Name}."),
     };
 

@@ -1,5 +1,6 @@
 using Grid.Bench.Flists;
 using Grid.Bench.Ledger;
+using Grid.Bench.Start;
 using Grid.Flists.Mount;
 
 // The mounts' supervisor and daemon are this program too.
@@ -12,7 +13,9 @@ switch (args)
         return await LedgerBench.RunAsync(rest);
     case ["flists", .. var rest]:
         return await FlistBench.RunAsync(rest);
+    case ["start", .. var rest]:
+        return await StartBench.RunAsync(rest);
     default:
-        Console.Error.WriteLine("tools/bench/run ledger [--statements N] [--callers N]\ntools/bench/run flists [--tree DIR]");
+        Console.Error.WriteLine("tools/bench/run ledger [--statements N] [--callers N]\ntools/bench/run flists [--tree DIR]\ntools/bench/run start [--rounds N]");
         return 2;
 }
