@@ -12,7 +12,9 @@ switch (args)
         return await LedgerBench.RunAsync(rest);
     case ["flists", .. var rest]:
         return await FlistBench.RunAsync(rest);
+    case [BuildRows.Verb, var tree, var store]:
+        return await BuildRows.RunAsync(tree, store);
     default:
-        Console.Error.WriteLine("tools/bench/run ledger [--statements N] [--callers N]\ntools/bench/run flists [--tree DIR]");
+        Console.Error.WriteLine("tools/bench/run ledger [--statements N] [--callers N]\ntools/bench/run flists [--tree DIR] [--only build|read]");
         return 2;
 }
