@@ -50,6 +50,39 @@ public sealed class CachedMountTests
     }
 
     [Fact]
+    public async Task A_mount_that_nobody_reads_fetches_everything_by_itself_and_then_needs_no_hub()
+    {
+        await using var scene = new TestFlist();
+        RandomTree.Fill(scene, 12, 60);
+        scene.Add("large", new byte[300_000].Select((_, n) => (byte)(n * 31 / 7)).ToArray());
+        RandomTree.WritePlain(scene);
+        scene.Store(lazy: true);
+        using var store = DirectoryStore.Open(Path.Combine(scene.Home, "local"));
+        await using var writer = new PackWriter(store);
+        var built = await FlistBuilder.BuildAsync(new DirectorySource(scene.Plain), BuildOptions.Default, writer, default);
+        await writer.CompleteAsync(default);
+        store.PutMeta(built.Meta);
+        var id = built.Manifest.Id;
+        Assert.Null(store.Publish(id, built.Manifest.Encode(), default));
+        var cache = Directory.CreateDirectory(Path.Combine(scene.Home, "cache")).FullName;
+        await using (var hub = await HubServer.StartAsync(new HubOptions { Store = Path.Combine(scene.Home, "hub"), Listen = "http://127.0.0.1:0" }))
+        {
+            using var client = new HubClient([hub.Address]);
+            await Transfer.PushAsync(store, id, client.Hubs[0], null, default);
+            var outcome = await FlistMount.StartAsync(
+                scene.Spec with { Flist = id, CacheDirectory = cache, Hubs = [new Uri(hub.Address)] }, TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+            Assert.True(outcome is MountOutcome.Mounted, $"{outcome} {scene.Log()}");
+            // Empty files need no fetch and become objects when they are opened.
+            var contents = Enumerable.Range(0, built.Meta.Count).Where(i => built.Meta[i] is { Type: EntryType.File, Size: > 0 }).Select(built.Meta.Content).Distinct().ToArray();
+            Assert.True(await TestFlist.Eventually(
+                () => contents.All(c => File.Exists(Path.Combine(cache, "objects", c.ToString()[..2], c.ToString())))));
+        }
+
+        Assert.Equal(await Tools.HashAllAsync(scene.Plain), await Tools.HashAllAsync(scene.Mountpoint));
+        Assert.True(FlistMount.Stop(scene.Mountpoint));
+    }
+
+    [Fact]
     public async Task A_flist_that_no_hub_has_is_unavailable()
     {
         await using var scene = new TestFlist();

@@ -94,6 +94,48 @@ public sealed class CacheTests
     }
 
     [Fact]
+    public async Task Completing_behind_asks_nothing_while_a_read_waits_and_then_fetches_the_rest()
+    {
+        await using var scene = await Scene.MakeAsync();
+        var hub = await scene.FilledHubAsync();
+        var gate = await scene.LiarAsync(hub.Address);
+        using var client = Scene.Client(gate.Address);
+        var time = new SteppedTime();
+        await using var cache = FlistCache.Open(scene["cache"], client, time: time);
+        using var flist = await cache.OpenAsync(scene.Id, default);
+        using var open = new ManualResetEventSlim();
+        gate.Lie = answer =>
+        {
+            if (answer.Path.Contains("/packs/", StringComparison.Ordinal))
+                open.Wait(TimeSpan.FromSeconds(30));
+        };
+        int Asked() => gate.Asked.Count(a => a.Contains("/packs/", StringComparison.Ordinal));
+
+        var inode = scene.Files.First(i => scene.Meta[i].Size == 262_144);
+        var read = flist.ReadAsync(inode, 0, new byte[100], default).AsTask();
+        Assert.True(SpinWait.SpinUntil(() => Asked() == 1, TimeSpan.FromSeconds(10)));
+        var behind = flist.CompleteBehindAsync(TimeSpan.FromSeconds(1), default);
+        // However long the read waits, it looks again and asks nothing.
+        for (var look = 1; look <= 3; look++)
+        {
+            Assert.True(SpinWait.SpinUntil(() => time.Waiting == 1, TimeSpan.FromSeconds(10)));
+            Assert.Equal(1, Asked());
+            time.Step(TimeSpan.FromSeconds(1));
+        }
+        open.Set();
+        Assert.Equal(100, await read);
+        while (!behind.IsCompleted)
+            time.Step(TimeSpan.FromSeconds(1));
+        await behind;
+
+        foreach (var file in scene.Files)
+        {
+            using var complete = flist.TryOpenComplete(file);
+            Assert.NotNull(complete);
+        }
+    }
+
+    [Fact]
     public async Task An_object_that_was_changed_on_disk_is_found_out_and_fetched_again()
     {
         await using var scene = await Scene.MakeAsync();

@@ -32,7 +32,7 @@ internal sealed class FlistServer
         _memory = memory;
         _log = log;
         _threads = threads;
-        _opens = new OpenFiles(device, content, memory, log);
+        _opens = new OpenFiles(device, tree, content, memory, log);
         _reads = new FileReads(tree, content, device, log, unmounted);
     }
 
@@ -60,7 +60,11 @@ internal sealed class FlistServer
                     Start(new SlowRequest(header.Unique, File(header.Node), parsed.Read<ReadIn>()));
                     return;
                 case Opcode.Open when (parsed.Read<OpenIn>().Flags & (Fcntl.O_ACCMODE | Fcntl.O_TRUNC)) == Fcntl.O_RDONLY:
-                    Start(new SlowRequest(header.Unique, File(header.Node), null));
+                    var opened = File(header.Node);
+                    if (_opens.IsKept(opened))
+                        Send(header.Unique, scratch, Put(scratch[OutHeader.Size..], OpenFiles.Kept));
+                    else
+                        Start(new SlowRequest(header.Unique, opened, null));
                     return;
                 case Opcode.Release:
                     _ = parsed.Read<ReleaseIn>();

@@ -13,11 +13,24 @@ namespace Grid.Flists.Mount.Serving;
 /// Backing ids belong to the connection, not to the process (measured on Linux 6.18): after a daemon's end, files open by passthrough are read on, and the
 /// next daemon must answer an open of such a file with the very same id, or the open fails with EIO. So the ids are in <see cref="MountMemory"/>.
 /// </remarks>
-internal sealed class OpenFiles(FuseDevice device, IFlistContent content, MountMemory memory, MountLog log)
+internal sealed class OpenFiles(FuseDevice device, FlistTree tree, IFlistContent content, MountMemory memory, MountLog log)
 {
+    // Registering a backing file costs more than it saves on so little: opened and read warm, a file of some KB takes a third of the time without.
+    private const int LargestKept = Chunk.Size;
+
     private readonly Lock _lock = new();
     private bool _refusalLogged;
 
+    /// <summary>
+    /// A small file is never passed through: the kernel keeps what it has read, and an open needs no look at the cache and no count. A file is small or not by
+    /// its size alone, so that all daemons of a mount agree.
+    /// </summary>
+    public bool IsKept(int inode) => tree.Meta[inode].Size <= LargestKept;
+
+    /// <summary>The answer to an open of such a file.</summary>
+    public static OpenOut Kept => new() { Flags = OpenFlags.KeepCache | OpenFlags.NoFlush };
+
+    /// <summary>Of a file that is not kept.</summary>
     /// <exception cref="FlistReadException"/>
     public OpenOut Open(int inode)
     {
@@ -49,6 +62,8 @@ internal sealed class OpenFiles(FuseDevice device, IFlistContent content, MountM
 
     public void Release(int inode)
     {
+        if (IsKept(inode))
+            return;
         lock (_lock)
         {
             ref var open = ref memory[inode];
@@ -67,7 +82,7 @@ internal sealed class OpenFiles(FuseDevice device, IFlistContent content, MountM
         open.Opens++;
         return new OpenOut
         {
-            Flags = open.BackingId > 0 ? OpenFlags.Passthrough | OpenFlags.NoFlush : OpenFlags.KeepCache | OpenFlags.NoFlush,
+            Flags = open.BackingId > 0 ? OpenFlags.Passthrough | OpenFlags.NoFlush : Kept.Flags,
             BackingId = open.BackingId,
         };
     }

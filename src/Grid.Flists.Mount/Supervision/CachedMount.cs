@@ -5,14 +5,29 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Grid.Flists.Mount;
 
-/// <summary>What a mount serves: an flist of the machine's cache, fetched from the hubs as it is touched.</summary>
+/// <summary>
+/// What a mount serves: an flist of the machine's cache, fetched from the hubs as it is touched, and the rest of it while nobody waits, so that the mount
+/// soon needs no hub any more.
+/// </summary>
 public sealed class CachedMount : IFlistContent, IAsyncDisposable
 {
+    // Long enough that a program which starts is not met between two of its reads.
+    private static readonly TimeSpan Quiet = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(5);
+
     private readonly HubClient _hubs;
     private readonly FlistCache _cache;
     private readonly CachedFlist _flist;
 
-    private CachedMount(HubClient hubs, FlistCache cache, CachedFlist flist) => (_hubs, _cache, _flist) = (hubs, cache, flist);
+    private readonly CancellationTokenSource _ending = new();
+    private readonly Task _completing;
+
+    private CachedMount(HubClient hubs, FlistCache cache, CachedFlist flist)
+    {
+        (_hubs, _cache, _flist) = (hubs, cache, flist);
+        _completing = Task.Run(CompleteAsync);
+    }
 
     /// <summary>Opens the flist of a mount; <see cref="MountVerbs.TryRun(string[])"/> uses it.</summary>
     /// <exception cref="FlistReadException">the manifest or the tree could not be had, or was wrong</exception>
@@ -40,8 +55,35 @@ public sealed class CachedMount : IFlistContent, IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        await _ending.CancelAsync().ConfigureAwait(false);
+        await _completing.ConfigureAwait(false);
+        _ending.Dispose();
         _flist.Dispose();
         await _cache.DisposeAsync().ConfigureAwait(false);
         _hubs.Dispose();
+    }
+
+    private async Task CompleteAsync()
+    {
+        try
+        {
+            for (var pause = FirstPause; ; pause = pause * 2 < LongestPause ? pause * 2 : LongestPause)
+            {
+                try
+                {
+                    await _flist.CompleteBehindAsync(Quiet, _ending.Token).ConfigureAwait(false);
+                    return;
+                }
+                catch (FlistReadException)
+                {
+                    // A hub that is away or wrong: whoever reads what is missing is told why, and it is tried again here.
+                }
+                await Task.Delay(pause, _ending.Token).ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException) when (_ending.IsCancellationRequested)
+        {
+            // Unmounted.
+        }
     }
 }

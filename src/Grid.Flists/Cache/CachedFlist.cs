@@ -17,6 +17,7 @@ public sealed class CachedFlist : IFlistContent, IDisposable
     private const int ReadRequest = 2 << 20;
     private const int BatchChunks = 512;
     private const int BatchFiles = 2048;
+    private const int BehindChunks = ReadRequest / Chunk.Size;
 
     private readonly FlistCache _cache;
     private readonly FlistSource _source;
@@ -24,11 +25,13 @@ public sealed class CachedFlist : IFlistContent, IDisposable
     private readonly FileStream _pin;
     private readonly ReadAhead _readAhead = new();
     private readonly Flights _flights;
+    private readonly Quiet _quiet;
 
     internal CachedFlist(FlistCache cache, FlistSource source, LoadedMeta memory, FileStream pin)
     {
         (_cache, _source, _memory, _pin) = (cache, source, memory, pin);
         _flights = new Flights(cache, source);
+        _quiet = new Quiet(cache.Time);
     }
 
     public FlistId Id => _source.Id;
@@ -60,6 +63,7 @@ public sealed class CachedFlist : IFlistContent, IDisposable
         {
             if (TryReadObject(content, inode, buffer.Span, offset))
                 return buffer.Length;
+            using var waiting = _quiet.Begin();
             if (size <= Chunk.Size)
             {
                 await _flights.EnsureAsync([new Want(inode, content, size, 0, Meta.Chunk(inode, 0))], ReadRequest).WaitAsync(cancellation).ConfigureAwait(false);
@@ -92,6 +96,51 @@ public sealed class CachedFlist : IFlistContent, IDisposable
         _source.Dispose();
         _memory.Dispose();
         _pin.Dispose();
+    }
+
+    /// <summary>
+    /// Fetches everything that is missing, in the order of the packs as far as may be, and behind all reads: 2 MiB at a time, one request after the other,
+    /// begun only when no read has waited for a fetch for <paramref name="quiet"/>. A read that begins meanwhile finds the other requests free.
+    /// </summary>
+    /// <exception cref="FlistReadException"/>
+    public async Task CompleteBehindAsync(TimeSpan quiet, CancellationToken cancellation)
+    {
+        var batch = new List<Want>();
+        var bytes = 0L;
+        try
+        {
+            for (var inode = 0; inode < Meta.Count; inode++)
+            {
+                // What is here is hashed when it is first read, not now.
+                if (Meta[inode].Type != EntryType.File || _cache.HasObject(Meta.Content(inode)))
+                    continue;
+                var chunks = Chunk.CountOf(Meta[inode].Size);
+                for (long n = 0; n < chunks; n += BehindChunks)
+                {
+                    var missing = Missing(inode, n, long.Min(n + BehindChunks, chunks));
+                    batch.AddRange(missing);
+                    bytes += long.Min((long)missing.Count << Chunk.SizeLog2, Meta[inode].Size);
+                    if (bytes >= ReadRequest || batch.Count >= BatchChunks)
+                        await FlushAsync().ConfigureAwait(false);
+                }
+            }
+            await FlushAsync().ConfigureAwait(false);
+            await _cache.FinishedAsync(cancellation).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is HubException or PackFormatException || (e is IOException and not FlistReadException))
+        {
+            throw new FlistReadException($"{Id} cannot be completed: {e.Message}", e);
+        }
+
+        async Task FlushAsync()
+        {
+            if (batch.Count == 0)
+                return;
+            await _quiet.ForAsync(quiet, cancellation).ConfigureAwait(false);
+            await _flights.EnsureAsync(batch, ReadRequest, oneByOne: true).WaitAsync(cancellation).ConfigureAwait(false);
+            batch.Clear();
+            bytes = 0;
+        }
     }
 
     private async Task ReadPartialAsync(int inode, Digest content, long size, long offset, Memory<byte> buffer, CancellationToken cancellation)

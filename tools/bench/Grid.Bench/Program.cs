@@ -15,7 +15,9 @@ switch (args)
         return await FlistBench.RunAsync(rest);
     case ["start", .. var rest]:
         return await StartBench.RunAsync(rest);
+    case [BuildRows.Verb, var tree, var store]:
+        return await BuildRows.RunAsync(tree, store);
     default:
-        Console.Error.WriteLine("tools/bench/run ledger [--statements N] [--callers N]\ntools/bench/run flists [--tree DIR]\ntools/bench/run start [--rounds N]");
+        Console.Error.WriteLine("tools/bench/run ledger [--statements N] [--callers N]\ntools/bench/run flists [--tree DIR] [--only build|read]\ntools/bench/run start [--rounds N]");
         return 2;
 }

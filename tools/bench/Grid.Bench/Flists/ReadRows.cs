@@ -1,0 +1,224 @@
+using System.Diagnostics;
+using System.IO.MemoryMappedFiles;
+using System.Text;
+using Grid.Flists.Cache;
+using Grid.Flists.Hub;
+using Grid.Flists.Mount;
+using Grid.Flists.Store;
+using Grid.Hub;
+using Grid.Units;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace Grid.Bench.Flists;
+
+/// <summary>One tree as a plain directory, as an flist mounted by engine F, and as a squashfs image mounted by squashfuse_ll.</summary>
+internal static class ReadRows
+{
+    private const string Cold = "big file read once, nothing here, hub on loopback";
+    private const string Curl = "curl | zstd -d | sha256sum";
+    private const string Mount = "mount of 100,001 files, tree and data here";
+
+    private static readonly string[] Sides = ["flist", "ext4", "squashfuse_ll"];
+
+    public static async Task MeasureAsync(Rounds rounds, string tree, string work, int count)
+    {
+        var corpus = await Corpus.MakeAsync(Path.Combine(work, "ext4"), tree);
+        var id = await BuildRows.BuildAsync(corpus.Directory, Path.Combine(work, "store"));
+        await Shell.RunAsync($"zstd -q -3 -T0 '{corpus.Directory}/{Corpus.Big}' -o '{work}/big.zst'; mksquashfs '{corpus.Directory}' '{work}/image' -quiet -no-progress -comp zstd -Xcompression-level 3");
+        await using var hub = await HubServer.StartAsync(new HubOptions { Store = Path.Combine(work, "hub"), Listen = "http://127.0.0.1:0" });
+        using var client = new HubClient([hub.Address]);
+        using (var store = DirectoryStore.Open(Path.Combine(work, "store")))
+            await Transfer.PushAsync(store, id, client.Hubs[0], null, default);
+        await using var files = await ServeAsync(Path.Combine(work, "big.zst"));
+
+        for (var round = 0; round < count; round++)
+        {
+            await ColdAsync(rounds, work, hub.Address, id, round);
+            await rounds.TimeAsync(Curl, () => Shell.RunAsync($"curl -sf {files.Urls.Single()}/big | zstd -dc | sha256sum"));
+        }
+        rounds.Row(Cold, Curl, Corpus.BigBytes / 1e6, "MB/s", "1.50");
+
+        var cache = Path.Combine(work, "cache");
+        await using (var filling = FlistCache.Open(cache, client))
+        {
+            using var flist = await filling.OpenAsync(id, default);
+            await rounds.TimeAsync("complete", () => flist.CompleteAsync(null, default));
+        }
+        for (var round = 0; round < count - 1; round++)
+        {
+            await rounds.TimeAsync(Mount, () => MountAsync(work, hub.Address, id, cache));
+            FlistMount.Stop(At(work, "flist"));
+        }
+        await rounds.TimeAsync(Mount, () => MountAsync(work, hub.Address, id, cache));
+        var image = Directory.CreateDirectory(At(work, "squashfuse_ll")).FullName;
+        await Shell.RunAsync($"squashfuse_ll '{work}/image' '{image}'");
+        try
+        {
+            await LocalAsync(rounds, work, count);
+            rounds.Alone(Mount, $"{1000 * rounds.Median(Mount):0} ms", "≤ 50 ms");
+            rounds.Alone("the daemon's resident memory after all this", $"{BuildRows.Memory(DaemonOf(At(work, "flist")), "VmRSS") >> 20} MiB", "≤ 70 MiB");
+            rounds.Alone("100,001 files fetched into the cache by a hub's packs", $"{1000 * rounds.Median("complete"):0} ms", "");
+        }
+        finally
+        {
+            FlistMount.Stop(At(work, "flist"), detach: true);
+            await Shell.RunAsync($"umount -l '{image}'");
+        }
+    }
+
+    private static async Task LocalAsync(Rounds rounds, string work, int count)
+    {
+        var buffer = new byte[1 << 20];
+        // What the kernel knows of names and inodes is dropped on all sides; pages stay.
+        await EachAsync("find + stat, uncached", async at =>
+        {
+            await File.WriteAllTextAsync("/proc/sys/vm/drop_caches", "2");
+            return () => Shell.RunAsync($"find '{at}' -printf '%s %m %T@\\n'");
+        });
+        await EachAsync("find + stat, cached", at => Task.FromResult<Func<Task>>(() => Shell.RunAsync($"find '{at}' -printf '%s %m %T@\\n'")));
+        await EachAsync("big file, sequential", at => Task.FromResult(() => Run(() => ReadAll($"{at}/{Corpus.Big}", buffer))));
+        await EachAsync("big file, mapped, a byte a page", at => Task.FromResult(() => Run(() => Touch($"{at}/{Corpus.Big}"))));
+        await EachAsync("big file, random 4 KiB", at => Task.FromResult(() => Run(() => Jump($"{at}/{Corpus.Big}", buffer))));
+        await EachAsync("small files, open + read + close", at =>
+        {
+            var paths = Corpus.Small.Select(p => Encoding.UTF8.GetBytes($"{at}/{p}\0")).ToArray();
+            return Task.FromResult(() => Run(() => ReadSmall(paths, buffer)));
+        });
+        Rows("big file, sequential", Corpus.BigBytes / 1e6, "MB/s", "0.95", "");
+        Rows("big file, mapped, a byte a page", Corpus.BigBytes / 1e6, "MB/s", "0.95", "");
+        Rows("big file, random 4 KiB", RandomReads / 1e3, "k/s", "0.95", "");
+        Rows("find + stat, cached", Corpus.AllFiles / 1e3, "k/s", "0.90", "");
+        Rows("find + stat, uncached", Corpus.AllFiles / 1e3, "k/s", "0.45", "1.50");
+        Rows("small files, open + read + close", Corpus.SmallFiles / 1e3, "k/s", "0.60", "5.00");
+
+        async Task EachAsync(string what, Func<string, Task<Func<Task>>> prepare)
+        {
+            foreach (var side in Sides)
+                await (await prepare(At(work, side)))();
+            for (var round = 0; round < count; round++)
+            {
+                foreach (var side in Sides)
+                {
+                    var run = await prepare(At(work, side));
+                    await rounds.TimeAsync($"{what}: {side}", run);
+                }
+            }
+        }
+
+        void Rows(string what, double amount, string unit, string plain, string fuse)
+        {
+            rounds.Row($"{what}: flist", $"{what}: ext4", amount, unit, plain);
+            rounds.Row($"{what}: flist", $"{what}: squashfuse_ll", amount, unit, fuse);
+        }
+    }
+
+    private const int RandomReads = 200_000;
+
+    private static Task Run(Action act)
+    {
+        act();
+        return Task.CompletedTask;
+    }
+
+    private static async Task ColdAsync(Rounds rounds, string work, string hub, FlistId id, int round)
+    {
+        var cache = Path.Combine(work, $"cold-{round}");
+        await MountAsync(work, hub, id, cache);
+        try
+        {
+            rounds.Time(Cold, () => ReadAll($"{At(work, "flist")}/{Corpus.Big}", new byte[1 << 20]));
+        }
+        finally
+        {
+            FlistMount.Stop(At(work, "flist"), detach: true);
+        }
+        await WaitForEndAsync(At(work, "flist"));
+        await Shell.RunAsync($"rm -r '{cache}'");
+    }
+
+    private static async Task MountAsync(string work, string hub, FlistId id, string cache)
+    {
+        Directory.CreateDirectory(cache);
+        var at = Directory.CreateDirectory(At(work, "flist")).FullName;
+        var outcome = await FlistMount.StartAsync(new MountSpec(id, at, cache, [new Uri(hub)], Path.Combine(work, "mount.log")), TimeSpan.FromMinutes(1), default);
+        if (outcome is MountOutcome.Failed failed)
+            throw new IOException(failed.Reason);
+    }
+
+    private static string At(string work, string side) => Path.Combine(work, side);
+
+    private static string DaemonOf(string mountpoint) => TryDaemonOf(mountpoint) ?? throw new IOException($"Nobody serves {mountpoint}.");
+
+    private static string? TryDaemonOf(string mountpoint) => Directory.EnumerateDirectories("/proc").Select(p => Path.GetFileName(p)!)
+        .FirstOrDefault(p => int.TryParse(p, out _) && Arguments(p) is [_, MountVerbs.Daemon, _, var at, ..] && at == mountpoint);
+
+    private static string[] Arguments(string process)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{process}/cmdline").Split('\0');
+        }
+        catch (IOException)
+        {
+            // It ended meanwhile.
+            return [];
+        }
+    }
+
+    private static async Task WaitForEndAsync(string mountpoint)
+    {
+        while (TryDaemonOf(mountpoint) is not null)
+            await Task.Delay(10);
+    }
+
+    // Under the same name for every caller: a file of the peer's, by a server that sends it from the kernel.
+    private static async Task<WebApplication> ServeAsync(string path)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        var server = builder.Build();
+        server.Urls.Add("http://127.0.0.1:0");
+        server.MapGet("/big", () => Results.File(path));
+        await server.StartAsync();
+        return server;
+    }
+
+    private static void ReadAll(string path, byte[] buffer)
+    {
+        using var file = File.OpenHandle(path);
+        for (var at = 0L; RandomAccess.Read(file, buffer, at) is var read and > 0; at += read)
+        {
+        }
+    }
+
+    private static void Touch(string path)
+    {
+        using var map = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
+        using var view = map.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
+        var sum = 0;
+        for (var at = 0L; at < view.Capacity; at += 4096)
+            sum += view.ReadByte(at);
+        GC.KeepAlive(sum);
+    }
+
+    private static void Jump(string path, byte[] buffer)
+    {
+        using var file = File.OpenHandle(path);
+        var random = new Random(3);
+        for (var n = 0; n < RandomReads; n++)
+            _ = RandomAccess.Read(file, buffer.AsSpan(0, 4096), random.NextInt64(Corpus.BigBytes / 4096) * 4096);
+    }
+
+    private static void ReadSmall(byte[][] paths, byte[] buffer)
+    {
+        foreach (var path in paths)
+        {
+            var file = Libc.Open(path, 0);
+            if (file < 0 || Libc.Read(file, buffer, 16 << 10) <= 0)
+                throw new IOException($"{Encoding.UTF8.GetString(path)} cannot be read.");
+            _ = Libc.Close(file);
+        }
+    }
+}
