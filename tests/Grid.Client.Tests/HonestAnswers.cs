@@ -50,9 +50,12 @@ public sealed class HonestAnswers
         var running = server.Grid.Run(server.Grid.Terms(server.Grid.Farms[0].Nodes[0].Id));
         using var client = server.Client();
 
-        var (_, verified) = Given(await client.BundleAsync(running.Id, Stop));
+        var (_, verified) = Given(await client.BundleAsync(running.Id, receipts: true, Stop));
 
         Assert.IsType<Agreement.Running>(verified.Agreement);
+        server.Grid.Accept(server.Grid.Receipt(server.Grid.Farms[0].Nodes[0], running));
+        var full = Given(await client.BundleAsync(running.Id, receipts: true, Stop)).Bundle.Entries.Length;
+        Assert.Equal(full - 1, Given(await client.BundleAsync(running.Id, receipts: false, Stop)).Bundle.Entries.Length);
     }
 
     [Fact]
@@ -100,7 +103,7 @@ public sealed class HonestAnswers
                 Assert.Equal(statement.Id, Given(await client.SubmitAsync(statement, Stop)).Statement.Id);
 
             Assert.True(Given(await client.SubmitAsync(grid.Entries[1].Statement, Stop)).Known);
-            Assert.Equal("running", Given(await client.BundleAsync(agreement.Id, Stop)).Verified.Agreement.Status);
+            Assert.Equal("running", Given(await client.BundleAsync(agreement.Id, receipts: true, Stop)).Verified.Agreement.Status);
             Assert.Null(Given(await LogAudit.RunAsync(client, null, Stop)).Problem);
             Assert.Equal(TestGrid.Origin, Given(await client.InfoAsync(Stop)).Origin);
             foreach (var view in new[]

@@ -220,7 +220,7 @@ public sealed class Stage : IAsyncDisposable
 
     public async Task<VerifiedAgreement> BundleAsync(AgreementId id)
     {
-        var answer = await Client.BundleAsync(id, default);
+        var answer = await Client.BundleAsync(id, receipts: true, default);
         Assert.True(answer.Try(out var proven, out var refusal), refusal?.ToString());
         return proven.Verified;
     }
