@@ -17,7 +17,7 @@ internal static class AgreementCommands
 
     /// <summary>Verbs that also stand at the top.</summary>
     public static IEnumerable<Command> Short(Frame frame) =>
-        [Status(frame), ExplainCommands.Explain(frame), ExplainCommands.Logs(frame), Cancel(frame), VerifyCommand.Build(frame)];
+        [Status(frame), ExplainCommands.Explain(frame), LogsCommand.Build(frame), Cancel(frame), VerifyCommand.Build(frame)];
 
     public static Argument<string> Agreement(Frame frame, string description = "An agr1… id or a name of this machine")
     {
