@@ -34,7 +34,9 @@ public sealed class Stage : IAsyncDisposable
     private readonly ConcurrentDictionary<string, SigningKey> _keys = [];
     private readonly List<Actor> _actors = [];
 
-    private Stage(string directory) => Directory = directory;
+    private readonly Launcher _launcher;
+
+    private Stage(string directory) => (Directory, _launcher) = (directory, new Launcher(directory));
 
     public string Directory { get; }
 
@@ -108,7 +110,7 @@ public sealed class Stage : IAsyncDisposable
 
     public async Task<(Actor Actor, string Ready)> StartAsync(string program, params IEnumerable<string> arguments)
     {
-        var (process, ready) = await ChildProcess.StartAsync(program, At($"{program}.log"), Patience, default, arguments);
+        var (process, ready) = await ChildProcess.StartAsync(_launcher, program, At($"{program}.log"), Patience, default, arguments);
         var actor = new Actor(process);
         _actors.Add(actor);
         return (actor, ready);
@@ -235,6 +237,7 @@ public sealed class Stage : IAsyncDisposable
             await node.ClearAsync();
         foreach (var actor in Enumerable.Reverse(_actors))
             await actor.StopAsync();
+        _launcher.Dispose();
         Client?.Dispose();
         foreach (var key in _keys.Values)
             key.Dispose();
