@@ -47,7 +47,7 @@ internal static class AgreementCommands
         var farm = new Option<string?>("--farm") { Description = "Only those with this farm", HelpName = "FARM" };
         var node = new Option<string?>("--node") { Description = "Only those on this node", HelpName = "NODE" };
         var status = new Option<string?>("--status") { Description = "Only those in this state", HelpName = "running" };
-        var limit = new Option<int?>("--limit") { Description = "At most so many", HelpName = "N" };
+        var limit = Render.Limit();
         return frame.Reading("list", "Agreements of the ledger", [mine, farm, node, status, limit], async (session, cancellation) =>
         {
             if (!session.Book().Try(out var book, out var refusal) || !(await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out refusal))
