@@ -67,7 +67,7 @@ public sealed class HonestAnswers
         server.Grid.Run(server.Grid.Terms(server.Grid.Farms[0].Nodes[0].Id));
         using var client = server.Client();
 
-        var report = Given(await LogAudit.RunAsync(client, null, Stop));
+        var report = Given(await LogAudit.RunAsync(client, null, null, Stop));
 
         Assert.Null(report.Problem);
         Assert.Equal(server.Size, report.Checked);
@@ -106,7 +106,7 @@ public sealed class HonestAnswers
 
             Assert.True(Given(await client.SubmitAsync(grid.Entries[1].Statement, Stop)).Known);
             Assert.Equal("running", Given(await client.BundleAsync(agreement.Id, receipts: true, Stop)).Verified.Agreement.Status);
-            Assert.Null(Given(await LogAudit.RunAsync(client, null, Stop)).Problem);
+            Assert.Null(Given(await LogAudit.RunAsync(client, null, null, Stop)).Problem);
             Assert.Equal(TestGrid.Origin, Given(await client.InfoAsync(Stop)).Origin);
             foreach (var view in new[]
             {

@@ -161,7 +161,7 @@ public sealed class Lies
             return EntryBundle.Encode([.. swapped]);
         };
 
-        var report = HonestAnswers.Given(await LogAudit.RunAsync(client, null, Stop));
+        var report = HonestAnswers.Given(await LogAudit.RunAsync(client, null, null, Stop));
 
         Assert.Equal(6, report.Checked);
         Assert.Contains("Entry 6", report.Problem!.Detail, StringComparison.Ordinal);

@@ -106,21 +106,23 @@ internal sealed partial class NodeAgent(
         return NextLook(desired, now);
     }
 
-    private void DeliverSoon(CancellationToken cancel) => _busy.GetOrAdd("receipts", key => Task.Run(async () =>
+    // By the looking loop only. What is written while a delivery is at its end is delivered by the next, which waits for it.
+    private void DeliverSoon(CancellationToken cancel)
     {
-        try
+        var before = _busy.TryGetValue("receipts", out var last) && !last.IsCompleted ? last : Task.CompletedTask;
+        _busy["receipts"] = Task.Run(async () =>
         {
-            await receipts.DeliverAsync(cancel);
-        }
-        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
-        {
-            // The agent stops; what waits is on disk.
-        }
-        finally
-        {
-            _busy.TryRemove(key, out _);
-        }
-    }, CancellationToken.None));
+            await before;
+            try
+            {
+                await receipts.DeliverAsync(cancel);
+            }
+            catch (OperationCanceledException) when (cancel.IsCancellationRequested)
+            {
+                // The agent stops; what waits is on disk.
+            }
+        }, CancellationToken.None);
+    }
 
     // What is here and belongs to an agreement we do not hold: ask; only the ledger's word makes it an orphan.
     private async Task ResolveStrangersAsync(Observed observed, CancellationToken cancel)
@@ -150,7 +152,10 @@ internal sealed partial class NodeAgent(
         };
         if (moving.Contains(key))
             return;
-        _busy[key] = Task.Run(() => ApplyAsync(step, key, cancel), CancellationToken.None);
+        // Noted before it begins: what ends at once would otherwise be noted as under way for ever.
+        var begun = new Task<Task>(() => ApplyAsync(step, key, cancel));
+        _busy[key] = begun.Unwrap();
+        begun.Start(TaskScheduler.Default);
     }
 
     private async Task ApplyAsync(Step step, object key, CancellationToken cancel)

@@ -22,6 +22,7 @@ internal sealed partial class Receipts(
     public static readonly TimeSpan Interval = TimeSpan.FromMinutes(5);
 
     private readonly Dictionary<AgreementId, Told> _told = [];
+    private readonly SemaphoreSlim _delivering = new(1);
     private long _next = -1;
 
     /// <summary>Writes a receipt for each agreement whose picture changed or whose interval is over.</summary>
@@ -59,6 +60,19 @@ internal sealed partial class Receipts(
 
     /// <summary>Delivers what waits, oldest first, until the ledger cannot be reached.</summary>
     public async Task DeliverAsync(CancellationToken cancel)
+    {
+        await _delivering.WaitAsync(cancel);
+        try
+        {
+            await DeliverEachAsync(cancel);
+        }
+        finally
+        {
+            _delivering.Release();
+        }
+    }
+
+    private async Task DeliverEachAsync(CancellationToken cancel)
     {
         foreach (var path in Waiting())
         {
