@@ -29,6 +29,14 @@ internal static class Requests
             : throw RequestFormatException.Malformed($"'{name}' is a number from {minimum} to {maximum}.");
     }
 
+    public static bool Flag(string name, string? text, bool absent) => text switch
+    {
+        null => absent,
+        "true" => true,
+        "false" => false,
+        _ => throw RequestFormatException.Malformed($"'{name}' is true or false."),
+    };
+
     /// <summary>Names that the endpoint does not know are refused: a misspelt filter would otherwise answer what was not asked.</summary>
     public static async ValueTask<object?> RefuseUnknownQuery(EndpointFilterInvocationContext context, EndpointFilterDelegate next)
     {

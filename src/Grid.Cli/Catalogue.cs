@@ -29,7 +29,7 @@ internal sealed class Catalogue(LedgerClient ledger, Book book, CancellationToke
     {
         if (!Id.TryParse<FarmId>(text, out var id))
         {
-            if (!(await ledger.FarmsAsync(cancellation).ConfigureAwait(false)).Try(out var view, out var refusal))
+            if (!(await ledger.FarmsAsync(null, cancellation).ConfigureAwait(false)).Try(out var view, out var refusal))
                 return refusal;
             if (!Render.Items(view).Any(i => Render.Text(i, "name") == text && Id.TryParse(Render.Text(i, "id"), out id)))
                 return new Refusal(RefusalCode.NotFound, $"No farm is called '{text}'.", "See 'grid farm list'.");
@@ -71,7 +71,7 @@ internal sealed class Catalogue(LedgerClient ledger, Book book, CancellationToke
     /// <summary>The farm's only open offer.</summary>
     public async Task<Answer<KnownOffer>> OpenOfferAsync(KnownFarm farm, DateTimeOffset now)
     {
-        if (!(await ledger.OffersAsync(cancellation).ConfigureAwait(false)).Try(out var view, out var refusal))
+        if (!(await ledger.OffersAsync(null, cancellation).ConfigureAwait(false)).Try(out var view, out var refusal))
             return refusal;
         var open = new List<KnownOffer>();
         foreach (var item in Render.Items(view).Where(i => Render.Text(i, "farm") == farm.Id.ToString() && Render.Text(i, "withdrawn") is null or "false"))
@@ -99,7 +99,7 @@ internal sealed class Catalogue(LedgerClient ledger, Book book, CancellationToke
     /// <summary>The farm's nodes that are not retired, in the order in which they joined.</summary>
     private async Task<Answer<ImmutableArray<NodeId>>> NodesOfAsync(FarmId farm)
     {
-        if (!(await ledger.NodesAsync(cancellation).ConfigureAwait(false)).Try(out var view, out var refusal))
+        if (!(await ledger.NodesAsync(null, cancellation).ConfigureAwait(false)).Try(out var view, out var refusal))
             return refusal;
         var found = new List<(long Index, NodeId Id)>();
         foreach (var item in Render.Items(view).Where(i => Render.Text(i, "farm") == farm.ToString() && Render.Text(i, "retired") is null or "false"))

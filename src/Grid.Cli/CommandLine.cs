@@ -32,7 +32,8 @@ public static class CommandLine
             Output = shell.Out,
             Error = shell.Error,
             EnableDefaultExceptionHandler = false,
-            ProcessTerminationTimeout = TimeSpan.FromSeconds(5),
+            // A private grid is ended in order, which takes longer than anything else here.
+            ProcessTerminationTimeout = parsed.CommandResult.Command.Name == Up.UpCommand.Name ? TimeSpan.FromMinutes(3) : TimeSpan.FromSeconds(5),
         };
         try
         {

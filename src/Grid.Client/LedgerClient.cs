@@ -102,12 +102,13 @@ public sealed partial class LedgerClient : IDisposable
     }
 
     /// <summary>An agreement with everything that proves it, decided again here entry by entry. Its checkpoint is held against the last one seen.</summary>
-    public async Task<Answer<(Bundle Bundle, VerifiedAgreement Verified)>> BundleAsync(AgreementId id, CancellationToken cancellation)
+    /// <param name="receipts">false: without those that changed nothing, which a long-lived agreement has the most of</param>
+    public async Task<Answer<(Bundle Bundle, VerifiedAgreement Verified)>> BundleAsync(AgreementId id, bool receipts, CancellationToken cancellation)
     {
         var floor = await _seen.FloorAsync(cancellation).ConfigureAwait(false);
         if (!floor.Try(out var size, out var damaged))
             return new Answer<(Bundle, VerifiedAgreement)>.Disproved(damaged);
-        using var request = new HttpRequestMessage(HttpMethod.Get, $"v1/agreements/{id}/bundle");
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"v1/agreements/{id}/bundle{(receipts ? "" : "?receipts=false")}");
         var reply = await SendAsync(request, MaximumBundle, cancellation).ConfigureAwait(false);
         if (reply.Status != HttpStatusCode.OK && reply.Refusal is { } no)
             return no;

@@ -23,5 +23,5 @@ public sealed record LedgerView(long Index, JsonElement Body);
 /// <summary>Agreements of a node that changed; hints of where to look, proven by each one's bundle.</summary>
 public sealed record NodeNews(long Index, ImmutableArray<(AgreementId Agreement, long Changed, string Status)> Items);
 
-/// <summary>What to list; null means any.</summary>
-public sealed record AgreementQuery(AccountId? User = null, FarmId? Farm = null, NodeId? Node = null, string? Status = null, string? Cursor = null, int? Limit = null);
+/// <summary>What to list; null means any, and all of them.</summary>
+public sealed record AgreementQuery(AccountId? User = null, FarmId? Farm = null, NodeId? Node = null, string? Status = null, int? Limit = null);

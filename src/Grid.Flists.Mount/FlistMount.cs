@@ -22,6 +22,8 @@ public static class FlistMount
         var start = new ProcessStartInfo(host.Path, [.. host.Arguments, MountVerbs.Supervisor, .. spec.ToArguments()])
         {
             UseShellExecute = false,
+            // The mount outlives whoever asked for it, and stands in nobody's way.
+            WorkingDirectory = "/",
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,

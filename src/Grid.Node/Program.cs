@@ -6,25 +6,30 @@ using Grid.Node.Agent;
 if (MountVerbs.TryRun(args) is { } code)
     return code;
 
+if (args is ["clear", .. var rest])
+    return await Reported(() => ClearProgram.RunAsync(rest, TimeProvider.System));
+
 if (NodeOptions.Parse(args, out var wrong) is not { } options)
 {
     foreach (var line in wrong)
         Console.Error.WriteLine($"grid-node: {line}");
     Console.Error.WriteLine(NodeOptions.Usage);
+    Console.Error.WriteLine();
+    Console.Error.WriteLine(ClearProgram.Usage);
     return 2;
 }
-try
+return await Reported(() => NodeProgram.RunAsync(options));
+
+static async Task<int> Reported(Func<Task<int>> run)
 {
-    return await NodeProgram.RunAsync(options);
-}
-catch (NodeException e)
-{
-    Console.Error.WriteLine($"grid-node: {e.Message}");
-    return 1;
-}
-catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-{
-    // A directory that cannot be made, a disk that is full: for whoever started this to put right.
-    Console.Error.WriteLine($"grid-node: {e.Message}");
-    return 1;
+    try
+    {
+        return await run();
+    }
+    catch (Exception e) when (e is NodeException or IOException or UnauthorizedAccessException)
+    {
+        // A directory that cannot be made, a disk that is full: for whoever started this to put right.
+        Console.Error.WriteLine($"grid-node: {e.Message}");
+        return 1;
+    }
 }

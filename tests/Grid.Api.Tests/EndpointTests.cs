@@ -86,6 +86,25 @@ public sealed class EndpointTests(LedgerFixture ledger)
     }
 
     [Fact]
+    public async Task A_bundle_without_receipts_is_smaller_and_proves_the_same()
+    {
+        var id = await RunAsync("receipts");
+        for (var i = 0; i < 3; i++)
+        {
+            var receipt = ledger.Make(g => g.Receipt(g.Farms[0].Nodes[0], g.State.Agreements[id]));
+            (await ledger.PostAsync(receipt)).EnsureSuccessStatusCode();
+        }
+        var (full, lean) = (await VerifyAsync($"v1/agreements/{id}/bundle?receipts=true"), await VerifyAsync($"v1/agreements/{id}/bundle?receipts=false"));
+        Alike.Same(full.Agreement, lean.Agreement);
+        Assert.Equal((4, 1), (Receipts(full), Receipts(lean)));
+        Assert.Equal(full.Changed, lean.Changed);
+        using var wrong = await ledger.Http.GetAsync(new Uri($"v1/agreements/{id}/bundle?receipts=no", UriKind.Relative), Stop);
+        Assert.Equal(HttpStatusCode.BadRequest, wrong.StatusCode);
+
+        int Receipts(VerifiedAgreement verified) => verified.History.Count(e => e.Statement.Payload.Body is Receipt r && r.Agreement == id);
+    }
+
+    [Fact]
     public async Task A_node_hears_of_its_agreements_as_they_change()
     {
         var node = ledger.Grid.Farms[0].Nodes[1];
@@ -167,6 +186,14 @@ public sealed class EndpointTests(LedgerFixture ledger)
         foreach (var (_, statement, _) in ledger.Grid.Entries.Skip(first).ToList())
             (await ledger.PostAsync(statement)).EnsureSuccessStatusCode();
         return id;
+    }
+
+    private async Task<VerifiedAgreement> VerifyAsync(string path)
+    {
+        var text = await ledger.Http.GetByteArrayAsync(new Uri(path, UriKind.Relative), Stop);
+        Assert.True(BundleJson.TryParse(text, out var bundle, out var refusal), refusal?.ToString());
+        Assert.Null(bundle.Verify(TestGrid.Origin, Key, out var verified));
+        return verified!;
     }
 
     private void Prove(JsonElement answer, Statement statement)

@@ -56,7 +56,7 @@ public sealed class JourneyTests(RealLedger real)
         Assert.Single((await shell.JsonAsync("agreement", "list", "--mine", "--status", "running"))["items"]!.AsArray());
         Assert.Single((await shell.JsonAsync("node", "status", farm))["items"]!.AsArray());
 
-        await VerifyOfflineAsync(shell, id);
+        await VerifyOfflineAsync(shell, node, id);
         await AmendAsync(shell, node, id, yaml);
 
         Assert.Equal(["agreement.ended"], Texts((await shell.JsonAsync("cancel", "hello", "--yes"))["events"]!));
@@ -133,6 +133,63 @@ public sealed class JourneyTests(RealLedger real)
 
         Assert.Equal(["hello", "in pieces \e[2J"], (await shell.JsonAsync("logs", "talks/web"))["items"]!.AsArray().Select(l => Text(l!, "text")));
         Assert.Equal("in pieces \\x1b[2J\n", (await shell.RunAsync("logs", "talks/web", "--tail", "1")).Out);
+        Assert.Equal("in pieces \\x1b[2J\n", (await shell.RunAsync("logs", "talks/web", "--since", "2026-01-01T00:00:01Z")).Out);
+        Assert.Equal("", (await shell.RunAsync("logs", "talks/web", "--tail", "0")).Out);
+        Assert.Equal(CliCode.Usage, await shell.RefusedAsync("logs", "talks/web", "--tail", "-1"));
+    }
+
+    [Fact]
+    public async Task A_log_is_followed_through_its_rotation_to_the_end_of_its_workload()
+    {
+        using var shell = new TestShell();
+        var (farm, node) = await PartiesAsync(shell);
+        using var _ = node;
+        var id = Id.Parse<AgreementId>(Text(await shell.JsonAsync("apply", shell.Write("grid.yaml", Draft("followed", farm)), "--yes", "--no-wait"), "agreement"));
+        await shell.JsonAsync("agreement", "sign", "followed", "--account", "farmer", "--yes");
+        await node.ReadyAsync(id);
+        await node.ReceiptAsync(id, WorkloadState.Running);
+        shell.Environment["GRID_NODE_LOGS"] = shell.Home;
+        var file = $"{id}.web.log";
+        var screen = new Screen();
+
+        var following = shell.RunAsync(screen, TestContext.Current.CancellationToken, "logs", "followed/web", "-f", "--tail", "1");
+        shell.Write(file, "2026-01-01T00:00:00Z stdout F one\n");
+        await screen.ShowsAsync("one\n");
+        File.AppendAllText(shell.PathOf(file), "2026-01-01T00:00:01Z stdout F tw");
+        File.AppendAllText(shell.PathOf(file), "o\n2026-01-01T00:00:01Z stdout P three and \n");
+        await screen.ShowsAsync("two\n");
+        // As the shim does when the file is full; a piece goes on in the new one.
+        shell.Write("aside", "2026-01-01T00:00:02Z stdout F more\n");
+        File.Move(shell.PathOf("aside"), shell.PathOf(file), overwrite: true);
+        await screen.ShowsAsync("three and more\n");
+        await shell.JsonAsync("cancel", "followed", "--yes");
+        File.AppendAllText(shell.PathOf(file), "2026-01-01T00:00:03Z stderr F bye\n");
+        await node.ReceiptAsync(id, WorkloadState.Gone);
+
+        Assert.Equal((Exit.Ok, "one\ntwo\nthree and more\nbye\n"), (await following) is var (code, text, _) ? (code, text) : default);
+        Assert.Equal("bye\n", (await shell.RunAsync("logs", "followed/web", "--follow", "--tail", "1")).Out);
+    }
+
+    [Fact]
+    public async Task Following_ends_by_ctrl_C_and_every_line_is_a_document()
+    {
+        using var shell = new TestShell();
+        var (farm, node) = await PartiesAsync(shell);
+        using var _ = node;
+        var id = Text(await shell.JsonAsync("apply", shell.Write("grid.yaml", Draft("stopped", farm)), "--yes", "--no-wait"), "agreement");
+        Assert.Equal(CliCode.NotHere, await shell.RefusedAsync("logs", "stopped/web", "-f"));
+        shell.Environment["GRID_NODE_LOGS"] = shell.Home;
+        shell.Write($"{id}.web.log", "2026-01-01T00:00:00Z stdout F one\n2026-01-01T00:00:00Z stdout F two\n");
+        using var person = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        var screen = new Screen();
+
+        var following = shell.RunAsync(screen, person.Token, "logs", "stopped/web", "-f", "-o", "json");
+        await screen.ShowsAsync("two");
+        await person.CancelAsync();
+
+        var (code, text, error) = await following;
+        Assert.Equal((Exit.Ok, ""), (code, error));
+        Assert.Equal(["one", "two"], text.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => Text(JsonNode.Parse(l)!, "text")));
     }
 
     [Fact]
@@ -236,10 +293,15 @@ public sealed class JourneyTests(RealLedger real)
         Assert.NotEmpty((await shell.JsonAsync("ledger", "entries", "--count", "3"))["items"]!.AsArray());
     }
 
-    private static async Task VerifyOfflineAsync(TestShell shell, AgreementId id)
+    private static async Task VerifyOfflineAsync(TestShell shell, NodeVoice node, AgreementId id)
     {
         var bundle = shell.PathOf("hello.bundle");
         await shell.JsonAsync("agreement", "export", "hello", "-f", bundle);
+        await node.ReceiptAsync(id, WorkloadState.Running, "still");
+        Assert.Equal(2, await EntriesAsync() - await EntriesAsync("--no-receipts"));
+        async Task<int> EntriesAsync(params string[] options) =>
+            (await shell.JsonAsync(["agreement", "export", "hello", "-f", shell.PathOf("other.bundle"), .. options]))["entries"]!.GetValue<int>();
+
         // Nothing is set but the key: no ledger is asked.
         using var stranger = new TestShell();
         var key = (await shell.JsonAsync("ledger", "status"))["key"]!.GetValue<string>();

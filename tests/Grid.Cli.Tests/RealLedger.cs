@@ -86,7 +86,7 @@ internal sealed class NodeVoice : IDisposable
 
     private async Task<Agreements.Version> VersionAsync(AgreementId id)
     {
-        Assert.True((await _ledger.BundleAsync(id, TestContext.Current.CancellationToken)).Try(out var found, out var refusal), refusal?.ToString());
+        Assert.True((await _ledger.BundleAsync(id, receipts: true, TestContext.Current.CancellationToken)).Try(out var found, out var refusal), refusal?.ToString());
         return found.Verified.Agreement.Next?.Version ?? found.Verified.Agreement.Version;
     }
 

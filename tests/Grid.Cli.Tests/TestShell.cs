@@ -34,15 +34,19 @@ internal sealed class TestShell : IDisposable
             _secrets.Enqueue(secret);
     }
 
-    public async Task<(int Code, string Out, string Error)> RunAsync(params string[] args)
+    public Task<(int Code, string Out, string Error)> RunAsync(params string[] args) => RunAsync(new Screen(), TestContext.Current.CancellationToken, args);
+
+    /// <param name="output">can be read while the command runs</param>
+    /// <param name="cancellation">what ctrl-C is to the program</param>
+    public async Task<(int Code, string Out, string Error)> RunAsync(Screen output, CancellationToken cancellation, params string[] args)
     {
-        var (output, error, bytes) = (new StringWriter(), new StringWriter(), new MemoryStream());
+        var (error, bytes) = (new StringWriter(), new MemoryStream());
         var shell = new Shell(
             new StringReader(Input), output, error, new Terminal(IsTerminal, IsTerminal, IsTerminal, 120, _ => _secrets.TryDequeue(out var secret) ? secret : null),
             name => name == "GRID_HOME" ? Home : Environment.GetValueOrDefault(name), Time, System.Security.Cryptography.RandomNumberGenerator.GetBytes,
             server => new HttpClient { BaseAddress = server, Timeout = Timeout.InfiniteTimeSpan })
         { Bytes = () => bytes };
-        var code = await CommandLine.RunAsync(args, shell, TestContext.Current.CancellationToken);
+        var code = await CommandLine.RunAsync(args, shell, cancellation);
         var text = output.ToString() + System.Text.Encoding.UTF8.GetString(bytes.ToArray());
         // The promise of every command, whatever was asked of it.
         Assert.DoesNotContain("   at ", text + error, StringComparison.Ordinal);
@@ -80,5 +84,37 @@ internal sealed class TestShell : IDisposable
         if (System.Environment.GetEnvironmentVariable("GRID_GOLDEN") == "1")
             File.WriteAllText(path, actual);
         Assert.Equal(File.ReadAllText(path), actual);
+    }
+}
+
+/// <summary>Text that one side writes while the other looks.</summary>
+internal sealed class Screen : TextWriter
+{
+    private readonly System.Text.StringBuilder _text = new();
+    private readonly Lock _one = new();
+
+    public override System.Text.Encoding Encoding => System.Text.Encoding.UTF8;
+
+    public override void Write(char value)
+    {
+        lock (_one)
+            _text.Append(value);
+    }
+
+    public override string ToString()
+    {
+        lock (_one)
+            return _text.ToString();
+    }
+
+    /// <summary>Waits until the text is there.</summary>
+    public async Task ShowsAsync(string text)
+    {
+        var began = TimeProvider.System.GetTimestamp();
+        while (!ToString().Contains(text, StringComparison.Ordinal))
+        {
+            Assert.True(TimeProvider.System.GetElapsedTime(began) < TimeSpan.FromSeconds(20), $"'{text}' was not shown:\n{ToString()}");
+            await Task.Delay(10, TestContext.Current.CancellationToken);
+        }
     }
 }

@@ -1,8 +1,10 @@
+using System.Globalization;
 using Grid.Agreements;
 using Grid.Api;
 using Grid.Ledger.Tests;
 using Grid.Tests.World;
 using Grid.Units;
+using Microsoft.AspNetCore.Http;
 
 namespace Grid.Client.Tests;
 
@@ -50,9 +52,12 @@ public sealed class HonestAnswers
         var running = server.Grid.Run(server.Grid.Terms(server.Grid.Farms[0].Nodes[0].Id));
         using var client = server.Client();
 
-        var (_, verified) = Given(await client.BundleAsync(running.Id, Stop));
+        var (_, verified) = Given(await client.BundleAsync(running.Id, receipts: true, Stop));
 
         Assert.IsType<Agreement.Running>(verified.Agreement);
+        server.Grid.Accept(server.Grid.Receipt(server.Grid.Farms[0].Nodes[0], running));
+        var full = Given(await client.BundleAsync(running.Id, receipts: true, Stop)).Bundle.Entries.Length;
+        Assert.Equal(full - 1, Given(await client.BundleAsync(running.Id, receipts: false, Stop)).Bundle.Entries.Length);
     }
 
     [Fact]
@@ -62,7 +67,7 @@ public sealed class HonestAnswers
         server.Grid.Run(server.Grid.Terms(server.Grid.Farms[0].Nodes[0].Id));
         using var client = server.Client();
 
-        var report = Given(await LogAudit.RunAsync(client, null, Stop));
+        var report = Given(await LogAudit.RunAsync(client, null, null, Stop));
 
         Assert.Null(report.Problem);
         Assert.Equal(server.Size, report.Checked);
@@ -100,12 +105,12 @@ public sealed class HonestAnswers
                 Assert.Equal(statement.Id, Given(await client.SubmitAsync(statement, Stop)).Statement.Id);
 
             Assert.True(Given(await client.SubmitAsync(grid.Entries[1].Statement, Stop)).Known);
-            Assert.Equal("running", Given(await client.BundleAsync(agreement.Id, Stop)).Verified.Agreement.Status);
-            Assert.Null(Given(await LogAudit.RunAsync(client, null, Stop)).Problem);
+            Assert.Equal("running", Given(await client.BundleAsync(agreement.Id, receipts: true, Stop)).Verified.Agreement.Status);
+            Assert.Null(Given(await LogAudit.RunAsync(client, null, null, Stop)).Problem);
             Assert.Equal(TestGrid.Origin, Given(await client.InfoAsync(Stop)).Origin);
             foreach (var view in new[]
             {
-                await client.FarmsAsync(Stop), await client.NodesAsync(Stop), await client.OffersAsync(Stop), await client.AccountAsync(grid.User, Stop), await client.AgreementAsync(agreement.Id, Stop),
+                await client.FarmsAsync(null, Stop), await client.NodesAsync(null, Stop), await client.OffersAsync(null, Stop), await client.AccountAsync(grid.User, Stop), await client.AgreementAsync(agreement.Id, Stop),
                 await client.AgreementsAsync(new AgreementQuery(User: grid.User, Status: "running", Limit: 10), Stop), await client.NodeAsync(agreement.Version.Terms.Nodes.First(), Stop),
                 await client.FarmAsync(grid.Farms[0].Id, Stop), await client.OfferAsync(grid.Farms[0].Offer, Stop),
             })
@@ -123,6 +128,41 @@ public sealed class HonestAnswers
             Directory.Delete(directory, recursive: true);
         }
     }
+
+    [Fact]
+    public async Task A_list_is_read_to_its_last_page_or_to_its_limit()
+    {
+        await using var server = await TwistedServer.StartAsync(new TestGrid());
+        using var client = server.Client();
+        server.Instead = context => PageAsync(context, (at, limit) => (Enumerable.Range(at, int.Max(0, int.Min(int.Min(limit, 700), 2345 - at))), at + 700 < 2345 ? $"{at + 700}" : null));
+
+        Assert.Equal(Enumerable.Range(0, 2345), Numbers(Given(await client.FarmsAsync(null, Stop))));
+        Assert.Equal(Enumerable.Range(0, 5), Numbers(Given(await client.AgreementsAsync(new AgreementQuery(Limit: 5), Stop))));
+        Assert.Equal(Enumerable.Range(0, 701), Numbers(Given(await client.NodesAsync(701, Stop))));
+    }
+
+    [Fact]
+    public async Task A_list_without_an_end_is_not_read_without_end()
+    {
+        await using var server = await TwistedServer.StartAsync(new TestGrid());
+        using var client = server.Client();
+        server.Instead = context => PageAsync(context, (_, _) => ([], "7"));
+        Assert.Equal(RefusalCode.Malformed, Assert.IsType<Answer<LedgerView>.Disproved>(await client.OffersAsync(null, Stop)).Refusal.Code);
+        server.Instead = context => PageAsync(context, (at, limit) => (Enumerable.Range(0, limit), $"{at + 1}"));
+        Assert.Equal(RefusalCode.TooLarge, Assert.IsType<Answer<LedgerView>.Refused>(await client.OffersAsync(null, Stop)).Refusal.Code);
+        server.Instead = context => PageAsync(context, (_, limit) => (Enumerable.Range(0, limit + 1), null));
+        Assert.Equal(RefusalCode.Malformed, Assert.IsType<Answer<LedgerView>.Disproved>(await client.OffersAsync(3, Stop)).Refusal.Code);
+    }
+
+    private static Task PageAsync(HttpContext context, Func<int, int, (IEnumerable<int> Items, string? Next)> page)
+    {
+        var query = context.Request.Query;
+        var (items, next) = page(int.Parse(query["cursor"].FirstOrDefault() ?? "0", CultureInfo.InvariantCulture), int.Parse(query["limit"]!, CultureInfo.InvariantCulture));
+        context.Response.ContentType = "application/json";
+        return context.Response.WriteAsync($$"""{"index":9,"items":[{{string.Join(',', items)}}]{{(next is null ? "" : $",\"next\":\"{next}\"")}}}""");
+    }
+
+    private static IEnumerable<int> Numbers(LedgerView view) => view.Body.GetProperty("items").EnumerateArray().Select(i => i.GetInt32());
 
     internal static T Given<T>(Answer<T> answer)
     {

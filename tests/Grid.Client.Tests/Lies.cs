@@ -129,7 +129,7 @@ public sealed class Lies
         for (var i = 0; i < 300; i++)
         {
             using var client = server.Client();
-            if ((await client.BundleAsync(running.Id, Stop)).Try(out var found, out _))
+            if ((await client.BundleAsync(running.Id, receipts: true, Stop)).Try(out var found, out _))
                 Assert.Equal(running.Version.Id, found.Verified.Agreement.Version.Id);
         }
     }
@@ -161,7 +161,7 @@ public sealed class Lies
             return EntryBundle.Encode([.. swapped]);
         };
 
-        var report = HonestAnswers.Given(await LogAudit.RunAsync(client, null, Stop));
+        var report = HonestAnswers.Given(await LogAudit.RunAsync(client, null, null, Stop));
 
         Assert.Equal(6, report.Checked);
         Assert.Contains("Entry 6", report.Problem!.Detail, StringComparison.Ordinal);

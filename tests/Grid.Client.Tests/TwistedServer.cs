@@ -77,7 +77,7 @@ internal sealed class TwistedServer : IAsyncDisposable
         var (status, type, body) = path.StartsWith("/tile/entries/", StringComparison.Ordinal) && TilePath.TryParse(path[1..], out var tile)
             ? (200, "application/octet-stream", EntryBundle.Encode([.. Recorded().Skip((int)tile.Index * 256).Take(tile.Width).Select(e => e.Bytes)]))
             : path == "/checkpoint" ? (200, "text/plain; charset=utf-8", Encoding.UTF8.GetBytes(Note()))
-            : path.EndsWith("/bundle", StringComparison.Ordinal) ? (200, "application/json", BundleJson.Format(Grid.Bundle(Id.Parse<AgreementId>(path.Split('/')[3]))))
+            : path.EndsWith("/bundle", StringComparison.Ordinal) ? (200, "application/json", BundleJson.Format(Grid.Bundle(Id.Parse<AgreementId>(path.Split('/')[3]), context.Request.Query["receipts"] != "false")))
             : await JsonAsync(context, path);
         body = Mangle?.Invoke(body) ?? body;
         context.Response.StatusCode = status;

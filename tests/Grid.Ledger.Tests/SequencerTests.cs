@@ -5,6 +5,7 @@ using Grid.Log;
 using Grid.Statements;
 using Grid.Tests.World;
 using Grid.Units;
+using Grid.World;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Grid.Ledger.Tests;
@@ -33,17 +34,24 @@ public sealed class SequencerTests(PostgresFixture postgres)
     {
         await using var rig = await Start();
         var agreement = rig.Grid.Run(rig.Grid.Terms(rig.Grid.Farms[0].Nodes[0].Id, rig.Grid.Farms[1].Nodes[0].Id));
+        for (var i = 0; i < 3; i++)
+            rig.Grid.Accept(rig.Grid.Receipt(rig.Grid.Farms[0].Nodes[0], agreement));
+        rig.Grid.Accept(rig.Grid.Sign(rig.Grid.User.Value, new CancelAgreement(agreement.Id), "user-a", "user-b"));
+        rig.Grid.Accept(rig.Grid.Receipt(rig.Grid.Farms[0].Nodes[0], agreement, WorkloadState.Gone));
         await rig.SendAllAsync();
         var before = rig.Sequencer.Current;
         await rig.RestartAsync();
         var after = rig.Sequencer.Current;
         Assert.Equal((before.Size, before.Tree.Root, before.Checkpoint), (after.Size, after.Tree.Root, after.Checkpoint));
-        Assert.Equal("running", after.State.Agreements[agreement.Id].Status);
+        Assert.Equal("ended", after.State.Agreements[agreement.Id].Status);
         Assert.Equal(before.State.Known.OrderBy(k => k.Value), after.State.Known.OrderBy(k => k.Value));
         Assert.Equal(before.State.Nodes.Values.Select(n => (n.Id, n.Held)), after.State.Nodes.Values.Select(n => (n.Id, n.Held)));
         Assert.Equal(before.State.Deadlines, after.State.Deadlines);
         foreach (var (subject, history) in before.Histories.BySubject)
+        {
             Assert.Equal(history.Indexes, after.Histories.BySubject[subject].Indexes);
+            Assert.Equal(history.Changes, history.Indexes.Where(i => !Event.OnlyReport(rig.Grid.Entries[(int)i].Events)));
+        }
         foreach (var (_, statement, _) in rig.Grid.Entries.Skip(1))
             rig.Verify((await rig.Sequencer.FindAsync(statement.Id, Stop))!, statement);
     }

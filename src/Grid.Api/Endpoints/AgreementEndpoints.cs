@@ -19,8 +19,9 @@ internal sealed class AgreementEndpoints(Sequencer sequencer, TimeProvider clock
         v1.MapGet("/agreements", List).WithMetadata(new Queries("user", "farm", "node", "status", "cursor", "limit")).Produces<PageDocument<AgreementView>>()
             .WithSummary("Agreements in the order of their proposal, filtered.");
         v1.MapGet("/agreements/{id}", One).Produces<AgreementDocument>();
-        v1.MapGet("/agreements/{id}/bundle", BundleAsync).Produces(StatusCodes.Status200OK, contentType: "application/json")
-            .WithSummary("Everything that proves an agreement, to be verified offline with the ledger's key alone.");
+        v1.MapGet("/agreements/{id}/bundle", BundleAsync).WithMetadata(new Queries("receipts")).Produces(StatusCodes.Status200OK, contentType: "application/json")
+            .WithSummary("Everything that proves an agreement, to be verified offline with the ledger's key alone.")
+            .WithDescription("With 'receipts=false' the entries of receipts that changed nothing are left out. It proves the same agreement and does not grow while the agreement runs; what only receipts say is not in it.");
         v1.MapGet("/nodes/{id}/agreements", OfNodeAsync).WithMetadata(new Queries("after", "wait")).Produces<NodeAgreementsDocument>()
             .WithSummary("A node's agreements whose state changed after an entry; waits for one up to 'wait' seconds.");
     }
@@ -50,16 +51,18 @@ internal sealed class AgreementEndpoints(Sequencer sequencer, TimeProvider clock
             : Missing(agreement);
     }
 
-    private async Task<IResult> BundleAsync(string id, HttpContext context)
+    private async Task<IResult> BundleAsync(string id, string? receipts, HttpContext context)
     {
         var agreement = Requests.Id<AgreementId>(id);
+        var all = Requests.Flag("receipts", receipts, absent: true);
         var snapshot = sequencer.Current;
         if (!snapshot.State.Agreements.ContainsKey(agreement))
             return Missing(agreement);
-        var indexes = snapshot.State.ProofOf(agreement).SelectMany(s => snapshot.Histories.BySubject.GetValueOrDefault(s)?.Indexes ?? []).Distinct()
-            .Take(Bundle.MaximumEntries + 1).Order().ToArray();
+        var indexes = snapshot.State.ProofOf(agreement).Select(snapshot.Histories.BySubject.GetValueOrDefault)
+            .SelectMany(h => (all ? h?.Indexes : h?.Changes) ?? []).Distinct().Take(Bundle.MaximumEntries + 1).Order().ToArray();
         if (indexes.Length > Bundle.MaximumEntries)
-            return new Problem(new Refusal(RefusalCode.TooLarge, $"The proof of {agreement} has more than {Bundle.MaximumEntries} entries.", "Verify it with 'grid ledger audit'."));
+            return new Problem(new Refusal(RefusalCode.TooLarge, $"The proof of {agreement} has more than {Bundle.MaximumEntries} entries.",
+                all ? "Ask with 'receipts=false'." : "Verify it with 'grid ledger audit'."));
         context.Response.ContentType = "application/json";
         await WriteAsync(context, agreement, snapshot, indexes);
         return TypedResults.Empty;

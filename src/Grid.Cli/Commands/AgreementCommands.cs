@@ -17,7 +17,7 @@ internal static class AgreementCommands
 
     /// <summary>Verbs that also stand at the top.</summary>
     public static IEnumerable<Command> Short(Frame frame) =>
-        [Status(frame), ExplainCommands.Explain(frame), ExplainCommands.Logs(frame), Cancel(frame), VerifyCommand.Build(frame)];
+        [Status(frame), ExplainCommands.Explain(frame), LogsCommand.Build(frame), Cancel(frame), VerifyCommand.Build(frame)];
 
     public static Argument<string> Agreement(Frame frame, string description = "An agr1… id or a name of this machine")
     {
@@ -29,12 +29,12 @@ internal static class AgreementCommands
     public static Option<bool> Yes() => new("--yes", "-y") { Description = "Do not ask" };
 
     /// <summary>The agreement a person named, with its whole proof checked.</summary>
-    public static async Task<Answer<(Bundle Bundle, VerifiedAgreement Verified, string Name)>> FindAsync(Session session, string text, CancellationToken cancellation)
+    public static async Task<Answer<(Bundle Bundle, VerifiedAgreement Verified, string Name)>> FindAsync(Session session, string text, CancellationToken cancellation, bool receipts = true)
     {
         if (!session.Book().Try(out var book, out var refusal) || !(await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out refusal)
             || !new Catalogue(ledger, book, cancellation).Agreement(text).Try(out var id, out refusal))
             return refusal;
-        return (await ledger.BundleAsync(id, cancellation).ConfigureAwait(false)).As(b => (b.Bundle, b.Verified, book.NameOf(id)));
+        return (await ledger.BundleAsync(id, receipts, cancellation).ConfigureAwait(false)).As(b => (b.Bundle, b.Verified, book.NameOf(id)));
     }
 
     public static Outcome Table(LedgerView view, Book book) => Render.List(view, "no agreements",
@@ -47,7 +47,7 @@ internal static class AgreementCommands
         var farm = new Option<string?>("--farm") { Description = "Only those with this farm", HelpName = "FARM" };
         var node = new Option<string?>("--node") { Description = "Only those on this node", HelpName = "NODE" };
         var status = new Option<string?>("--status") { Description = "Only those in this state", HelpName = "running" };
-        var limit = new Option<int?>("--limit") { Description = "At most so many", HelpName = "N" };
+        var limit = Render.Limit();
         return frame.Reading("list", "Agreements of the ledger", [mine, farm, node, status, limit], async (session, cancellation) =>
         {
             if (!session.Book().Try(out var book, out var refusal) || !(await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out refusal))
@@ -137,9 +137,10 @@ internal static class AgreementCommands
     {
         var agreement = Agreement(frame);
         var file = new Option<string>("--file", "-f") { Description = "Where to write the bundle; - is standard output", Required = true, HelpName = "FILE" };
-        return frame.Verb("export", "Write the agreement with all its proofs into one file, for anybody to verify offline", [agreement, file], async (session, cancellation) =>
+        var without = new Option<bool>("--no-receipts") { Description = "Leave out receipts that changed nothing; the same agreement is proven by a smaller file" };
+        return frame.Verb("export", "Write the agreement with all its proofs into one file, for anybody to verify offline", [agreement, file, without], async (session, cancellation) =>
         {
-            if (!(await FindAsync(session, session.Value(agreement), cancellation).ConfigureAwait(false)).Try(out var found, out var refusal))
+            if (!(await FindAsync(session, session.Value(agreement), cancellation, !session.Value(without)).ConfigureAwait(false)).Try(out var found, out var refusal))
                 return refusal;
             var bytes = BundleJson.Format(found.Bundle);
             if (session.Value(file) == "-")

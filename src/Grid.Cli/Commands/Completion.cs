@@ -12,6 +12,8 @@ namespace Grid.Cli.Commands;
 /// </summary>
 internal static class Completion
 {
+    private const int Most = 1000;
+
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1.5);
 
     public static IEnumerable<CompletionItem> Keys(Frame frame, ParseResult parsed) => Local(frame, parsed, (session, _) => session.Keys.List().Select(k => k.Name));
@@ -19,18 +21,18 @@ internal static class Completion
     public static IEnumerable<CompletionItem> Accounts(Frame frame, ParseResult parsed) => Local(frame, parsed, (_, book) => book.Accounts.Keys);
 
     public static IEnumerable<CompletionItem> Agreements(Frame frame, ParseResult parsed) =>
-        Local(frame, parsed, (_, book) => book.Agreements.Keys).Concat(Live(frame, parsed, (ledger, c) => ledger.AgreementsAsync(new AgreementQuery(Limit: 100), c), "id"));
+        Local(frame, parsed, (_, book) => book.Agreements.Keys).Concat(Live(frame, parsed, (ledger, c) => ledger.AgreementsAsync(new AgreementQuery(Limit: Most), c), "id"));
 
     public static IEnumerable<CompletionItem> Flists(Frame frame, ParseResult parsed) => Local(frame, parsed, (session, _) =>
         Directory.Exists(Path.Combine(session.Context.Home, "flists")) ? FlistCommands.StoredIds(session) : []);
 
-    public static IEnumerable<CompletionItem> Farms(Frame frame, ParseResult parsed) => Live(frame, parsed, (ledger, c) => ledger.FarmsAsync(c), "name");
+    public static IEnumerable<CompletionItem> Farms(Frame frame, ParseResult parsed) => Live(frame, parsed, (ledger, c) => ledger.FarmsAsync(Most, c), "name");
 
     public static IEnumerable<CompletionItem> Nodes(Frame frame, ParseResult parsed) =>
-        Local(frame, parsed, (_, book) => book.Nodes.Keys).Concat(Live(frame, parsed, (ledger, c) => ledger.NodesAsync(c), "id"));
+        Local(frame, parsed, (_, book) => book.Nodes.Keys).Concat(Live(frame, parsed, (ledger, c) => ledger.NodesAsync(Most, c), "id"));
 
     public static IEnumerable<CompletionItem> Offers(Frame frame, ParseResult parsed) =>
-        Local(frame, parsed, (_, book) => book.Offers.Keys).Concat(Live(frame, parsed, (ledger, c) => ledger.OffersAsync(c), "id"));
+        Local(frame, parsed, (_, book) => book.Offers.Keys).Concat(Live(frame, parsed, (ledger, c) => ledger.OffersAsync(Most, c), "id"));
 
     private static IEnumerable<CompletionItem> Local(Frame frame, ParseResult parsed, Func<Session, Book, IEnumerable<string>> words)
     {

@@ -34,11 +34,15 @@ internal static class FarmCommands
         });
     }
 
-    private static Command List(Frame frame) => frame.Reading("list", "All farms of the ledger", [], async (session, cancellation) =>
-        (await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out var refusal)
-        && (await ledger.FarmsAsync(cancellation).ConfigureAwait(false)).Try(out var view, out refusal)
-            ? Render.List(view, "no farms", ("name", i => Render.Text(i, "name")), ("farm", i => Render.Text(i, "id")), ("account", i => Render.Text(i, "account")))
-            : refusal);
+    private static Command List(Frame frame)
+    {
+        var limit = Render.Limit();
+        return frame.Reading("list", "All farms of the ledger", [limit], async (session, cancellation) =>
+            (await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out var refusal)
+            && (await ledger.FarmsAsync(session.Value(limit), cancellation).ConfigureAwait(false)).Try(out var view, out refusal)
+                ? Render.List(view, "no farms", ("name", i => Render.Text(i, "name")), ("farm", i => Render.Text(i, "id")), ("account", i => Render.Text(i, "account")))
+                : refusal);
+    }
 
     private static Command Show(Frame frame)
     {

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.CommandLine;
+using System.Text;
 using System.Text.Json.Nodes;
 using Grid.Cli.Output;
 using Grid.Cli.Settings;
@@ -118,17 +119,39 @@ internal static class LedgerCommands
         });
     }
 
-    private static Command Audit(Frame frame) => frame.Verb("audit", "Read the whole log and check every hash, signature and decision again. Exits 1 at the first that does not hold", [], async (session, cancellation) =>
+    private static Command Audit(Frame frame)
     {
-        if (!(await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out var refusal)
-            || !(await LogAudit.RunAsync(ledger, new Steps(session), cancellation).ConfigureAwait(false)).Try(out var report, out refusal))
-            return refusal;
+        var anew = new Option<bool>("--from-start") { Description = "Forget what earlier audits found right, and check every signature again" };
+        return frame.Verb("audit", "Read the whole log and check every hash, signature and decision again, going on where the last audit ended. Exits 1 at the first that does not hold", [anew], async (session, cancellation) =>
+        {
+            if (!(await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out var refusal))
+                return refusal;
+            // By key and name: what was right of one ledger says nothing of another.
+            var name = Digest.Of(Encoding.UTF8.GetBytes($"{ledger.Trust.Origin}\n{ledger.Trust.Key}")).ToString()[..16];
+            var cache = new AuditCache(Path.Combine(session.Context.Home, "audits", name));
+            try
+            {
+                if (session.Value(anew))
+                    cache.Forget();
+                var audit = await Progress.RunAsync(session, "Auditing", progress => LogAudit.RunAsync(ledger, cache, progress, cancellation)).ConfigureAwait(false);
+                return audit.Try(out var report, out refusal) ? Verdict(report) : refusal;
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                return new Refusal(CliCode.FileUnreadable, $"What was found right cannot be kept: {e.Message}");
+            }
+        });
+    }
+
+    private static Outcome Verdict(AuditReport report)
+    {
         var document = new JsonObject
         {
             ["origin"] = report.Checkpoint.Origin,
             ["size"] = report.Checkpoint.Size,
             ["root"] = report.Checkpoint.Root.ToString(),
             ["checked"] = report.Checked,
+            ["resumed"] = report.Resumed,
             ["verdict"] = report.Problem is null ? "holds" : "does-not-hold",
             ["accounts"] = report.State.Accounts.Count,
             ["farms"] = report.State.Farms.Count,
@@ -141,15 +164,10 @@ internal static class LedgerCommands
         [
             new Block.Fields(
             [
-                ("checked", $"{report.Checked} of {report.Checkpoint.Size} entries"), ("root", report.Checkpoint.Root.ToString()),
+                ("checked", $"{report.Checked} of {report.Checkpoint.Size} entries{(report.Resumed == 0 ? "" : $", the signatures of {report.Resumed} by an earlier audit")}"), ("root", report.Checkpoint.Root.ToString()),
                 ("state", $"{report.State.Accounts.Count} accounts, {report.State.Farms.Count} farms, {report.State.Nodes.Count} nodes, {report.State.Agreements.Count} agreements"),
             ]),
             new Block.Lines([verdict]),
         ], report.Problem is null ? Exit.Ok : Exit.Negative);
-    });
-
-    private sealed class Steps(Session session) : IProgress<(long Done, long Of)>
-    {
-        public void Report((long Done, long Of) value) => session.Say($"{value.Done} of {value.Of} entries");
     }
 }

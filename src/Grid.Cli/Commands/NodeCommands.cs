@@ -66,16 +66,17 @@ internal static class NodeCommands
     private static Command List(Frame frame)
     {
         var farm = new Option<string?>("--farm") { Description = "Only this farm's", HelpName = "FARM" };
-        return frame.Reading("list", "All nodes of the ledger", [farm], async (session, cancellation) =>
+        var limit = Render.Limit();
+        return frame.Reading("list", "All nodes of the ledger", [farm, limit], async (session, cancellation) =>
         {
             if (!session.Book().Try(out var book, out var refusal) || !(await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out refusal)
-                || !(await ledger.NodesAsync(cancellation).ConfigureAwait(false)).Try(out var view, out refusal))
+                || !(await ledger.NodesAsync(session.Value(farm) is null ? session.Value(limit) : null, cancellation).ConfigureAwait(false)).Try(out var view, out refusal))
                 return refusal;
             if (session.Value(farm) is { } text)
             {
                 if (!(await new Catalogue(ledger, book, cancellation).FarmAsync(text).ConfigureAwait(false)).Try(out var known, out refusal))
                     return refusal;
-                view = Filter(view, i => Render.Text(i, "farm") == known.Id.ToString());
+                view = Filter(view, i => Render.Text(i, "farm") == known.Id.ToString(), session.Value(limit));
             }
             return Render.List(view, "no nodes", ("node", i => Render.Text(i, "id")), ("alias", i => book.Nodes.FirstOrDefault(n => n.Value == Render.Text(i, "id")).Key),
                 ("farm", i => Render.Text(i, "farm")), ("retired", i => Render.Text(i, "retired")));
@@ -139,10 +140,10 @@ internal static class NodeCommands
         });
     }
 
-    private static Client.LedgerView Filter(Client.LedgerView view, Func<System.Text.Json.JsonElement, bool> keep)
+    private static Client.LedgerView Filter(Client.LedgerView view, Func<System.Text.Json.JsonElement, bool> keep, int? limit)
     {
         var body = Render.Node(view.Body).AsObject();
-        body["items"] = Render.Array(Render.Items(view).Where(keep).Select(Render.Node));
+        body["items"] = Render.Array(Render.Items(view).Where(keep).Take(limit ?? int.MaxValue).Select(Render.Node));
         using var parsed = System.Text.Json.JsonDocument.Parse(Document.Json(body));
         return view with { Body = parsed.RootElement.Clone() };
     }

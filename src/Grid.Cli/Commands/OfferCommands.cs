@@ -74,12 +74,16 @@ internal static class OfferCommands
                 : refusal);
     }
 
-    private static Command List(Frame frame) => frame.Reading("list", "All offers of the ledger", [], async (session, cancellation) =>
-        session.Book().Try(out var book, out var refusal) && (await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out refusal)
-        && (await ledger.OffersAsync(cancellation).ConfigureAwait(false)).Try(out var view, out refusal)
-            ? Render.List(view, "no offers", ("offer", i => Render.Text(i, "id")), ("name", i => book.Offers.FirstOrDefault(o => o.Value == Render.Text(i, "id")).Key),
-                ("farm", i => Render.Text(i, "farm")), ("expires", i => Render.Text(i, "expires")), ("withdrawn", i => Render.Text(i, "withdrawn")))
-            : refusal);
+    private static Command List(Frame frame)
+    {
+        var limit = Render.Limit();
+        return frame.Reading("list", "All offers of the ledger", [limit], async (session, cancellation) =>
+            session.Book().Try(out var book, out var refusal) && (await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out refusal)
+            && (await ledger.OffersAsync(session.Value(limit), cancellation).ConfigureAwait(false)).Try(out var view, out refusal)
+                ? Render.List(view, "no offers", ("offer", i => Render.Text(i, "id")), ("name", i => book.Offers.FirstOrDefault(o => o.Value == Render.Text(i, "id")).Key),
+                    ("farm", i => Render.Text(i, "farm")), ("expires", i => Render.Text(i, "expires")), ("withdrawn", i => Render.Text(i, "withdrawn")))
+                : refusal);
+    }
 
     // From the signed statement, not from the ledger's view of it.
     private static Command Show(Frame frame)

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -50,6 +51,17 @@ internal static class Render
     public static string? Text(JsonElement element, string name) => element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value)
         ? value.ValueKind switch { JsonValueKind.String => value.GetString(), JsonValueKind.Null => null, _ => value.GetRawText() }
         : null;
+
+    public static Option<int?> Limit()
+    {
+        var limit = new Option<int?>("--limit") { Description = "At most so many; without it, all", HelpName = "N" };
+        limit.Validators.Add(result =>
+        {
+            if (result.Errors.Any() || result.Tokens is [var token] && (!int.TryParse(token.Value, NumberStyles.None, CultureInfo.InvariantCulture, out var count) || count < 1))
+                result.AddError($"'--limit' is a number from 1.");
+        });
+        return limit;
+    }
 
     /// <summary>A list as the ledger shows it, with the columns that matter to a person.</summary>
     public static Outcome List(LedgerView view, string whenEmpty, params ReadOnlySpan<(string Column, Func<JsonElement, Cell> Cell)> columns)

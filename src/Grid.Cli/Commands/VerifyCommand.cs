@@ -73,7 +73,7 @@ internal static class VerifyCommand
             ("signatures", $"{signatures} by Ed25519 over the exact bytes"),
             ("consent", $"version {terms.Terms.Version} ({terms.Id}) carries {signers} signatures of user and farms"),
             ("state", $"every decision made again: {verified.Agreement.Status}{(StatusView.Reason(verified.Agreement) is { } reason ? $" ({reason})" : "")}"),
-            ("receipts", receipts == 0 ? "none yet" : $"{receipts}, each signed by its node"),
+            ("receipts", receipts == 0 ? "none in this file" : $"{receipts}, each signed by its node"),
         ];
     }
 }

@@ -40,7 +40,7 @@ internal static class Waiting
             var now = view.Body.TryGetProperty("agreement", out var body) ? body.GetRawText() : view.Body.GetRawText();
             if (now != seen)
             {
-                if (!(await ledger.BundleAsync(id, cancellation).ConfigureAwait(false)).Try(out var bundle, out refusal))
+                if (!(await ledger.BundleAsync(id, receipts: true, cancellation).ConfigureAwait(false)).Try(out var bundle, out refusal))
                     return refusal;
                 seen = now;
                 show(bundle.Verified);

@@ -78,7 +78,7 @@ internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, by
         var first = now;
         if (book.Agreements.TryGetValue(draft.Name, out var known) && Units.Id.TryParse<AgreementId>(known, out var id))
         {
-            if (!(await ledger.BundleAsync(id, cancellation).ConfigureAwait(false)).Try(out var bundle, out refusal))
+            if (!(await ledger.BundleAsync(id, receipts: false, cancellation).ConfigureAwait(false)).Try(out var bundle, out refusal))
                 return (null, refusal);
             current = bundle.Verified.Agreement;
             first = bundle.Verified.History.First(e => e.Statement.Payload.Body is AgreementTerms t && t.Version == 1).Statement.Payload.Issued;

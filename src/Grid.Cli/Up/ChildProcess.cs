@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 namespace Grid.Cli.Up;
 
 /// <summary>
-/// One of the programs of a private grid, in a session of its own, so that a ctrl-C at the terminal reaches only the one who will stop it in order.
+/// One of the programs of a private grid, bound to our life.
 /// </summary>
 internal sealed class ChildProcess : IAsyncDisposable
 {
@@ -28,18 +28,13 @@ internal sealed class ChildProcess : IAsyncDisposable
     /// <returns>the process and the word</returns>
     /// <exception cref="UpFault">it is not there, ended, or did not become ready in time</exception>
     public static async Task<(ChildProcess Process, string Ready)> StartAsync(
-        string name, string logPath, TimeSpan patience, CancellationToken cancel, params IEnumerable<string> arguments)
+        Launcher launcher, string name, string logPath, TimeSpan patience, CancellationToken cancel, params IEnumerable<string> arguments)
     {
         var path = Path.Combine(AppContext.BaseDirectory, name);
         if (!File.Exists(path))
             throw new UpFault($"{name} is not beside grid in {AppContext.BaseDirectory}; build the whole solution.");
-        var start = new ProcessStartInfo("/usr/bin/setsid") { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
-        start.ArgumentList.Add(path);
-        foreach (var argument in arguments)
-            start.ArgumentList.Add(argument);
         var log = new StreamWriter(new FileStream(logPath, FileMode.Append, FileAccess.Write, FileShare.ReadWrite)) { AutoFlush = true };
-        var child = new ChildProcess(Process.Start(start)!, name, log);
-        child._process.StandardInput.Close();
+        var child = new ChildProcess(launcher.Start(path, arguments), name, log);
         child.Follow();
         try
         {
@@ -64,7 +59,7 @@ internal sealed class ChildProcess : IAsyncDisposable
             return;
         if (!_process.HasExited)
         {
-            NativeKill.Terminate(_process.Id);
+            NativeKill.Send(_process.Id, NativeKill.SIGTERM);
             using var limit = new CancellationTokenSource(Grace);
             try
             {
@@ -120,9 +115,11 @@ internal sealed class ChildProcess : IAsyncDisposable
 /// <summary>signal.h: .NET can kill a process but not ask it to end.</summary>
 internal static partial class NativeKill
 {
-    private const int SIGTERM = 15;
+    public const int SIGKILL = 9;
+    public const int SIGTERM = 15;
 
-    public static void Terminate(int pid) => _ = kill(pid, SIGTERM);
+    /// <summary>A process that is gone has no need of it.</summary>
+    public static void Send(int pid, int signal) => _ = kill(pid, signal);
 
     [LibraryImport("libc")]
     private static partial int kill(int pid, int signal);

@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 namespace Grid.Cli.Up;
 
 /// <summary>
@@ -13,14 +11,14 @@ internal static class ExampleRoot
 
     /// <summary>Makes it, unless it is there whole from before.</summary>
     /// <exception cref="UpFault">mmdebstrap failed; says what it said</exception>
-    public static async Task MakeAsync(string directory, CancellationToken cancel)
+    public static async Task MakeAsync(Launcher launcher, string directory, CancellationToken cancel)
     {
         var done = directory + ".whole";
         if (File.Exists(done))
             return;
         if (Directory.Exists(directory))
             Directory.Delete(directory, recursive: true);
-        await DebootstrapAsync(directory, cancel);
+        await DebootstrapAsync(launcher, directory, cancel);
         // Device nodes are the node's to give, a few harmless ones; an flist holds none.
         Directory.Delete(Path.Combine(directory, "dev"), recursive: true);
         // The root is read-only when it runs: what is mounted over must be there, what is written must lie in scratch.
@@ -54,15 +52,10 @@ internal static class ExampleRoot
 
         """;
 
-    private static async Task DebootstrapAsync(string directory, CancellationToken cancel)
+    private static async Task DebootstrapAsync(Launcher launcher, string directory, CancellationToken cancel)
     {
         // "extract" unpacks and runs no maintainer script: what is in the tree is what is in the packages.
-        var start = new ProcessStartInfo("/usr/bin/mmdebstrap", ["--variant=extract", "--include=nginx-light", "--quiet", "bookworm", directory])
-        {
-            RedirectStandardError = true,
-            RedirectStandardOutput = true,
-        };
-        using var process = Start(start);
+        using var process = launcher.Start("/usr/bin/mmdebstrap", ["--variant=extract", "--include=nginx-light", "--quiet", "bookworm", directory]);
         var (output, errors) = (process.StandardOutput.ReadToEndAsync(cancel), process.StandardError.ReadToEndAsync(cancel));
         try
         {
@@ -75,17 +68,5 @@ internal static class ExampleRoot
         }
         if (process.ExitCode != 0)
             throw new UpFault($"mmdebstrap ended with {process.ExitCode}: {(await errors + await output).Trim()}");
-    }
-
-    private static Process Start(ProcessStartInfo start)
-    {
-        try
-        {
-            return Process.Start(start)!;
-        }
-        catch (System.ComponentModel.Win32Exception e)
-        {
-            throw new UpFault($"{start.FileName} cannot be started ({e.Message}); run tools/setup.");
-        }
     }
 }

@@ -76,7 +76,7 @@ internal sealed class Play(PrivateGrid grid, Shell shell, Format format, Action<
     private async Task RootAsync(CancellationToken cancel)
     {
         say("Making a root file system from Debian's packages: nginx and what it needs …");
-        await ExampleRoot.MakeAsync(grid.At("root"), cancel);
+        await ExampleRoot.MakeAsync(grid.Launcher, grid.At("root"), cancel);
     }
 
     private async Task FlistAsync(CancellationToken cancel)

@@ -11,11 +11,17 @@ internal sealed class PrivateGrid : IAsyncDisposable
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
 
     private readonly List<ChildProcess> _children = [];
-    private ChildProcess? _node;
+    private readonly Place _place;
 
-    private PrivateGrid(string directory) => Directory = directory;
+    private PrivateGrid(Place place)
+    {
+        _place = place;
+        Launcher = new Launcher(place.Stand);
+    }
 
-    public string Directory { get; }
+    public string Directory => _place.Directory;
+
+    public Launcher Launcher { get; }
 
     public string Ledger { get; private set; } = "";
 
@@ -24,18 +30,14 @@ internal sealed class PrivateGrid : IAsyncDisposable
     /// <summary>The home of the keys, address book and configuration of user and farmer.</summary>
     public string Home => At("home");
 
-    public string NodeData => At("node");
+    public string NodeData => _place.NodeData;
 
-    private string NodeRun => $"/run/{Path.GetFileName(Directory)}";
-
-    public static async Task<PrivateGrid> StartAsync(Action<string> say, CancellationToken cancel)
+    /// <param name="directory">see <see cref="Place.TakeAsync"/></param>
+    public static async Task<PrivateGrid> StartAsync(string? directory, Action<string> say, CancellationToken cancel)
     {
-        var grid = new PrivateGrid(Path.Combine(Path.GetTempPath(), $"grid-up-{Environment.ProcessId}"));
+        var grid = new PrivateGrid(await Place.TakeAsync(directory, say));
         try
         {
-            // PostgreSQL runs as a user of its own and has to pass through; what must not be read lies in private directories below.
-            System.IO.Directory.CreateDirectory(grid.Directory);
-            File.SetUnixFileMode(grid.Directory, (UnixFileMode)0b111_001_001);
             System.IO.Directory.CreateDirectory(grid.Home, (UnixFileMode)0b111_000_000);
             say("Starting the hub and the ledger …");
             grid.Hub = await grid.AddAsync("grid-hub", cancel, "--listen", "http://127.0.0.1:0", "--store", grid.At("hub"));
@@ -54,28 +56,21 @@ internal sealed class PrivateGrid : IAsyncDisposable
 
     /// <summary>Starts the node with its farmer's invite, and waits until it has joined and reported.</summary>
     /// <returns>node1…</returns>
-    public async Task<string> StartNodeAsync(string invite, string ledgerKey, CancellationToken cancel)
-    {
-        var id = await AddAsync("grid-node", cancel,
-            "--ledger", Ledger, "--origin", Origin, "--ledger-key", ledgerKey, "--hub", Hub, "--data", NodeData, "--run", NodeRun, "--cgroup", Path.GetFileName(Directory),
-            "--invite", invite);
-        _node = _children[^1];
-        return id;
-    }
+    public Task<string> StartNodeAsync(string invite, string ledgerKey, CancellationToken cancel) => AddAsync("grid-node", cancel,
+        "--ledger", Ledger, "--origin", Origin, "--ledger-key", ledgerKey, "--hub", Hub, "--data", NodeData, "--run", _place.Run, "--cgroup", _place.Cgroup,
+        "--invite", invite);
 
     public async ValueTask DisposeAsync()
     {
         foreach (var child in Enumerable.Reverse(_children))
             await child.DisposeAsync();
-        if (_node is not null && System.IO.Directory.Exists(NodeRun))
-            System.IO.Directory.Delete(NodeRun, recursive: true);
-        if (System.IO.Directory.Exists(Directory))
-            System.IO.Directory.Delete(Directory, recursive: true);
+        Launcher.Dispose();
+        await _place.DisposeAsync();
     }
 
     private async Task<string> AddAsync(string name, CancellationToken cancel, params string[] arguments)
     {
-        var (child, ready) = await ChildProcess.StartAsync(name, At($"{name}.log"), Patience, cancel, arguments);
+        var (child, ready) = await ChildProcess.StartAsync(Launcher, name, At($"{name}.log"), Patience, cancel, arguments);
         _children.Add(child);
         return ready;
     }

@@ -165,7 +165,7 @@ internal sealed class ClusterDirectory : IDisposable
         User?.Own(handed);
         try
         {
-            var (code, output) = await RunAsync(Launch.As(User, stopWithUs: false, "/", binaries.InitDb,
+            var (code, output) = await RunAsync(Launch.As(User, stopWithUs: false, _root, binaries.InitDb,
                 "-D", making, "-U", EmbeddedPostgres.Role, $"--pwfile={handed}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums"), stop);
             if (code != 0)
                 throw new ClusterException($"initdb failed{(User is null ? "" : $" as {User.Name}, who must be able to enter '{_root}'")}: {output.Trim()}");

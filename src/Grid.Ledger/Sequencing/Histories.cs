@@ -67,10 +67,11 @@ public sealed record Histories
         public void Add(long index, ImmutableArray<Event> events)
         {
             _names.Add(NameList.Of(events));
+            var report = Event.OnlyReport(events);
             foreach (var happened in events)
             {
                 foreach (var subject in happened.Subjects)
-                    Concern(index, subject);
+                    Concern(index, report, subject);
                 Note(index, happened);
             }
         }
@@ -88,11 +89,11 @@ public sealed record Histories
             Names = _names.ToImmutable(),
         };
 
-        private void Concern(long index, Digest subject)
+        private void Concern(long index, bool report, Digest subject)
         {
             var newest = _bySubject.GetValueOrDefault(subject);
             if (newest?.Index != index)
-                _bySubject[subject] = new History(index, newest);
+                _bySubject[subject] = new History(index, report, newest);
         }
 
         private void Note(long index, Event happened)
@@ -130,8 +131,28 @@ public sealed record Histories
 }
 
 /// <summary>Indexes of entries, newest first.</summary>
-public sealed record History(long Index, History? Before)
+/// <param name="isReport">the entry changed nothing</param>
+public sealed class History(long index, bool isReport, History? before)
 {
+    // Reports are the most of a long history: whoever does not want them steps over all that lie together.
+    private readonly History? _changeBefore = before is { IsReport: true } ? before._changeBefore : before;
+
+    public long Index => index;
+
+    public bool IsReport => isReport;
+
+    public History? Before => before;
+
+    /// <summary>Those without which what stands would not be proven.</summary>
+    public IEnumerable<long> Changes
+    {
+        get
+        {
+            for (var at = IsReport ? _changeBefore : this; at is not null; at = at._changeBefore)
+                yield return at.Index;
+        }
+    }
+
     public IEnumerable<long> Indexes
     {
         get

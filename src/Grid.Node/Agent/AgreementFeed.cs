@@ -96,11 +96,6 @@ internal sealed partial class AgreementFeed(
     public bool Proves(AgreementId id, StatementId version) =>
         _held.TryGetValue(id, out var held) && Verify(held.Bundle) is { } again && again.Verified.Agreement.Version.Id == version;
 
-    /// <summary>True when this node's last receipt in the log says that nothing of the agreement is left here.</summary>
-    public bool SaidGone(AgreementId id) => _held.GetValueOrDefault(id)?.Verified.History
-        .Where(h => h.Statement.Payload.By == node.Value).Select(h => h.Statement.Payload.Body).OfType<Receipt>().LastOrDefault()
-        ?.Workloads.All(w => w.State is WorkloadState.Gone) ?? false;
-
     /// <summary>Lets go of an agreement that is over and of which nothing is left.</summary>
     public void Forget(AgreementId id)
     {
@@ -110,7 +105,8 @@ internal sealed partial class AgreementFeed(
 
     private async Task<Refusal?> FetchAsync(AgreementId id, long changed, CancellationToken cancel)
     {
-        var answer = await ledger.BundleAsync(id, cancel);
+        // What runs here is known here; the receipts of a year would only be carried about.
+        var answer = await ledger.BundleAsync(id, receipts: false, cancel);
         if (!answer.Try(out var proven, out var refusal))
         {
             if (answer is Answer<(Bundle, VerifiedAgreement)>.Disproved)
@@ -119,7 +115,7 @@ internal sealed partial class AgreementFeed(
         }
         var held = new Held(proven.Bundle, proven.Verified, changed);
         // An older proof is true as well, but it may leave out the end: what was seen once is not unseen.
-        if (_held.TryGetValue(id, out var known) && known.Verified.History[^1].Index > held.Verified.History[^1].Index)
+        if (_held.TryGetValue(id, out var known) && known.Verified.Changed > held.Verified.Changed)
             return new Refusal(RefusalCode.Inconsistent, $"The bundle of {id} is older than the one before.");
         store.Keep(held.Bundle);
         ImmutableInterlocked.AddOrUpdate(ref _held, id, held, (_, _) => held);

@@ -115,7 +115,7 @@ internal sealed partial class NodeAgent(
         foreach (var step in Reconciler.Plan(desired, observed, now))
             Begin(step, moving, cancel);
         var still = feed.Agreements.Where(a => !moving.OfType<WorkloadKey>().Any(k => k.Agreement == a.Id));
-        foreach (var over in receipts.Write(still, observed, feed))
+        foreach (var over in receipts.Write(still, observed))
             Finish(over, desired);
         _deliver.Ring();
         status.Write(feed, observed, desired);

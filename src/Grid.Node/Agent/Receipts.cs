@@ -26,7 +26,7 @@ internal sealed partial class Receipts(
 
     /// <summary>Writes a receipt for each agreement whose picture changed or whose interval is over.</summary>
     /// <returns>agreements that are over and whose last workload is gone, with that told</returns>
-    public ImmutableArray<AgreementId> Write(IEnumerable<Agreement> agreements, Observed observed, AgreementFeed feed)
+    public ImmutableArray<AgreementId> Write(IEnumerable<Agreement> agreements, Observed observed)
     {
         var finished = ImmutableArray.CreateBuilder<AgreementId>();
         foreach (var agreement in agreements)
@@ -42,12 +42,6 @@ internal sealed partial class Receipts(
             var reports = mine.Select(w => Report(agreement, w, observed, told)).ToImmutableArray();
             var picture = string.Join('\n', reports.Select(r => $"{r.Name} {r.State} {r.Generation} {r.Restarts} {r.ExitCode} {r.Reason}")) + agreement.Version.Id;
             var gone = agreement.IsClosed && reports.All(r => r.State is WorkloadState.Gone);
-            // A restart does not make an old end new.
-            if (gone && told is null && feed.SaidGone(agreement.Id))
-            {
-                finished.Add(agreement.Id);
-                continue;
-            }
             if (told?.Picture != picture || (!gone && now - told.At >= Interval))
             {
                 var from = told?.At ?? now;

@@ -123,6 +123,12 @@ internal sealed class Cgroups
         return true;
     }
 
+    public void RemoveParent()
+    {
+        foreach (var hierarchy in Hierarchies)
+            TryRemove(Path.Combine(hierarchy, _parent));
+    }
+
     private static bool TryRemove(string group)
     {
         if (!Directory.Exists(group))

@@ -42,6 +42,9 @@ public sealed class ContainerHost
         return new ContainerHost(paths, cgroups, runtime, time);
     }
 
+    /// <summary>Removes the group of all containers' groups, once none is left in it.</summary>
+    public void Leave() => _cgroups.RemoveParent();
+
     public Sighting Observe() => _observer.Observe();
 
     public Observation Observe(ContainerId id) => _observer.Observe(id);

@@ -63,6 +63,8 @@ internal static unsafe class Launcher
             _actions = Zeroed(SpawnH.FileActionsSize);
             Check(SpawnH.posix_spawn_file_actions_init(_actions));
             Check(SpawnH.posix_spawn_file_actions_addopen(_actions, 0, Text("/dev/null"), Posix.O_RDWR, 0));
+            // What outlives the agent stands in nobody's way.
+            Check(SpawnH.posix_spawn_file_actions_addchdir_np(_actions, _root));
             Check(SpawnH.posix_spawn_file_actions_adddup2(_actions, Posix.Number(errors), 1));
             Check(SpawnH.posix_spawn_file_actions_adddup2(_actions, Posix.Number(errors), 2));
             if (extra is not null)

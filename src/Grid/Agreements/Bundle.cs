@@ -10,6 +10,10 @@ namespace Grid.Agreements;
 /// One agreement with everything that proves it: the entries it rests on, each with its inclusion path, and the checkpoint they are in.
 /// A third party verifies it offline with nothing but the ledger's public key. A node acts on nothing else.
 /// </summary>
+/// <remarks>
+/// The entries that only report (<see cref="Event.OnlyReport"/>: receipts that changed nothing) may be left out: what is left proves the same
+/// agreement, and its size does not grow with the time the agreement runs.
+/// </remarks>
 public sealed record Bundle(string Origin, AgreementId Agreement, string Checkpoint, ImmutableArray<BundleEntry> Entries)
 {
     public const int MaximumEntries = 200_000;
@@ -84,6 +88,10 @@ public sealed record Bundle(string Origin, AgreementId Agreement, string Checkpo
 public sealed record BundleEntry(long Index, ReadOnlyMemory<byte> Entry, ImmutableArray<Digest> Path);
 
 /// <param name="State">the fold of the bundle's entries: everything that was needed to decide this agreement, and nothing else</param>
-public sealed record VerifiedAgreement(Agreement Agreement, GridState State, Checkpoint Checkpoint, ImmutableArray<VerifiedEntry> History);
+public sealed record VerifiedAgreement(Agreement Agreement, GridState State, Checkpoint Checkpoint, ImmutableArray<VerifiedEntry> History)
+{
+    /// <summary>The index of the newest entry that changed something; the same with receipts and without.</summary>
+    public long Changed => History.Last(e => !Event.OnlyReport(e.Events)).Index;
+}
 
 public sealed record VerifiedEntry(long Index, DateTimeOffset Time, Statement Statement, ImmutableArray<Event> Events);

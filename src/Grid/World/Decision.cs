@@ -46,6 +46,9 @@ public abstract record Event
 
     /// <summary>True for facts of high rate, which have a place in the log and a projection but no stream.</summary>
     public virtual bool IsHighRate => false;
+
+    /// <summary>True when an entry only reports: nothing that stands was changed by it, and no decision rests on it.</summary>
+    public static bool OnlyReport(ImmutableArray<Event> events) => events.All(e => e.IsHighRate);
 }
 
 /// <param name="Kind">ledger, account, farm, node or agreement</param>

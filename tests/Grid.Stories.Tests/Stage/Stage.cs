@@ -34,6 +34,8 @@ public sealed class Stage : IAsyncDisposable
     private readonly ConcurrentDictionary<string, SigningKey> _keys = [];
     private readonly List<Actor> _actors = [];
 
+    private readonly ConcurrentDictionary<string, Launcher> _launchers = new();
+
     private Stage(string directory) => Directory = directory;
 
     public string Directory { get; }
@@ -111,13 +113,12 @@ public sealed class Stage : IAsyncDisposable
     /// <param name="space">the network namespace it lives in; null is this process' own</param>
     public async Task<(Actor Actor, string Ready)> StartInAsync(string? space, string program, IEnumerable<string> arguments)
     {
-        // A process is born in the namespaces of the thread that starts it.
-        var (process, ready) = await (space is null ? Start() : UnderlayNetwork.Inside(space, Start));
+        // A process is born in the namespaces of the thread that starts it, and a thread in those of the one that made it.
+        var launcher = _launchers.GetOrAdd(space ?? "", s => s.Length == 0 ? new Launcher(Directory) : UnderlayNetwork.Inside(s, () => new Launcher(Directory)));
+        var (process, ready) = await ChildProcess.StartAsync(launcher, program, At($"{program}.log"), Patience, default, arguments);
         var actor = new Actor(process);
         _actors.Add(actor);
         return (actor, ready);
-
-        Task<(ChildProcess, string)> Start() => ChildProcess.StartAsync(program, At($"{program}.log"), Patience, default, arguments);
     }
 
     public Statement Sign(Digest? by, Body body, params string[] keys) => Signed(by, body, [.. keys.Select(Key)]);
@@ -227,7 +228,7 @@ public sealed class Stage : IAsyncDisposable
 
     public async Task<VerifiedAgreement> BundleAsync(AgreementId id)
     {
-        var answer = await Client.BundleAsync(id, default);
+        var answer = await Client.BundleAsync(id, receipts: true, default);
         Assert.True(answer.Try(out var proven, out var refusal), refusal?.ToString());
         return proven.Verified;
     }
@@ -242,6 +243,8 @@ public sealed class Stage : IAsyncDisposable
             await node.ClearAsync();
         foreach (var actor in Enumerable.Reverse(_actors))
             await actor.StopAsync();
+        foreach (var launcher in _launchers.Values)
+            launcher.Dispose();
         Client?.Dispose();
         foreach (var key in _keys.Values)
             key.Dispose();

@@ -23,6 +23,26 @@ public sealed class Bundles : IDisposable
     }
 
     [Fact]
+    public void Without_its_receipts_a_bundle_proves_the_same_and_grows_no_more()
+    {
+        var (_, agreement) = Make();
+        var small = _grid.Bundle(agreement.Id, receipts: false).Entries.Length;
+        for (var i = 0; i < 20; i++)
+        {
+            _grid.Now += TimeSpan.FromMinutes(5);
+            foreach (var node in agreement.Version.Terms.Nodes)
+                _grid.Accept(_grid.Receipt(_grid.NodeOf(node), agreement));
+        }
+        var (full, without) = (_grid.Bundle(agreement.Id), _grid.Bundle(agreement.Id, receipts: false));
+        Assert.Null(full.Verify(TestGrid.Origin, _grid.Key("ledger").Public, out var verified));
+        Assert.Null(without.Verify(TestGrid.Origin, _grid.Key("ledger").Public, out var lean));
+        Assert.Equal((small, small + 40), (without.Entries.Length, full.Entries.Length));
+        Alike.Same(verified!.Agreement, lean!.Agreement);
+        Assert.Equal(verified.Changed, lean.Changed);
+        Assert.Equal(2, lean.History.Count(e => e.Statement.Payload.Body is Receipt));
+    }
+
+    [Fact]
     public void Another_ledgers_key_or_origin_is_not_believed()
     {
         var (bundle, _) = Make();

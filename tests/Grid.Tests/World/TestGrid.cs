@@ -162,14 +162,14 @@ public sealed class TestGrid : IDisposable
     }
 
     /// <summary>What a ledger would answer for this agreement now.</summary>
-    public Bundle Bundle(AgreementId id)
+    public Bundle Bundle(AgreementId id, bool receipts = true)
     {
         var entries = Entries.Select((e, i) => Entry.Record(i, e.Time, e.Statement.Bytes)).ToList();
         var tree = LogTree.Empty.Append([.. entries.Select(e => e.LeafHash)]);
         var wanted = State.ProofOf(id).ToHashSet();
         return new Bundle(Origin, id, new Checkpoint(Origin, tree.Size, tree.Root).Sign(Key("ledger")).ToString(),
         [
-            .. Enumerable.Range(0, Entries.Count).Where(i => Entries[i].Events.Any(e => e.Subjects.Any(wanted.Contains)))
+            .. Enumerable.Range(0, Entries.Count).Where(i => Entries[i].Events.Any(e => e.Subjects.Any(wanted.Contains)) && (receipts || !Event.OnlyReport(Entries[i].Events)))
                 .Select(i => new BundleEntry(i, entries[i].Bytes, tree.InclusionPath(i, tree.Size))),
         ]);
     }

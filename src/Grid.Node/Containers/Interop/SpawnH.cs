@@ -22,6 +22,10 @@ internal static unsafe partial class SpawnH
     [LibraryImport("libc")]
     public static partial int posix_spawn_file_actions_addopen(byte* actions, int fd, byte* path, int flags, uint mode);
 
+    // GNU, since glibc 2.29.
+    [LibraryImport("libc")]
+    public static partial int posix_spawn_file_actions_addchdir_np(byte* actions, byte* path);
+
     [LibraryImport("libc")]
     public static partial int posix_spawn_file_actions_destroy(byte* actions);
 

@@ -1,0 +1,136 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Grid.Agreements;
+using Grid.Cli.Drafts;
+using Grid.Cli.Logs;
+using Grid.Cli.Output;
+
+namespace Grid.Cli.Commands;
+
+/// <summary>What a workload wrote, read where its node keeps it: nobody can ask a node from outside.</summary>
+internal static class LogsCommand
+{
+    private const string DefaultLogs = "/var/log/grid";
+
+    public static Command Build(Frame frame)
+    {
+        var workload = ExplainCommands.Workload(frame);
+        var follow = new Option<bool>("--follow", "-f") { Description = "Go on with what is written, until the workload is over or ctrl-C" };
+        var tail = new Option<int?>("--tail", "-n") { Description = "Only so many of the last lines", HelpName = "N" };
+        var since = new Option<string?>("--since") { Description = "Only what was written in the last …, or since a time", HelpName = "10m" };
+        return frame.Verb("logs", "What a workload wrote, for a node on this machine", [workload, follow, tail, since], async (session, cancellation) =>
+        {
+            var from = DateTimeOffset.MinValue;
+            if (session.Value(since) is { } text && !TryFrom(text, session.Shell.Time.GetUtcNow(), out from))
+                return new Refusal(CliCode.Usage, $"'--since' cannot be '{text}'.", $"Write {Quantities.DurationForm}, or a time such as 2026-12-01T00:00:00Z.");
+            if (session.Value(tail) < 0)
+                return new Refusal(CliCode.Usage, "'--tail' cannot be less than 0.");
+            if (!(await ExplainCommands.FindAsync(session, session.Value(workload), cancellation).ConfigureAwait(false)).Try(out var found, out var refusal))
+                return refusal;
+            var terms = found.Verified.Agreement.Version.Terms.Placed.First(w => w.Name == found.Workload);
+            var path = Path.GetFullPath(Path.Combine(session.Context.NodeLogs ?? DefaultLogs, $"{found.Verified.Agreement.Id}.{found.Workload}.log"));
+            // Who follows may come before the first line; the directory is there once a node is.
+            if (session.Value(follow) ? !Directory.Exists(Path.GetDirectoryName(path)) : !File.Exists(path))
+            {
+                return new Refusal(CliCode.NotHere, $"The workload runs on {terms.Node}, and its log is not on this machine. A node takes no calls from outside, so nobody can ask it for one.",
+                    $"Run this on the node's machine as root, or name its log directory in GRID_NODE_LOGS. 'grid explain {found.Workload}' shows what the node's receipts say.");
+            }
+            try
+            {
+                using var log = new LogFile(path);
+                var there = log.Next().Where(l => l.At >= from);
+                var lines = session.Value(tail) is { } count ? Last(there, count) : there;
+                if (!session.Value(follow))
+                    return Whole(found.Verified, found.Workload, [.. lines]);
+                foreach (var line in lines)
+                    Show(session, line);
+                return await FollowAsync(session, found.Verified, found.Workload, terms.Node, path, log, from, cancellation).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                return new Refusal(CliCode.FileUnreadable, $"{path} cannot be read: {e.Message}", "Run this as the node's user, root on most machines.");
+            }
+        });
+    }
+
+    private static async Task<Outcome> FollowAsync(
+        Session session, VerifiedAgreement verified, string workload, Units.NodeId node, string path, LogFile log, DateTimeOffset from, CancellationToken cancellation)
+    {
+        if (!(await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out var refusal))
+            return refusal;
+        if (!File.Exists(path))
+            session.Say("Nothing is written yet.");
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        var over = Following.OverAsync(ledger, verified.Agreement.Id, node, workload, session.Shell.Time, ending.Token);
+        try
+        {
+            await Following.RunAsync(path, log, line =>
+            {
+                if (line.At >= from)
+                    Show(session, line);
+            }, over, cancellation).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            // Ctrl-C is how following ends.
+        }
+        finally
+        {
+            await ending.CancelAsync().ConfigureAwait(false);
+            await over.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+        return new Outcome.Verbatim("");
+    }
+
+    private static Outcome Whole(VerifiedAgreement verified, string workload, IReadOnlyList<LogLine> lines) => Outcome.Of(
+        new JsonObject
+        {
+            ["workload"] = workload,
+            ["agreement"] = verified.Agreement.Id.ToString(),
+            ["items"] = Render.Array(lines.Select(Item)),
+        },
+        new Block.Lines([.. lines.Select(l => new Cell(l.Text))]));
+
+    private static void Show(Session session, LogLine line)
+    {
+        session.Shell.Out.WriteLine(session.Format switch
+        {
+            Format.Json => Document.Json(Item(line), oneLine: true),
+            Format.Yaml => $"---\n{Document.Yaml(Item(line))}",
+            _ => Page.Printable(line.Text),
+        });
+        session.Shell.Out.Flush();
+    }
+
+    private static JsonObject Item(LogLine line) => new()
+    {
+        ["time"] = line.At.UtcDateTime.ToString("O", CultureInfo.InvariantCulture),
+        ["stream"] = line.Stream,
+        ["text"] = line.Text,
+    };
+
+    private static Queue<LogLine> Last(IEnumerable<LogLine> lines, int count)
+    {
+        var last = new Queue<LogLine>();
+        foreach (var line in lines)
+        {
+            last.Enqueue(line);
+            if (last.Count > count)
+                last.Dequeue();
+        }
+        return last;
+    }
+
+    private static bool TryFrom(string text, DateTimeOffset now, out DateTimeOffset from)
+    {
+        from = default;
+        if (Quantities.TryDuration(text, out var length))
+            from = now - length;
+        else if (!text.StartsWith('+') && Quantities.TryTime(text, out var time))
+            from = time.From(now);
+        else
+            return false;
+        return true;
+    }
+}

@@ -1,0 +1,60 @@
+using System.Collections.Immutable;
+using Grid.Node.Agent;
+using Grid.Node.Containers;
+using Grid.Node.Networks;
+using Grid.Reconciliation;
+using Grid.Workloads;
+
+namespace Grid.Node;
+
+/// <summary>
+/// <c>grid-node clear</c>: ends and removes all that a node runs, whatever is agreed, and asks no ledger. For a machine that leaves its farm and for
+/// a private grid that is over. Refused while an agent is at work, which would start everything again.
+/// </summary>
+internal static class ClearProgram
+{
+    public const string Usage = "grid-node clear --data DIR --run DIR --cgroup NAME";
+
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan LookAgain = TimeSpan.FromMilliseconds(100);
+
+    /// <param name="arguments">without the verb</param>
+    /// <exception cref="NodeException"/>
+    public static async Task<int> RunAsync(IReadOnlyList<string> arguments, TimeProvider time)
+    {
+        if (arguments is not ["--data", var data, "--run", var run, "--cgroup", var cgroup] || !Units.Names.IsValid(cgroup, 1, 36))
+        {
+            Console.Error.WriteLine(Usage);
+            return 2;
+        }
+        var paths = new NodePaths(Path.GetFullPath(data), Path.GetFullPath(run), cgroup);
+        // What was never there has nothing to clear; a place for a lock would be the first thing in it.
+        using var single = Directory.Exists(paths.Data) ? SingleAgent.Lock(paths.Data) : null;
+        var containers = ContainerHost.Open(paths.Containers, time, out var why) ?? throw new NodeException($"This machine cannot run containers: {why}");
+        // What is removed needs no key.
+        using var keys = new TunnelKeys(new byte[TunnelKeys.SecretSize]);
+        using var tunnelHost = TunnelHost.Open(paths.Run, keys, "/proc/self/ns/net", time, out _);
+        var effects = new WorkloadEffects(containers, tunnelHost is null ? null : new Tunnels(tunnelHost, keys, [], time), paths, []);
+        var began = time.GetTimestamp();
+        while (Left(effects, out var steps) is { } left)
+        {
+            if (time.GetElapsedTime(began) > Patience)
+                throw new NodeException($"Still here after {Patience.TotalSeconds:0} s: {left}");
+            var outcomes = await Task.WhenAll(steps.Select(s => effects.ApplyAsync(s, CancellationToken.None)));
+            if (outcomes.Length == 0 || outcomes.Any(o => o is not Outcome.Done))
+                await Task.Delay(LookAgain, time);
+        }
+        containers.Leave();
+        return 0;
+    }
+
+    // The reconciler's own steps for a node of which nothing is wished.
+    private static string? Left(WorkloadEffects effects, out ImmutableArray<Step> steps)
+    {
+        var observed = effects.Observe();
+        var desired = Desired.Nothing with { Settled = [.. observed.Containers.Keys.Select(k => k.Agreement), .. observed.Tunnels.Keys.Select(t => t.Agreement)] };
+        steps = Reconciler.Plan(desired, observed, DateTimeOffset.MinValue);
+        IEnumerable<string> left = [.. observed.Containers.Keys.Select(k => $"{k}"), .. observed.Tunnels.Keys.Select(t => $"{t}"), .. observed.Flists.Keys.Select(f => $"{f}")];
+        return observed.Blind ?? (left.Any() ? string.Join(", ", left) : null);
+    }
+}

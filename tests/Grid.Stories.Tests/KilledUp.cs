@@ -1,0 +1,130 @@
+using System.Diagnostics;
+
+namespace Grid.Stories.Tests;
+
+/// <summary><c>grid up</c> is killed at any moment; the next one ends what it left and goes on.</summary>
+[Collection("one at a time")]
+public sealed class KilledUp
+{
+    private static readonly string Directory = Path.Combine(Path.GetTempPath(), $"grid-killed-{Environment.ProcessId}");
+
+    [Fact]
+    public async Task A_grid_that_was_killed_is_ended_by_the_next_which_leaves_nothing()
+    {
+        if (!Environment.IsPrivilegedProcess || !File.Exists("/usr/bin/mmdebstrap"))
+            Assert.Skip("grid up needs root and mmdebstrap; run tools/setup.");
+        var seed = Environment.TickCount;
+        var chance = new Random(seed);
+        var said = new List<string>();
+        // Once while its programs are being started, once wherever it is by then, once while its container runs.
+        foreach (var ready in new Func<Up, bool>[] { u => u.Elapsed > TimeSpan.FromMilliseconds(chance.Next(2500)), u => u.Elapsed > TimeSpan.FromMilliseconds(2500 + chance.Next(15_000)), u => u.Said("The grid stays up") })
+        {
+            using var killed = new Up("--directory", Directory);
+            await Stage.Wait.ForAsync($"the moment to kill (seed {seed})", () => ready(killed) || killed.HasExited, () => killed.Text);
+            Assert.False(killed.HasExited, killed.Text);
+            await killed.KillAsync();
+            said.Add($"{killed.Elapsed.TotalSeconds:0.0} s: {killed.Text.TrimEnd().Split('\n')[^1]}");
+        }
+        using (var refused = new Up("--directory", "/etc"))
+        {
+            Assert.NotEqual(0, await refused.EndAsync());
+            Assert.Contains("is not empty", refused.Text, StringComparison.Ordinal);
+        }
+        using var up = new Up("--directory", Directory, "--once");
+        Assert.True(await up.EndAsync() == 0, $"seed {seed}, killed at {string.Join("; ", said)}\n{up.Text}");
+        LeavesNothing(seed);
+    }
+
+    private static void LeavesNothing(int seed)
+    {
+        Assert.False(System.IO.Directory.Exists(Directory));
+        Assert.DoesNotContain(System.IO.Directory.EnumerateDirectories("/run", "grid-up-*"), Mine);
+        Assert.DoesNotContain(Directory, File.ReadAllText("/proc/self/mounts"), StringComparison.Ordinal);
+        foreach (var process in System.IO.Directory.EnumerateDirectories("/proc").Where(p => Path.GetFileName(p).All(char.IsAsciiDigit)))
+        {
+            try
+            {
+                var line = File.ReadAllText(Path.Combine(process, "cmdline"));
+                Assert.False(line.Contains(Directory, StringComparison.Ordinal), $"seed {seed}: {process}: {line.Replace('\0', ' ')}");
+                Assert.False(new FileInfo(Path.Combine(process, "cwd")).LinkTarget?.StartsWith(Directory, StringComparison.Ordinal) ?? false, $"seed {seed}: {line.Replace('\0', ' ')} stands there");
+            }
+            catch (IOException)
+            {
+                // It ended while we looked.
+            }
+        }
+    }
+
+    private static bool Mine(string run) => File.Exists(Path.Combine(run, "up.lock")) && Reads(Path.Combine(run, "up.lock")) == Directory;
+
+    private static string Reads(string path)
+    {
+        // Another's is held; not by us.
+        try
+        {
+            return File.ReadAllText(path);
+        }
+        catch (IOException)
+        {
+            return "";
+        }
+    }
+
+    private sealed class Up : IDisposable
+    {
+        private readonly Process _process;
+        private readonly Stopwatch _watch = Stopwatch.StartNew();
+        private readonly System.Text.StringBuilder _text = new();
+
+        public Up(params string[] arguments)
+        {
+            var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "grid-cli"), ["up", .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+            _process = Process.Start(start)!;
+            _process.OutputDataReceived += Hear;
+            _process.ErrorDataReceived += Hear;
+            _process.BeginOutputReadLine();
+            _process.BeginErrorReadLine();
+        }
+
+        public TimeSpan Elapsed => _watch.Elapsed;
+
+        public bool HasExited => _process.HasExited;
+
+        public string Text
+        {
+            get
+            {
+                lock (_text)
+                    return _text.ToString();
+            }
+        }
+
+        public bool Said(string text) => Text.Contains(text, StringComparison.Ordinal);
+
+        public async Task KillAsync()
+        {
+            _process.Kill();
+            // Not to the end of its output: what it started may hold that open.
+            await Stage.Wait.ForAsync("its end", () => _process.HasExited);
+        }
+
+        public async Task<int> EndAsync()
+        {
+            await _process.WaitForExitAsync();
+            return _process.ExitCode;
+        }
+
+        public void Dispose()
+        {
+            if (!_process.HasExited)
+                _process.Kill();
+            _process.Dispose();
+        }
+
+        private void Hear(object sender, DataReceivedEventArgs e)
+        {
+            lock (_text)
+                _text.AppendLine(e.Data);
+        }
+    }
+}
