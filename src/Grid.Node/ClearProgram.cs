@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Grid.Node.Agent;
 using Grid.Node.Containers;
 using Grid.Node.Networks;
+using Grid.Node.Volumes;
 using Grid.Reconciliation;
 using Grid.Workloads;
 
@@ -34,7 +35,9 @@ internal static class ClearProgram
         // What is removed needs no key.
         using var keys = new TunnelKeys(new byte[TunnelKeys.SecretSize]);
         using var tunnelHost = TunnelHost.Open(paths.Run, keys, "/proc/self/ns/net", time, out _);
-        var effects = new WorkloadEffects(containers, tunnelHost is null ? null : new Tunnels(tunnelHost, keys, [], time), paths, []);
+        using var volumeHost = VolumeHost.Open(paths.Disks([]), paths.Run, new byte[32], time, out _);
+        var volumes = volumeHost is null ? null : new VolumeViews(volumeHost, paths.Views);
+        var effects = new WorkloadEffects(containers, tunnelHost is null ? null : new Tunnels(tunnelHost, keys, [], time), volumes, paths, []);
         var began = time.GetTimestamp();
         while (Left(effects, out var steps) is { } left)
         {
@@ -52,9 +55,10 @@ internal static class ClearProgram
     private static string? Left(WorkloadEffects effects, out ImmutableArray<Step> steps)
     {
         var observed = effects.Observe();
-        var desired = Desired.Nothing with { Settled = [.. observed.Containers.Keys.Select(k => k.Agreement), .. observed.Tunnels.Keys.Select(t => t.Agreement)] };
+        var desired = Desired.Nothing with { Settled = [.. observed.Containers.Keys.Select(k => k.Agreement), .. observed.Tunnels.Keys.Select(t => t.Agreement), .. observed.Volumes.Keys.Select(v => v.Agreement)] };
         steps = Reconciler.Plan(desired, observed, DateTimeOffset.MinValue);
-        IEnumerable<string> left = [.. observed.Containers.Keys.Select(k => $"{k}"), .. observed.Tunnels.Keys.Select(t => $"{t}"), .. observed.Flists.Keys.Select(f => $"{f}")];
+        var attached = observed.Volumes.Where(v => v.Value is Sighting<VolumeSeen>.Present({ Attached: true })).Select(v => $"{v.Key}");
+        IEnumerable<string> left = [.. attached, .. observed.Containers.Keys.Select(k => $"{k}"), .. observed.Tunnels.Keys.Select(t => $"{t}"), .. observed.Flists.Keys.Select(f => $"{f}")];
         return observed.Blind ?? (left.Any() ? string.Join(", ", left) : null);
     }
 }

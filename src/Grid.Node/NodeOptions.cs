@@ -2,20 +2,23 @@ using System.Collections.Immutable;
 using System.Net;
 using Grid.Networks;
 using Grid.Node.Agent;
+using Grid.Node.Volumes;
 using Grid.Statements;
 using Grid.Units;
+using Grid.Workloads;
 
 namespace Grid.Node;
 
 /// <summary>What the agent is told at its start; everything else it is told by agreements.</summary>
 /// <param name="Underlay">null: whatever addresses the machine reaches the world from</param>
+/// <param name="Disks">where volumes are kept; none: beside the rest of the data</param>
 /// <param name="Invite">the file with the invite, for a node that has not joined yet</param>
 public sealed record NodeOptions(
-    Uri Ledger, string Origin, PublicKey LedgerKey, ImmutableArray<Uri> Hubs, NodePaths Paths, string? Invite, Capacity? Capacity, ImmutableArray<IPAddress>? Underlay)
+    Uri Ledger, string Origin, PublicKey LedgerKey, ImmutableArray<Uri> Hubs, NodePaths Paths, string? Invite, Capacity? Capacity, ImmutableArray<IPAddress>? Underlay, ImmutableArray<DataDisk> Disks)
 {
     public const string Usage = """
         grid-node --ledger URL --origin NAME --ledger-key key1… --hub URL [--hub URL …] [--data DIR] [--run DIR] [--cgroup NAME] [--invite FILE]
-                  [--cpu MILLICORES --memory BYTES --ssd BYTES] [--underlay ADDRESS …]
+                  [--cpu MILLICORES --memory BYTES --ssd BYTES] [--underlay ADDRESS …] [--disk ssd:DIR|hdd:DIR …]
 
           --ledger      the ledger's API
           --origin      the ledger's name, as in its checkpoints
@@ -26,10 +29,11 @@ public sealed record NodeOptions(
           --cgroup      the group that holds every container's (default grid)
           --invite      the farmer's invite, until the node has joined
           --cpu --memory --ssd   offer this much instead of all the machine has
+          --disk        where volumes are kept, on what (default: ssd:DATA/volumes)
           --underlay    where other nodes reach this one (default: the addresses it reaches the world from)
         """;
 
-    private static readonly string[] Known = ["--ledger", "--origin", "--ledger-key", "--hub", "--data", "--run", "--cgroup", "--invite", "--cpu", "--memory", "--ssd", "--underlay"];
+    private static readonly string[] Known = ["--ledger", "--origin", "--ledger-key", "--hub", "--data", "--run", "--cgroup", "--invite", "--cpu", "--memory", "--ssd", "--underlay", "--disk"];
 
     /// <summary>Null and all that is wrong with the arguments, or the options.</summary>
     public static NodeOptions? Parse(IReadOnlyList<string> arguments, out ImmutableArray<string> wrong)
@@ -42,7 +46,7 @@ public sealed record NodeOptions(
                 errors.Add($"'{arguments[i]}' is not an option.");
             else if (i + 1 == arguments.Count)
                 errors.Add($"{arguments[i]} wants a value.");
-            else if (arguments[i] is not ("--hub" or "--underlay") && given.Any(g => g.Name == arguments[i]))
+            else if (arguments[i] is not ("--hub" or "--underlay" or "--disk") && given.Any(g => g.Name == arguments[i]))
                 errors.Add($"{arguments[i]} is given twice.");
             else
                 given.Add((arguments[i], arguments[i + 1]));
@@ -101,11 +105,20 @@ public sealed record NodeOptions(
         if (underlay.Count > TunnelEnds.MaximumUnderlay)
             errors.Add($"--underlay is given at most {TunnelEnds.MaximumUnderlay} times.");
 
+        var disks = ImmutableArray.CreateBuilder<DataDisk>();
+        foreach (var (_, text) in given.Where(g => g.Name == "--disk"))
+        {
+            if (text.Split(':', 2) is ["ssd" or "hdd", { Length: > 0 } path] parts)
+                disks.Add(new DataDisk(Path.GetFullPath(path), parts[0] == "ssd" ? Media.Ssd : Media.Hdd));
+            else
+                errors.Add($"--disk '{text}' is not ssd:DIRECTORY or hdd:DIRECTORY.");
+        }
+
         wrong = errors.ToImmutable();
         return wrong.IsEmpty
             ? new NodeOptions(ledger!, origin, key, hubs, paths, One("--invite"),
                 some == 3 ? new Capacity(new MilliCores(cpu!.Value), new Bytes(memory!.Value), new Bytes(ssd!.Value), Bytes.Zero, 0) : null,
-                underlay.Count > 0 ? TunnelEnds.Sorted(underlay) : null)
+                underlay.Count > 0 ? TunnelEnds.Sorted(underlay) : null, disks.ToImmutable())
             : null;
     }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using Grid.Client;
 using Grid.Flists.Admission;
@@ -6,7 +7,9 @@ using Grid.Networks;
 using Grid.Node.Agent;
 using Grid.Node.Containers;
 using Grid.Node.Networks;
+using Grid.Node.Volumes;
 using Grid.Units;
+using Grid.Workloads;
 using Microsoft.Extensions.Logging;
 
 namespace Grid.Node;
@@ -33,33 +36,36 @@ internal static partial class NodeProgram
         Directory.CreateDirectory(options.Paths.Data, Private);
         Directory.CreateDirectory(options.Paths.Run);
         using var single = SingleAgent.Lock(options.Paths.Data);
-        var (key, tunnelKeys) = NodeKey.LoadOrCreate(options.Paths.Key);
-        using var signing = key;
-        using var tunnelling = tunnelKeys;
+        using var keys = NodeKey.LoadOrCreate(options.Paths.Key);
         using var ledger = new LedgerClient(
             new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, UseProxy = false }) { BaseAddress = options.Ledger, Timeout = Timeout.InfiniteTimeSpan },
             new LedgerTrust(options.Origin, options.LedgerKey), new FileCheckpointStore(Path.Combine(options.Paths.Data, "seen.checkpoint")), time);
         var containers = ContainerHost.Open(options.Paths.Containers, time, out var why) ?? throw new NodeException($"This machine cannot run containers: {why}");
+        var log = logging.CreateLogger("Grid.Node");
         var underlay = options.Underlay ?? TunnelEnds.Sorted(Underlay.Find());
-        using var tunnelHost = TunnelHost.Open(options.Paths.Run, tunnelKeys, "/proc/self/ns/net", time, out why);
-        var tunnels = tunnelHost is null || underlay.IsEmpty ? null : new Tunnels(tunnelHost, tunnelKeys, underlay, time);
+        using var tunnelHost = TunnelHost.Open(options.Paths.Run, keys.Tunnels, "/proc/self/ns/net", time, out why);
+        var tunnels = tunnelHost is null || underlay.IsEmpty ? null : new Tunnels(tunnelHost, keys.Tunnels, underlay, time);
         if (tunnels is null)
-            NoNetworks(logging.CreateLogger("Grid.Node"), tunnelHost is null ? why : "no --underlay was given, and the machine has no route to the world");
-        string[] kinds = tunnels is null ? [Workloads.Container.KindName] : [Workloads.Container.KindName, Network.KindName];
+            Without(log, Network.KindName, tunnelHost is null ? why : "no --underlay was given, and the machine has no route to the world");
+        using var volumeHost = VolumeHost.Open(options.Paths.Disks(options.Disks), options.Paths.Run, keys.Volumes, time, out why);
+        if (volumeHost is null)
+            Without(log, Volume.KindName, why);
+        var volumes = volumeHost is null ? null : new VolumeViews(volumeHost, options.Paths.Views);
+        ImmutableArray<string> kinds = [Container.KindName, .. tunnels is null ? [] : (string[])[Network.KindName], .. volumes is null ? [] : (string[])[Volume.KindName]];
         using var hubs = new HubClient(options.Hubs.Select(h => h.AbsoluteUri));
 
         try
         {
-            var enrolment = new Enrolment(options, [.. kinds], key, ledger, time, logging.CreateLogger<Enrolment>());
+            var enrolment = new Enrolment(options, kinds, volumeHost?.Capacity() ?? Capacity.None, keys.Signing, ledger, time, logging.CreateLogger<Enrolment>());
             var node = await enrolment.JoinAsync(stopping.Token);
-            var voice = new NodeVoice(key, node, options.Origin, time);
+            var voice = new NodeVoice(keys.Signing, node, options.Origin, time);
             var report = enrolment.ReportAsync(voice, stopping.Token);
             if (enrolment.IsNew)
                 await report;
 
-            var effects = new WorkloadEffects(containers, tunnels, options.Paths, options.Hubs);
+            var effects = new WorkloadEffects(containers, tunnels, volumes, options.Paths, options.Hubs);
             var feed = new AgreementFeed(ledger, new AgreementStore(options.Paths.Agreements, logging.CreateLogger<AgreementStore>()), node, time, logging.CreateLogger<AgreementFeed>());
-            var answers = new Answers(ledger, new DescribedFiles(hubs), tunnels, voice, enrolment.Available, logging.CreateLogger<Answers>());
+            var answers = new Answers(ledger, new DescribedFiles(hubs), kinds, tunnels, voice, enrolment.Available, logging.CreateLogger<Answers>());
             var receipts = new Receipts(options.Paths.Receipts, ledger, voice, effects, time, logging.CreateLogger<Receipts>());
             var status = new StatusFile(options.Paths.Status, voice, effects);
             using var agent = new NodeAgent(feed, answers, receipts, effects, status, voice, time, logging.CreateLogger<NodeAgent>());
@@ -73,8 +79,8 @@ internal static partial class NodeProgram
         return 0;
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "This node offers no networks: {Why}")]
-    private static partial void NoNetworks(ILogger log, string why);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "This node offers no {Kind}: {Why}")]
+    private static partial void Without(ILogger log, string kind, string why);
 
     private static void Stop(PosixSignalContext context, CancellationTokenSource stopping)
     {

@@ -29,9 +29,10 @@ internal sealed partial class EnrolmentContext : JsonSerializerContext;
 /// recorded and not heard of is found again: sent twice, it is the same node.
 /// </summary>
 /// <param name="kinds">of workloads that this node can run, sorted</param>
-internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<string> kinds, SigningKey key, LedgerClient ledger, TimeProvider time, ILogger log)
+/// <param name="storage">what its data disks have, as ssd and hdd</param>
+internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<string> kinds, Capacity storage, SigningKey key, LedgerClient ledger, TimeProvider time, ILogger log)
 {
-    private readonly Capacity _all = options.Capacity ?? HostCapacity.Read(options.Paths.Data);
+    private readonly Capacity _all = options.Capacity ?? HostCapacity.Read() with { Ssd = storage.Ssd, Hdd = storage.Hdd };
 
     private Capacity Reserved => options.Capacity is null ? HostCapacity.Reserve(_all) : Capacity.None;
 

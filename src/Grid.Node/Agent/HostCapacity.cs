@@ -7,9 +7,8 @@ namespace Grid.Node.Agent;
 /// <summary>What this machine has, read from the kernel, and what of it the node keeps for itself.</summary>
 public static class HostCapacity
 {
-    /// <summary>Threads, memory and the size of the file system that holds <paramref name="dataDirectory"/>, counted as ssd.</summary>
-    public static Capacity Read(string dataDirectory) => new(
-        new MilliCores(Environment.ProcessorCount * 1000L), Memory(), new Bytes(new DriveInfo(Path.GetFullPath(dataDirectory)).TotalSize), Bytes.Zero, 0);
+    /// <summary>Threads and memory.</summary>
+    public static Capacity Read() => Capacity.None with { Cpu = new MilliCores(Environment.ProcessorCount * 1000L), Memory = Memory() };
 
     /// <summary>A tenth of each, and no less than a quarter of a core and 256 MiB: the agent, the mounts and the kernel live on it.</summary>
     public static Capacity Reserve(Capacity all) => new(

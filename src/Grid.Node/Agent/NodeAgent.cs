@@ -116,7 +116,7 @@ internal sealed partial class NodeAgent(
             Begin(step, moving, cancel);
         var still = feed.Agreements.Where(a => !moving.OfType<WorkloadKey>().Any(k => k.Agreement == a.Id));
         foreach (var over in receipts.Write(still, observed))
-            Finish(over, desired);
+            Finish(over, desired, observed);
         _deliver.Ring();
         status.Write(feed, observed, desired);
         return NextLook(desired, now);
@@ -125,7 +125,7 @@ internal sealed partial class NodeAgent(
     // What is here and belongs to an agreement we do not hold: ask; only the ledger's word makes it an orphan.
     private async Task ResolveStrangersAsync(Observed observed, CancellationToken cancel)
     {
-        foreach (var id in observed.Containers.Keys.Select(k => k.Agreement).Union(observed.Tunnels.Keys.Select(t => t.Agreement)))
+        foreach (var id in observed.Containers.Keys.Union(observed.Volumes.Keys).Select(k => k.Agreement).Union(observed.Tunnels.Keys.Select(t => t.Agreement)))
         {
             if (feed[id] is null && !feed.Unknown.Contains(id))
             {
@@ -148,6 +148,9 @@ internal sealed partial class NodeAgent(
             Step.Resume s => s.Key,
             Step.Connect s => s.Wish.Key,
             Step.Disconnect s => s.Tunnel,
+            Step.MakeVolume s => s.Wish.Key,
+            Step.DetachVolume s => s.Key,
+            Step.DestroyVolume s => s.Key,
             _ => step,
         };
         if (moving.Contains(key))
@@ -218,16 +221,20 @@ internal sealed partial class NodeAgent(
     {
         Step.Start s => [s.Wish.Key],
         Step.Connect s => [s.Wish.Key],
+        Step.MakeVolume s => [s.Wish.Key],
+        Step.DetachVolume s => [s.Key],
+        Step.DestroyVolume s => [s.Key],
         Step.MountFlist m => feed.Agreements.Where(a => a.IsInForce)
             .SelectMany(a => a.Version.Terms.Workloads.OfType<Container>().Where(c => c.Node == voice.Node && c.Flist == m.Flist).Select(c => new WorkloadKey(a.Id, c.Name))),
         _ => [],
     };
 
-    private void Finish(AgreementId id, Desired desired)
+    // As long as something of it is kept here, so is the proof that it may be.
+    private void Finish(AgreementId id, Desired desired, Observed observed)
     {
         foreach (var key in _attempts.Keys.Where(k => k.Agreement == id).ToList())
             _attempts.TryRemove(key, out _);
-        if (!desired.Wishes.Keys.Any(k => k.Agreement == id))
+        if (!desired.Wishes.Keys.Concat(observed.Volumes.Keys).Any(k => k.Agreement == id))
             feed.Forget(id);
     }
 

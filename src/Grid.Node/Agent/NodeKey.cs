@@ -10,7 +10,7 @@ internal static class NodeKey
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
     /// <exception cref="NodeException">others may read the file, or it is not a seed</exception>
-    public static (SigningKey Signing, TunnelKeys Tunnels) LoadOrCreate(string path)
+    public static NodeKeys LoadOrCreate(string path)
     {
         if (!File.Exists(path))
             Create(path);
@@ -19,7 +19,7 @@ internal static class NodeKey
         var seed = File.ReadAllBytes(path);
         try
         {
-            return seed.Length == SigningKey.SeedSize ? (SigningKey.FromSeed(seed), new TunnelKeys(seed)) : throw new NodeException($"The key {path} has {seed.Length} bytes, not {SigningKey.SeedSize}.");
+            return seed.Length == SigningKey.SeedSize ? NodeKeys.From(seed) : throw new NodeException($"The key {path} has {seed.Length} bytes, not {SigningKey.SeedSize}.");
         }
         finally
         {
@@ -37,5 +37,30 @@ internal static class NodeKey
         }
         CryptographicOperations.ZeroMemory(seed);
         File.Move(path + ".new", path);
+    }
+}
+
+/// <summary>What follows from the node's seed: the key that it signs with, those of its tunnels, and what opens the keys of its volumes.</summary>
+internal sealed class NodeKeys : IDisposable
+{
+    private readonly byte[] _volumes;
+
+    private NodeKeys(SigningKey signing, TunnelKeys tunnels, byte[] volumes) => (Signing, Tunnels, _volumes) = (signing, tunnels, volumes);
+
+    public SigningKey Signing { get; }
+
+    public TunnelKeys Tunnels { get; }
+
+    public ReadOnlySpan<byte> Volumes => _volumes;
+
+    /// <summary>Each is derived with a purpose of its own (HKDF, RFC 5869), so that none says anything of another.</summary>
+    public static NodeKeys From(ReadOnlySpan<byte> seed) => new(
+        SigningKey.FromSeed(seed), new TunnelKeys(seed), HKDF.DeriveKey(HashAlgorithmName.SHA256, seed.ToArray(), 32, info: "grid volumes 1"u8.ToArray()));
+
+    public void Dispose()
+    {
+        Signing.Dispose();
+        Tunnels.Dispose();
+        CryptographicOperations.ZeroMemory(_volumes);
     }
 }

@@ -42,7 +42,7 @@ internal sealed partial class Receipts(
             var reports = mine.Select(w => Report(agreement, w, observed, told)).ToImmutableArray();
             var picture = string.Join('\n', reports.Select(r => $"{r.Name} {r.State} {r.Generation} {r.Restarts} {r.ExitCode} {r.Reason}")) + agreement.Version.Id;
             var gone = agreement.IsClosed && reports.All(r => r.State is WorkloadState.Gone);
-            if (told?.Picture != picture || (!gone && now - told.At >= Interval))
+            if (told?.Picture != picture || (!agreement.IsClosed && now - told.At >= Interval))
             {
                 var from = told?.At ?? now;
                 Enqueue(voice.Say(new Receipt(agreement.Id, agreement.Version.Id, from < now ? from : now, now, reports)));
@@ -106,6 +106,8 @@ internal sealed partial class Receipts(
         var cpu = CpuOf(agreement, workload);
         var used = (long)Math.Max(0, (cpu - (told?.Cpu.GetValueOrDefault(workload.Name) ?? TimeSpan.Zero)).TotalMilliseconds);
         var attempts = observed.Attempts.GetValueOrDefault(key);
+        if (workload is Volume volume)
+            return new WorkloadReport(workload.Name, StateOf(volume, observed.Volumes.GetValueOrDefault(key), attempts, agreement.IsClosed, out var trouble), Cut(trouble), 0, 0, 0, null, false, null);
         var sighting = observed.Containers.GetValueOrDefault(key);
         if (sighting is not Sighting<ContainerSeen>.Present(var seen))
         {
@@ -116,6 +118,18 @@ internal sealed partial class Receipts(
         return new WorkloadReport(
             workload.Name, StateOf(seen, agreement), Cut(seen.Phase is ContainerPhase.Running ? null : attempts?.Why), seen.Generation, long.Max(0, seen.Generation - 1),
             used, seen.ExitCode, seen.OomKilled, effects.RootOf(key));
+    }
+
+    private static WorkloadState StateOf(Volume volume, Sighting<VolumeSeen>? sighting, Attempts? attempts, bool over, out string? why)
+    {
+        why = (sighting as Sighting<VolumeSeen>.Unknown)?.Why ?? attempts?.Why;
+        return sighting switch
+        {
+            null => over ? WorkloadState.Gone : attempts is { Failures: > 0 } ? WorkloadState.Failed : WorkloadState.Starting,
+            Sighting<VolumeSeen>.Present(var seen) when over => seen.Attached ? WorkloadState.Running : WorkloadState.Stopped,
+            Sighting<VolumeSeen>.Present(var seen) when seen.Attached && seen.Size >= volume.Size => WorkloadState.Running,
+            _ => attempts is { Failures: > 0 } ? WorkloadState.Failed : WorkloadState.Starting,
+        };
     }
 
     private static WorkloadState StateOf(ContainerSeen seen, Agreement agreement) => seen.Phase switch

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Grid.Reconciliation;
+using Grid.Workloads;
 
 namespace Grid.Node.Agent;
 
@@ -21,12 +22,7 @@ internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects e
             var sighting = observed.Containers.GetValueOrDefault(key);
             return new WorkloadStatus(
                 a.Id.ToString(), w.Name, w.Kind, a.Status, desired.Wishes.ContainsKey(key),
-                sighting switch
-                {
-                    Sighting<ContainerSeen>.Present(var seen) => seen.Phase.ToString().ToLowerInvariant(),
-                    Sighting<ContainerSeen>.Unknown => "unknown",
-                    _ => "absent",
-                },
+                w is Volume ? PhaseOf(observed.Volumes.GetValueOrDefault(key), v => v.Attached ? "attached" : "kept") : PhaseOf(sighting, c => c.Phase.ToString().ToLowerInvariant()),
                 effects.PidOf(key), (sighting as Sighting<ContainerSeen>.Present)?.Thing.Generation ?? 0, attempts?.Failures ?? 0, attempts?.Why);
         })).ToImmutableArray();
         var document = new NodeStatus(
@@ -40,6 +36,13 @@ internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects e
         File.Move(aside, path, overwrite: true);
         _last = text;
     }
+
+    private static string PhaseOf<T>(Sighting<T>? sighting, Func<T, string> present) => sighting switch
+    {
+        Sighting<T>.Present(var seen) => present(seen),
+        Sighting<T>.Unknown => "unknown",
+        _ => "absent",
+    };
 }
 
 /// <param name="Heard">when the ledger last proved itself; null when it never did</param>

@@ -3,6 +3,7 @@ using Grid.Flists.Mount;
 using Grid.Networks;
 using Grid.Node.Containers;
 using Grid.Node.Networks;
+using Grid.Node.Volumes;
 using Grid.Reconciliation;
 using Grid.Units;
 using Grid.Workloads;
@@ -33,6 +34,18 @@ public sealed record NodePaths(string Data, string Run, string Cgroup)
 
     public string FlistLog(FlistId flist) => Path.Combine(Logs, $"{flist}.log");
 
+    public string Views => Path.Combine(Run, "views");
+
+    /// <summary>The data disks that were named; without any a directory beside the rest, which counts as ssd.</summary>
+    internal ImmutableArray<DataDisk> Disks(ImmutableArray<DataDisk> named)
+    {
+        if (!named.IsEmpty)
+            return named;
+        var own = Path.Combine(Data, "volumes");
+        Directory.CreateDirectory(own, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        return [new DataDisk(own, Media.Ssd)];
+    }
+
     public string Roots => Path.Combine(Run, "roots");
 
     /// <summary>The flist as one container sees it: its files owned by the container's own range of ids.</summary>
@@ -42,7 +55,7 @@ public sealed record NodePaths(string Data, string Run, string Cgroup)
 /// <summary>
 /// Looks at the node and applies steps to it; decides nothing. What it makes is found again by the names of mounts and containers alone.
 /// </summary>
-internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels, NodePaths paths, ImmutableArray<Uri> hubs)
+internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels, VolumeViews? volumes, NodePaths paths, ImmutableArray<Uri> hubs)
 {
     private static readonly TimeSpan MountPatience = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(5);
@@ -61,14 +74,16 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
             if (Seen(observation, mounts[paths.Root(id)].FirstOrDefault()) is { } thing)
                 seen[KeyOf(id)] = thing;
         }
-        // A root without a container is what a cut-short start or removal left.
-        foreach (var root in Directory.Exists(paths.Roots) ? Directory.EnumerateDirectories(paths.Roots) : [])
+        // A root, or a view of a volume, without a container is what a cut-short start or removal left.
+        var roots = (Directory.Exists(paths.Roots) ? Directory.EnumerateDirectories(paths.Roots) : []).Select(r => ContainerId.TryParse(Path.GetFileName(r), out var id) ? id : (ContainerId?)null);
+        foreach (var id in roots.OfType<ContainerId>().Union(volumes?.Viewers() ?? []))
         {
-            if (ContainerId.TryParse(Path.GetFileName(root), out var id) && !seen.ContainsKey(KeyOf(id)) && sighting.Blind is null)
-                seen[KeyOf(id)] = new Sighting<ContainerSeen>.Present(new ContainerSeen(default, mounts[root].FirstOrDefault(), 0, ContainerPhase.Partial));
+            if (!seen.ContainsKey(KeyOf(id)) && sighting.Blind is null)
+                seen[KeyOf(id)] = new Sighting<ContainerSeen>.Present(new ContainerSeen(default, mounts[paths.Root(id)].FirstOrDefault(), 0, ContainerPhase.Partial));
         }
         return new Observed(seen.ToImmutable(), Flists(mounts), ImmutableDictionary<WorkloadKey, Attempts>.Empty, sighting.Blind)
         {
+            Volumes = volumes?.Observe() ?? ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>>.Empty,
             Tunnels = tunnels?.Observe(id => InitOf(sighting[new ContainerId(id.Agreement, id.Of.Workload)])) ?? ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>.Empty,
         };
     }
@@ -83,6 +98,9 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
         Step.Pause s => containers.PauseAsync(IdOf(s.Key)),
         Step.Resume s => containers.ResumeAsync(IdOf(s.Key)),
         Step.Connect s => ConnectAsync(s.Wish),
+        Step.MakeVolume s => volumes?.MakeAsync(s.Wish.Key, (Volume)s.Wish.Workload) ?? NoVolumes,
+        Step.DetachVolume s => volumes?.DetachAsync(s.Key) ?? NoVolumes,
+        Step.DestroyVolume s => volumes?.DestroyAsync(s.Key) ?? NoVolumes,
         Step.Disconnect s => tunnels is null ? Task.FromResult<Outcome>(new Outcome.Done()) : tunnels.RemoveAsync(s.Tunnel),
         _ => throw new System.Diagnostics.UnreachableException(step.ToString()),
     };
@@ -146,9 +164,18 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
             Directory.CreateDirectory(root);
             IdmappedBind.Create(paths.FlistMount(container.Flist), root, range.First, UidRange.Count);
         }
+        var views = ImmutableDictionary<string, string>.Empty;
+        if (!container.Mounts.IsEmpty)
+        {
+            if (volumes is null)
+                return await NoVolumes;
+            // What waits to be let go has its views already.
+            (views, var shown) = await volumes.ShowAsync(wish.Key, container, range, anew: sighting[id] is not Observation.Present);
+            if (shown is not Outcome.Done)
+                return shown;
+        }
         var spec = ContainerSpec.From(
-            wish.Key.Agreement, wish.Version.Value, generation, (int)long.Min(generation - 1, int.MaxValue), container, root, range,
-            ImmutableDictionary<string, string>.Empty);
+            wish.Key.Agreement, wish.Version.Value, generation, (int)long.Min(generation - 1, int.MaxValue), container, root, range, views);
         // Connected before its first instruction: a workload never sees the world without its networks.
         if (!container.Networks.IsEmpty && (await containers.CreateAsync(spec) is not Outcome.Done and var unmade ? unmade : await ConnectAsync(wish)) is not Outcome.Done and var apart)
             return apart;
@@ -169,6 +196,8 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
         return new Outcome.Done();
     }
 
+    private static Task<Outcome> NoVolumes => Task.FromResult<Outcome>(new Outcome.Transient("This node has no volumes now."));
+
     private static ProcessIdentity? InitOf(Observation? observation) => (observation as Observation.Present)?.Phase switch
     {
         Phase.Created c => c.Init,
@@ -179,8 +208,10 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
 
     private async Task<Outcome> RemoveAsync(ContainerId id)
     {
-        var outcome = await containers.RemoveAsync(id, keepLog: true);
-        return outcome is Outcome.Done ? Unmount(paths.Root(id), detach: true) : outcome;
+        if (await containers.RemoveAsync(id, keepLog: true) is not Outcome.Done and var outcome)
+            return outcome;
+        volumes?.Hide(id);
+        return Unmount(paths.Root(id), detach: true);
     }
 
     private static Outcome Unmount(string mountpoint, bool detach)
