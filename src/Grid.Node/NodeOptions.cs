@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using System.Net;
+using Grid.Networks;
 using Grid.Node.Agent;
 using Grid.Statements;
 using Grid.Units;
@@ -6,13 +8,14 @@ using Grid.Units;
 namespace Grid.Node;
 
 /// <summary>What the agent is told at its start; everything else it is told by agreements.</summary>
+/// <param name="Underlay">null: whatever addresses the machine reaches the world from</param>
 /// <param name="Invite">the file with the invite, for a node that has not joined yet</param>
 public sealed record NodeOptions(
-    Uri Ledger, string Origin, PublicKey LedgerKey, ImmutableArray<Uri> Hubs, NodePaths Paths, string? Invite, Capacity? Capacity)
+    Uri Ledger, string Origin, PublicKey LedgerKey, ImmutableArray<Uri> Hubs, NodePaths Paths, string? Invite, Capacity? Capacity, ImmutableArray<IPAddress>? Underlay)
 {
     public const string Usage = """
         grid-node --ledger URL --origin NAME --ledger-key key1… --hub URL [--hub URL …] [--data DIR] [--run DIR] [--cgroup NAME] [--invite FILE]
-                  [--cpu MILLICORES --memory BYTES --ssd BYTES]
+                  [--cpu MILLICORES --memory BYTES --ssd BYTES] [--underlay ADDRESS …]
 
           --ledger      the ledger's API
           --origin      the ledger's name, as in its checkpoints
@@ -23,9 +26,10 @@ public sealed record NodeOptions(
           --cgroup      the group that holds every container's (default grid)
           --invite      the farmer's invite, until the node has joined
           --cpu --memory --ssd   offer this much instead of all the machine has
+          --underlay    where other nodes reach this one (default: the addresses it reaches the world from)
         """;
 
-    private static readonly string[] Known = ["--ledger", "--origin", "--ledger-key", "--hub", "--data", "--run", "--cgroup", "--invite", "--cpu", "--memory", "--ssd"];
+    private static readonly string[] Known = ["--ledger", "--origin", "--ledger-key", "--hub", "--data", "--run", "--cgroup", "--invite", "--cpu", "--memory", "--ssd", "--underlay"];
 
     /// <summary>Null and all that is wrong with the arguments, or the options.</summary>
     public static NodeOptions? Parse(IReadOnlyList<string> arguments, out ImmutableArray<string> wrong)
@@ -38,7 +42,7 @@ public sealed record NodeOptions(
                 errors.Add($"'{arguments[i]}' is not an option.");
             else if (i + 1 == arguments.Count)
                 errors.Add($"{arguments[i]} wants a value.");
-            else if (arguments[i] != "--hub" && given.Any(g => g.Name == arguments[i]))
+            else if (arguments[i] is not ("--hub" or "--underlay") && given.Any(g => g.Name == arguments[i]))
                 errors.Add($"{arguments[i]} is given twice.");
             else
                 given.Add((arguments[i], arguments[i + 1]));
@@ -86,10 +90,22 @@ public sealed record NodeOptions(
         if (!Names.IsValid(paths.Cgroup, 1, 36))
             errors.Add($"--cgroup '{paths.Cgroup}' is not a name of 1–36 of a–z, 0–9 and hyphens.");
 
+        var underlay = new List<IPAddress>();
+        foreach (var (_, text) in given.Where(g => g.Name == "--underlay"))
+        {
+            if (IPAddress.TryParse(text, out var address) && address.ToString() == text)
+                underlay.Add(address);
+            else
+                errors.Add($"--underlay '{text}' is not an IPv4 or IPv6 address.");
+        }
+        if (underlay.Count > TunnelEnds.MaximumUnderlay)
+            errors.Add($"--underlay is given at most {TunnelEnds.MaximumUnderlay} times.");
+
         wrong = errors.ToImmutable();
         return wrong.IsEmpty
             ? new NodeOptions(ledger!, origin, key, hubs, paths, One("--invite"),
-                some == 3 ? new Capacity(new MilliCores(cpu!.Value), new Bytes(memory!.Value), new Bytes(ssd!.Value), Bytes.Zero, 0) : null)
+                some == 3 ? new Capacity(new MilliCores(cpu!.Value), new Bytes(memory!.Value), new Bytes(ssd!.Value), Bytes.Zero, 0) : null,
+                underlay.Count > 0 ? TunnelEnds.Sorted(underlay) : null)
             : null;
     }
 }

@@ -2,15 +2,17 @@ using System.Runtime.InteropServices;
 using Grid.Client;
 using Grid.Flists.Admission;
 using Grid.Flists.Hub;
+using Grid.Networks;
 using Grid.Node.Agent;
 using Grid.Node.Containers;
+using Grid.Node.Networks;
 using Grid.Units;
 using Microsoft.Extensions.Logging;
 
 namespace Grid.Node;
 
 /// <summary>Puts the agent together and runs it until it is asked to end. Ending it ends no workload.</summary>
-internal static class NodeProgram
+internal static partial class NodeProgram
 {
     private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
 
@@ -31,25 +33,33 @@ internal static class NodeProgram
         Directory.CreateDirectory(options.Paths.Data, Private);
         Directory.CreateDirectory(options.Paths.Run);
         using var single = SingleAgent.Lock(options.Paths.Data);
-        using var key = NodeKey.LoadOrCreate(options.Paths.Key);
+        var (key, tunnelKeys) = NodeKey.LoadOrCreate(options.Paths.Key);
+        using var signing = key;
+        using var tunnelling = tunnelKeys;
         using var ledger = new LedgerClient(
             new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, UseProxy = false }) { BaseAddress = options.Ledger, Timeout = Timeout.InfiniteTimeSpan },
             new LedgerTrust(options.Origin, options.LedgerKey), new FileCheckpointStore(Path.Combine(options.Paths.Data, "seen.checkpoint")), time);
         var containers = ContainerHost.Open(options.Paths.Containers, time, out var why) ?? throw new NodeException($"This machine cannot run containers: {why}");
+        var underlay = options.Underlay ?? TunnelEnds.Sorted(Underlay.Find());
+        using var tunnelHost = TunnelHost.Open(options.Paths.Run, tunnelKeys, "/proc/self/ns/net", time, out why);
+        var tunnels = tunnelHost is null || underlay.IsEmpty ? null : new Tunnels(tunnelHost, tunnelKeys, underlay, time);
+        if (tunnels is null)
+            NoNetworks(logging.CreateLogger("Grid.Node"), tunnelHost is null ? why : "no --underlay was given, and the machine has no route to the world");
+        string[] kinds = tunnels is null ? [Workloads.Container.KindName] : [Workloads.Container.KindName, Network.KindName];
         using var hubs = new HubClient(options.Hubs.Select(h => h.AbsoluteUri));
 
         try
         {
-            var enrolment = new Enrolment(options, key, ledger, time, logging.CreateLogger<Enrolment>());
+            var enrolment = new Enrolment(options, [.. kinds], key, ledger, time, logging.CreateLogger<Enrolment>());
             var node = await enrolment.JoinAsync(stopping.Token);
             var voice = new NodeVoice(key, node, options.Origin, time);
             var report = enrolment.ReportAsync(voice, stopping.Token);
             if (enrolment.IsNew)
                 await report;
 
-            var effects = new WorkloadEffects(containers, options.Paths, options.Hubs);
+            var effects = new WorkloadEffects(containers, tunnels, options.Paths, options.Hubs);
             var feed = new AgreementFeed(ledger, new AgreementStore(options.Paths.Agreements, logging.CreateLogger<AgreementStore>()), node, time, logging.CreateLogger<AgreementFeed>());
-            var answers = new Answers(ledger, new DescribedFiles(hubs), voice, enrolment.Available, logging.CreateLogger<Answers>());
+            var answers = new Answers(ledger, new DescribedFiles(hubs), tunnels, voice, enrolment.Available, logging.CreateLogger<Answers>());
             var receipts = new Receipts(options.Paths.Receipts, ledger, voice, effects, time, logging.CreateLogger<Receipts>());
             var status = new StatusFile(options.Paths.Status, voice, effects);
             using var agent = new NodeAgent(feed, answers, receipts, effects, status, voice, time, logging.CreateLogger<NodeAgent>());
@@ -62,6 +72,9 @@ internal static class NodeProgram
         }
         return 0;
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "This node offers no networks: {Why}")]
+    private static partial void NoNetworks(ILogger log, string why);
 
     private static void Stop(PosixSignalContext context, CancellationTokenSource stopping)
     {

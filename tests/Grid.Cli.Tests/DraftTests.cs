@@ -1,4 +1,6 @@
+using System.Net;
 using Grid.Cli.Drafts;
+using Grid.Networks;
 using Grid.Units;
 using Grid.Workloads;
 
@@ -32,6 +34,7 @@ public sealed class DraftTests
             memory: 512MiB
             mounts: { /data: store }
             scratch: { /tmp: 16MiB }
+            networks: { back: 10.1.0.2 }
             restart: { policy: on-failure, first: 2s, max: 1m }
           store:
             kind: volume
@@ -39,6 +42,10 @@ public sealed class DraftTests
             size: 1.5GiB
             media: hdd
             keep: 7d
+          back:
+            kind: network
+            cidr: 10.1.0.0/24
+            egress: nat
         """;
 
     [Fact]
@@ -50,12 +57,13 @@ public sealed class DraftTests
         Assert.Equal(("hello", "alice", "the first one", TimeSpan.FromDays(3)), (draft.Name, draft.User!.Text, draft.Note, draft.Grace));
         Assert.Equal(new DraftTerm(null, new DraftTime.After(TimeSpan.FromHours(24)), TimeSpan.FromMinutes(90), new DraftTime.At(new DateTimeOffset(2026, 12, 1, 0, 0, 0, TimeSpan.Zero)),
             new DraftTime.After(TimeSpan.FromMinutes(30)), TimeSpan.FromHours(2), true), draft.Term);
-        Assert.Equal(["store", "web"], draft.Workloads.Select(w => w.Workload.Name));
-        Assert.Equal(["beta", "alpha/1"], draft.Workloads.Select(w => w.Node.Text));
-        Assert.Equal(new Volume("store", default, new Bytes(1_610_612_736), Media.Hdd, TimeSpan.FromDays(7)), draft.Workloads[0].Workload);
+        Assert.Equal(["back", "store", "web"], draft.Workloads.Select(w => w.Workload.Name));
+        Assert.Equal([null, "beta", "alpha/1"], draft.Workloads.Select(w => w.Node?.Text));
+        Assert.Equal(new Volume("store", default, new Bytes(1_610_612_736), Media.Hdd, TimeSpan.FromDays(7)), draft.Workloads[1].Workload);
+        Assert.Equal(new Network("back", IPNetwork.Parse("10.1.0.0/24"), Egress.Nat), draft.Workloads[0].Workload);
         Assert.Equal(new Container("web", default, Id.Parse<FlistId>(Flist), "/bin/web", ["--port", "80"], [new("A", "b"), new("LONGER", "1")], "/", new ContainerUser(1000, 100), new MilliCores(1500),
             Bytes.MiB(512), 128, [new VolumeMount("/data", "store")], [new Scratch("/tmp", Bytes.MiB(16))], new RestartPolicy(RestartWhen.OnFailure, TimeSpan.FromSeconds(2), TimeSpan.FromMinutes(1)),
-            Bytes.MiB(1)), draft.Workloads[1].Workload);
+            Bytes.MiB(1), [new NetworkAddress("back", IPAddress.Parse("10.1.0.2"))]), draft.Workloads[2].Workload);
     }
 
     [Theory]
@@ -74,9 +82,13 @@ public sealed class DraftTests
     [InlineData("cpu: 1.5 cpu", "cpu: 0.0001", RefusalCode.Malformed, 20, 10)]
     [InlineData("memory: 512MiB", "memory: 512MB", RefusalCode.Malformed, 21, 13)]
     [InlineData("memory: 512MiB", "memory: 512", RefusalCode.Malformed, 21, 13)]
-    [InlineData("policy: on-failure", "policy: sometimes", RefusalCode.Malformed, 24, 24)]
+    [InlineData("policy: on-failure", "policy: sometimes", RefusalCode.Malformed, 25, 24)]
     [InlineData("/tmp: 16MiB", "tmp: 16MiB", RefusalCode.PathInvalid, 23, 16)]
-    [InlineData("media: hdd", "media: tape", RefusalCode.Malformed, 29, 12)]
+    [InlineData("media: hdd", "media: tape", RefusalCode.Malformed, 30, 12)]
+    [InlineData("cidr: 10.1.0.0/24", "cidr: 10.1.0.1/24", RefusalCode.Malformed, 34, 11)]
+    [InlineData("cidr: 10.1.0.0/24", "", RefusalCode.MissingField, 33, 5)]
+    [InlineData("egress: nat", "egress: all", RefusalCode.Malformed, 35, 13)]
+    [InlineData("back: 10.1.0.2", "back: 10.1", RefusalCode.Malformed, 24, 23)]
     [InlineData("money: { grace: 3d }", "money: { grace: 3d, grace: 4d }", RefusalCode.Malformed, 9, 21)]
     [InlineData("note: the first one", "note: &a the first one", RefusalCode.Malformed, 3, 7)]
     [InlineData("note: the first one", "note: !!str x", RefusalCode.Malformed, 3, 7)]
@@ -106,7 +118,7 @@ public sealed class DraftTests
 
         Assert.Null(DraftReader.Read(text, out var faults));
 
-        Assert.Equal([(1, RefusalCode.NameInvalid), (20, RefusalCode.Malformed), (29, RefusalCode.UnknownField)], faults.Select(f => (f.At.Line, f.Refusal.Code)));
+        Assert.Equal([(1, RefusalCode.NameInvalid), (20, RefusalCode.Malformed), (30, RefusalCode.UnknownField)], faults.Select(f => (f.At.Line, f.Refusal.Code)));
         Assert.Equal("Did you mean 'media'?", faults[2].Refusal.Next);
     }
 

@@ -56,7 +56,7 @@ internal static class ExplainCommands
                 return new Refusal(CliCode.Usage, $"'--since' cannot be '{text}'.", $"Write {Quantities.DurationForm}.");
             if (!(await FindAsync(session, session.Value(workload), cancellation).ConfigureAwait(false)).Try(out var found, out var refusal))
                 return refusal;
-            var terms = found.Verified.Agreement.Version.Terms.Workloads.First(w => w.Name == found.Workload);
+            var terms = found.Verified.Agreement.Version.Terms.Placed.First(w => w.Name == found.Workload);
             var file = Path.Combine(session.Context.NodeLogs ?? DefaultLogs, $"{found.Verified.Agreement.Id}.{found.Workload}.log");
             if (!File.Exists(file))
             {

@@ -15,7 +15,7 @@ namespace Grid.Node.Agent;
 /// Answers agreed versions: ready when the node itself found nothing against it, refused with the code of what it found. It believes neither the
 /// ledger's rules nor its own earlier self: everything is checked here again.
 /// </summary>
-internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files, NodeVoice voice, Capacity available, ILogger log)
+internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files, Tunnels? tunnels, NodeVoice voice, Capacity available, ILogger log)
 {
     /// <summary>True when some version could not be answered yet.</summary>
     public bool Waiting { get; private set; }
@@ -32,7 +32,7 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
             {
                 var refusal = await ExamineAsync(version.Terms, agreements, agreement, cancel);
                 Body body = refusal is null
-                    ? new WorkloadReady(agreement.Id, version.Id, TunnelEnds.None)
+                    ? new WorkloadReady(agreement.Id, version.Id, tunnels?.EndsFor(agreement, version, voice.Node, agreements) ?? TunnelEnds.None)
                     : new WorkloadRefused(agreement.Id, version.Id, refusal.Code, Cut(refusal.Detail));
                 var answer = await ledger.SubmitAsync(voice.Say(body), cancel);
                 if (answer.Try(out _, out var no) || no.Code == RefusalCode.AlreadySo)
@@ -66,6 +66,8 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
         var mine = terms.On(voice.Node).ToList();
         if (mine.FirstOrDefault(w => w is not Container) is { } foreign)
             return new Refusal(RefusalCode.UnsupportedKind, $"This node does not run a {foreign.Kind}, which '{foreign.Name}' is.");
+        if (tunnels is null && mine.Find(w => !w.Networks.IsEmpty) is { } member)
+            return new Refusal(RefusalCode.UnsupportedKind, $"This node has no networks, and '{member.Name}' is in one.");
         var held = agreements.Where(a => a.Id != self.Id).Aggregate(Capacity.None, (sum, a) => sum + a.HeldOn(voice.Node));
         var wanted = held + Capacity.Max(self.HeldOn(voice.Node), terms.DemandOn(voice.Node));
         if (!wanted.FitsIn(available))

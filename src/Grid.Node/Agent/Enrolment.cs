@@ -28,7 +28,8 @@ internal sealed partial class EnrolmentContext : JsonSerializerContext;
 /// Joins by the farmer's invite and reports what the node has. The statement of the join is kept before it is sent, so that a join which was
 /// recorded and not heard of is found again: sent twice, it is the same node.
 /// </summary>
-internal sealed partial class Enrolment(NodeOptions options, SigningKey key, LedgerClient ledger, TimeProvider time, ILogger log)
+/// <param name="kinds">of workloads that this node can run, sorted</param>
+internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<string> kinds, SigningKey key, LedgerClient ledger, TimeProvider time, ILogger log)
 {
     private readonly Capacity _all = options.Capacity ?? HostCapacity.Read(options.Paths.Data);
 
@@ -70,7 +71,7 @@ internal sealed partial class Enrolment(NodeOptions options, SigningKey key, Led
     /// <summary>Says what the node has, unless that is what it said last.</summary>
     public async Task ReportAsync(NodeVoice voice, CancellationToken cancel)
     {
-        var report = new ReportNode(_all, Reserved, [Workloads.Container.KindName], HostCapacity.Hardware());
+        var report = new ReportNode(_all, Reserved, kinds, HostCapacity.Hardware());
         var said = Path.Combine(options.Paths.Data, "report.cbor");
         var body = CanonicalWriter.Encode(report.Write);
         if (File.Exists(said) && (await File.ReadAllBytesAsync(said, cancel)).AsSpan().SequenceEqual(body))

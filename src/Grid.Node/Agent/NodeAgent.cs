@@ -125,7 +125,7 @@ internal sealed partial class NodeAgent(
     // What is here and belongs to an agreement we do not hold: ask; only the ledger's word makes it an orphan.
     private async Task ResolveStrangersAsync(Observed observed, CancellationToken cancel)
     {
-        foreach (var id in observed.Containers.Keys.Select(k => k.Agreement).Distinct())
+        foreach (var id in observed.Containers.Keys.Select(k => k.Agreement).Union(observed.Tunnels.Keys.Select(t => t.Agreement)))
         {
             if (feed[id] is null && !feed.Unknown.Contains(id))
             {
@@ -146,6 +146,8 @@ internal sealed partial class NodeAgent(
             Step.Remove s => s.Key,
             Step.Pause s => s.Key,
             Step.Resume s => s.Key,
+            Step.Connect s => s.Wish.Key,
+            Step.Disconnect s => s.Tunnel,
             _ => step,
         };
         if (moving.Contains(key))
@@ -162,7 +164,8 @@ internal sealed partial class NodeAgent(
             try
             {
                 // Verified again before every change, not once: the proof on disk must still say so.
-                var outcome = step is Step.Start s && !feed.Proves(s.Wish.Key.Agreement, s.Wish.Version)
+                var wish = (step as Step.Start)?.Wish ?? (step as Step.Connect)?.Wish;
+                var outcome = wish is not null && !feed.Proves(wish.Key.Agreement, wish.Version)
                     ? new Outcome.Transient("The agreement's proof does not hold any more.")
                     : await effects.ApplyAsync(step, cancel);
                 Note(step, outcome);
@@ -211,6 +214,7 @@ internal sealed partial class NodeAgent(
     private IEnumerable<WorkloadKey> Concerned(Step step) => step switch
     {
         Step.Start s => [s.Wish.Key],
+        Step.Connect s => [s.Wish.Key],
         Step.MountFlist m => feed.Agreements.Where(a => a.IsInForce)
             .SelectMany(a => a.Version.Terms.Workloads.OfType<Container>().Where(c => c.Node == voice.Node && c.Flist == m.Flist).Select(c => new WorkloadKey(a.Id, c.Name))),
         _ => [],

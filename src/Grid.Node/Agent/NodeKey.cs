@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Grid.Node.Networks;
 using Grid.Statements;
 
 namespace Grid.Node.Agent;
@@ -9,7 +10,7 @@ internal static class NodeKey
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
     /// <exception cref="NodeException">others may read the file, or it is not a seed</exception>
-    public static SigningKey LoadOrCreate(string path)
+    public static (SigningKey Signing, TunnelKeys Tunnels) LoadOrCreate(string path)
     {
         if (!File.Exists(path))
             Create(path);
@@ -18,7 +19,7 @@ internal static class NodeKey
         var seed = File.ReadAllBytes(path);
         try
         {
-            return seed.Length == SigningKey.SeedSize ? SigningKey.FromSeed(seed) : throw new NodeException($"The key {path} has {seed.Length} bytes, not {SigningKey.SeedSize}.");
+            return seed.Length == SigningKey.SeedSize ? (SigningKey.FromSeed(seed), new TunnelKeys(seed)) : throw new NodeException($"The key {path} has {seed.Length} bytes, not {SigningKey.SeedSize}.");
         }
         finally
         {

@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using Grid.Flists.Mount;
+using Grid.Networks;
 using Grid.Node.Containers;
+using Grid.Node.Networks;
 using Grid.Reconciliation;
 using Grid.Units;
 using Grid.Workloads;
@@ -40,7 +42,7 @@ public sealed record NodePaths(string Data, string Run, string Cgroup)
 /// <summary>
 /// Looks at the node and applies steps to it; decides nothing. What it makes is found again by the names of mounts and containers alone.
 /// </summary>
-internal sealed class WorkloadEffects(ContainerHost containers, NodePaths paths, ImmutableArray<Uri> hubs)
+internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels, NodePaths paths, ImmutableArray<Uri> hubs)
 {
     private static readonly TimeSpan MountPatience = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(5);
@@ -63,7 +65,10 @@ internal sealed class WorkloadEffects(ContainerHost containers, NodePaths paths,
             if (ContainerId.TryParse(Path.GetFileName(root), out var id) && !seen.ContainsKey(KeyOf(id)) && sighting.Blind is null)
                 seen[KeyOf(id)] = new Sighting<ContainerSeen>.Present(new ContainerSeen(default, mounts[root].FirstOrDefault(), 0, ContainerPhase.Partial));
         }
-        return new Observed(seen.ToImmutable(), Flists(mounts), ImmutableDictionary<WorkloadKey, Attempts>.Empty, sighting.Blind);
+        return new Observed(seen.ToImmutable(), Flists(mounts), ImmutableDictionary<WorkloadKey, Attempts>.Empty, sighting.Blind)
+        {
+            Tunnels = tunnels?.Observe(id => InitOf(sighting[new ContainerId(id.Agreement, id.Of.Workload)])) ?? ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>.Empty,
+        };
     }
 
     public Task<Outcome> ApplyAsync(Step step, CancellationToken cancel) => step switch
@@ -75,6 +80,8 @@ internal sealed class WorkloadEffects(ContainerHost containers, NodePaths paths,
         Step.Remove s => RemoveAsync(IdOf(s.Key)),
         Step.Pause s => containers.PauseAsync(IdOf(s.Key)),
         Step.Resume s => containers.ResumeAsync(IdOf(s.Key)),
+        Step.Connect s => ConnectAsync(s.Wish),
+        Step.Disconnect s => tunnels is null ? Task.FromResult<Outcome>(new Outcome.Done()) : tunnels.RemoveAsync(s.Tunnel),
         _ => throw new System.Diagnostics.UnreachableException(step.ToString()),
     };
 
@@ -137,10 +144,36 @@ internal sealed class WorkloadEffects(ContainerHost containers, NodePaths paths,
             Directory.CreateDirectory(root);
             IdmappedBind.Create(paths.FlistMount(container.Flist), root, range.First, UidRange.Count);
         }
-        return await containers.StartAsync(ContainerSpec.From(
+        var spec = ContainerSpec.From(
             wish.Key.Agreement, wish.Version.Value, generation, (int)long.Min(generation - 1, int.MaxValue), container, root, range,
-            ImmutableDictionary<string, string>.Empty));
+            ImmutableDictionary<string, string>.Empty);
+        // Connected before its first instruction: a workload never sees the world without its networks.
+        if (!container.Networks.IsEmpty && (await containers.CreateAsync(spec) is not Outcome.Done and var unmade ? unmade : await ConnectAsync(wish)) is not Outcome.Done and var apart)
+            return apart;
+        return await containers.StartAsync(spec);
     }
+
+    private async Task<Outcome> ConnectAsync(Wish wish)
+    {
+        if (tunnels is null || wish.Tunnels.Length != wish.Workload.Networks.Length)
+            return new Outcome.Transient("Not every tunnel of it was published.");
+        if (InitOf(containers.Observe(IdOf(wish.Key))) is not { } init)
+            return new Outcome.Transient($"{wish.Key} has no process.");
+        foreach (var tunnel in wish.Tunnels)
+        {
+            if (await tunnels.ApplyAsync(wish.TunnelOf(tunnel), tunnel, init) is not Outcome.Done and var failed)
+                return failed;
+        }
+        return new Outcome.Done();
+    }
+
+    private static ProcessIdentity? InitOf(Observation? observation) => (observation as Observation.Present)?.Phase switch
+    {
+        Phase.Created c => c.Init,
+        Phase.Running r => r.Init,
+        Phase.Paused p => p.Init,
+        _ => null,
+    };
 
     private async Task<Outcome> RemoveAsync(ContainerId id)
     {

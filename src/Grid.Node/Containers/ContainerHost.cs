@@ -54,30 +54,14 @@ public sealed class ContainerHost
     /// <summary>What runs in the container without being a file of its flist.</summary>
     public ImmutableArray<Stranger> Census(ContainerId id) => Containers.Census.Take(_cgroups.Processes(id));
 
+    /// <summary>Makes it exist with its namespaces, its first process waiting; done also when it runs already, or has ended.</summary>
+    public Task<Outcome> CreateAsync(ContainerSpec spec) => Apply(() => Make(spec).Outcome);
+
     /// <summary>Makes it exist and execute its entry. The same label again changes nothing, even after its end.</summary>
-    public Task<Outcome> StartAsync(ContainerSpec spec) => Apply(() =>
+    public Task<Outcome> StartAsync(ContainerSpec spec) => Apply(() => Make(spec) switch
     {
-        if (Unfit(spec) is { } unfit)
-            return unfit;
-        var sighting = Observe();
-        switch (sighting[spec.Id])
-        {
-            case Observation.Unknown u:
-                return new Outcome.Transient(u.Why);
-            case Observation.Present p when p.Phase is Phase.Partial:
-                if (Remove(spec.Id, keepLog: true) is not Outcome.Done and var failed)
-                    return failed;
-                break;
-            case Observation.Present p when p.Label != spec.Label:
-                return new Outcome.Transient($"{spec.Id} is still there as {p.Label}; it must be removed first");
-            case Observation.Present { Phase: Phase.Created created }:
-                return Release(spec, created.Init.Pid);
-            case Observation.Present:
-                return new Outcome.Done();
-        }
-        if (sighting.Containers.Any(c => c.Key != spec.Id && c.Value is Observation.Present { Uids: { } taken } && taken == spec.Uids))
-            return new Outcome.Transient($"the user ids from {spec.Uids.First} on belong to another container");
-        return Create(spec);
+        (Outcome.Done, { } waiting) => Release(spec, waiting),
+        var (outcome, _) => outcome,
     });
 
     /// <summary>SIGTERM to its first process, SIGKILL to all after <paramref name="grace"/>. It stays, ended, with its exit code and counters.</summary>
@@ -135,7 +119,33 @@ public sealed class ContainerHost
         return null;
     }
 
-    private Outcome Create(ContainerSpec spec)
+    /// <returns>and the first process, when it waits to be let go</returns>
+    private (Outcome Outcome, int? Waiting) Make(ContainerSpec spec)
+    {
+        if (Unfit(spec) is { } unfit)
+            return (unfit, null);
+        var sighting = Observe();
+        switch (sighting[spec.Id])
+        {
+            case Observation.Unknown u:
+                return (new Outcome.Transient(u.Why), null);
+            case Observation.Present p when p.Phase is Phase.Partial:
+                if (Remove(spec.Id, keepLog: true) is not Outcome.Done and var failed)
+                    return (failed, null);
+                break;
+            case Observation.Present p when p.Label != spec.Label:
+                return (new Outcome.Transient($"{spec.Id} is still there as {p.Label}; it must be removed first"), null);
+            case Observation.Present { Phase: Phase.Created created }:
+                return (new Outcome.Done(), created.Init.Pid);
+            case Observation.Present:
+                return (new Outcome.Done(), null);
+        }
+        return sighting.Containers.Any(c => c.Key != spec.Id && c.Value is Observation.Present { Uids: { } taken } && taken == spec.Uids)
+            ? (new Outcome.Transient($"the user ids from {spec.Uids.First} on belong to another container"), null)
+            : Create(spec);
+    }
+
+    private (Outcome Outcome, int? Waiting) Create(ContainerSpec spec)
     {
         const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
         Directory.CreateDirectory(_paths.Logs, Private);
@@ -148,12 +158,12 @@ public sealed class ContainerHost
             config.Write(OciConfig.Write(spec, _cgroups.PathOf(spec.Id)));
 
         var (init, message) = _runtime.Create(spec);
-        if (init is { } pid)
-            return Release(spec, pid);
+        if (init is not null)
+            return (new Outcome.Done(), init);
         Remove(spec.Id, keepLog: true);
-        return message.Contains(spec.Entry, StringComparison.Ordinal) || message.Contains("executable file", StringComparison.Ordinal)
+        return (message.Contains(spec.Entry, StringComparison.Ordinal) || message.Contains("executable file", StringComparison.Ordinal)
             ? new Outcome.Refused(new Refusal(RefusalCode.EntryNotDescribed, $"'{spec.Entry}' cannot be executed: {message}"))
-            : new Outcome.Transient(message);
+            : new Outcome.Transient(message), null);
     }
 
     /// <summary>The kernel's own word that nothing undescribed can run comes before the first instruction.</summary>

@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
 
+using Grid.Networks;
+
 namespace Grid.Node.Networks;
 
 /// <summary>Where the tunnels of a node listen: 20000–39999, below what Linux and most farmers give to clients.</summary>

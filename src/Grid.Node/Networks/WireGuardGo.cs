@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Net.Sockets;
+using Grid.Networks;
 using Grid.Node.Containers;
 using Grid.Node.Containers.Interop;
 

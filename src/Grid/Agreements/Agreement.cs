@@ -173,6 +173,11 @@ public sealed record Version(StatementId Id, AgreementTerms Terms)
 
     /// <summary>What a node published of a tunnel; null when it did not answer yet.</summary>
     public TunnelEnd? End(NodeId node, Membership of) => Ends.GetValueOrDefault(node)?.Tunnels.FirstOrDefault(t => t.Of == of);
+
+    public bool Equals(Version? other) => other is not null && Id == other.Id && Terms == other.Terms
+        && Ends.Count == other.Ends.Count && Ends.All(e => other.Ends.TryGetValue(e.Key, out var ends) && e.Value.Equals(ends));
+
+    public override int GetHashCode() => Id.GetHashCode();
 }
 
 /// <summary>The next version on its way, beside the one in force.</summary>

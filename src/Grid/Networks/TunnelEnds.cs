@@ -40,6 +40,8 @@ public sealed record TunnelEnds(ImmutableArray<IPAddress> Underlay, ImmutableArr
 
     public bool Has(AddressFamily family) => Underlay.Any(a => a.AddressFamily == family);
 
+    public static ImmutableArray<IPAddress> Sorted(IEnumerable<IPAddress> underlay) => [.. underlay.Distinct().Order(Comparer<IPAddress>.Create(AddressFields.Order))];
+
     internal static ImmutableArray<IPAddress> ReadUnderlay(CanonicalReader r) => r.Set(MaximumUnderlay, a => a.Address(), AddressFields.Order);
 
     internal static void Write(CanonicalWriter w, TunnelEnd end) => w.Map(4, m =>

@@ -32,6 +32,8 @@ public sealed record Wish(WorkloadKey Key, StatementId Version, Placed Workload,
     /// <summary>Its ends of the networks it is in, sorted by network. They change while it runs, as other members come and go.</summary>
     public ImmutableArray<Tunnel> Tunnels { get; init; } = [];
 
+    public TunnelId TunnelOf(Tunnel tunnel) => new(Key.Agreement, new Membership(tunnel.Network, Key.Name));
+
     /// <summary>
     /// The digest of what is wished, independent of the version that says so: a workload that an amendment leaves alone is not touched.
     /// </summary>

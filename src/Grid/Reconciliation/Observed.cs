@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Grid.Networks;
 using Grid.Units;
 
 namespace Grid.Reconciliation;
@@ -49,6 +50,10 @@ public sealed record Observed(
         ImmutableSortedDictionary<WorkloadKey, Sighting<ContainerSeen>>.Empty,
         ImmutableDictionary<FlistId, Sighting<FlistSeen>>.Empty,
         ImmutableDictionary<WorkloadKey, Attempts>.Empty);
+
+    public ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>> Volumes { get; init; } = ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>>.Empty;
+
+    public ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>> Tunnels { get; init; } = ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>.Empty;
 }
 
 /// <param name="Serving">false when the mount is there and nothing answers behind it</param>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Grid.Networks;
 using Grid.Units;
 using Grid.Workloads;
 
@@ -18,7 +19,7 @@ public abstract record Step
     /// <summary>Only when no container uses it.</summary>
     public sealed record UnmountFlist(FlistId Flist) : Step;
 
-    /// <summary>Make and start it; its flist is mounted.</summary>
+    /// <summary>Make it, connect it to its networks and start it; its flist is mounted and its volumes are attached.</summary>
     public sealed record Start(Wish Wish, long Generation) : Step;
 
     /// <summary>End its processes, in order: TERM, then KILL.</summary>
@@ -30,6 +31,21 @@ public abstract record Step
     public sealed record Pause(WorkloadKey Key) : Step;
 
     public sealed record Resume(WorkloadKey Key) : Step;
+
+    /// <summary>Make its tunnels what they should be, while it runs.</summary>
+    public sealed record Connect(Wish Wish) : Step;
+
+    /// <summary>Remove a tunnel that no workload has.</summary>
+    public sealed record Disconnect(TunnelId Tunnel) : Step;
+
+    /// <summary>Make it if there is none, attach it, grow it. Data that is there is never made anew.</summary>
+    public sealed record MakeVolume(Wish Wish) : Step;
+
+    /// <summary>Take it from the kernel, with its key; the data stays.</summary>
+    public sealed record DetachVolume(WorkloadKey Key) : Step;
+
+    /// <summary>Destroy its key, then its data.</summary>
+    public sealed record DestroyVolume(WorkloadKey Key) : Step;
 }
 
 /// <summary>
@@ -56,6 +72,8 @@ public static class Reconciler
             if (!desired.Wishes.ContainsKey(key) && desired.Settled.Contains(key.Agreement) && sighting is Sighting<ContainerSeen>.Present(var seen))
                 steps.Add(TearDown(key, seen));
         }
+        steps.AddRange(VolumePlan.Plan(desired, observed, now));
+        steps.AddRange(TunnelPlan.Unused(desired, observed));
         steps.AddRange(UnusedFlists(desired, observed));
         return Distinct(steps);
     }
@@ -82,7 +100,7 @@ public static class Reconciler
             {
                 // A root that no longer answers fails every read: the workload is down, whatever its process says.
                 ContainerPhase.Created or ContainerPhase.Running when Dead(container.Flist, observed) => new Step.Stop(wish.Key),
-                ContainerPhase.Running => wish.Paused ? new Step.Pause(wish.Key) : null,
+                ContainerPhase.Running => wish.Paused ? new Step.Pause(wish.Key) : TunnelPlan.Reconnect(wish, container, observed, now),
                 ContainerPhase.Paused => wish.Paused ? null : new Step.Resume(wish.Key),
                 // A start that was cut short is finished, by the same start; one that is just happening is not disturbed by it.
                 ContainerPhase.Created => Begin(wish, container, seen.Generation, observed, now),
@@ -95,7 +113,7 @@ public static class Reconciler
 
     private static Step? Begin(Wish wish, Container container, long generation, Observed observed, DateTimeOffset now)
     {
-        if (wish.Paused || now < NotBefore(container.Restart, observed.Attempts.GetValueOrDefault(wish.Key)))
+        if (wish.Paused || now < NotBefore(container.Restart, observed.Attempts.GetValueOrDefault(wish.Key)) || !VolumePlan.IsReady(wish, container, observed))
             return null;
         return observed.Flists.GetValueOrDefault(container.Flist) switch
         {

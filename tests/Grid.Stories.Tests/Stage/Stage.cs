@@ -106,12 +106,18 @@ public sealed class Stage : IAsyncDisposable
         Client = new LedgerClient(new HttpClient { BaseAddress = LedgerAddress }, new LedgerTrust(Origin, LedgerKey), new MemoryCheckpointStore(), TimeProvider.System);
     }
 
-    public async Task<(Actor Actor, string Ready)> StartAsync(string program, params IEnumerable<string> arguments)
+    public Task<(Actor Actor, string Ready)> StartAsync(string program, params IEnumerable<string> arguments) => StartInAsync(null, program, arguments);
+
+    /// <param name="space">the network namespace it lives in; null is this process' own</param>
+    public async Task<(Actor Actor, string Ready)> StartInAsync(string? space, string program, IEnumerable<string> arguments)
     {
-        var (process, ready) = await ChildProcess.StartAsync(program, At($"{program}.log"), Patience, default, arguments);
+        // A process is born in the namespaces of the thread that starts it.
+        var (process, ready) = await (space is null ? Start() : UnderlayNetwork.Inside(space, Start));
         var actor = new Actor(process);
         _actors.Add(actor);
         return (actor, ready);
+
+        Task<(ChildProcess, string)> Start() => ChildProcess.StartAsync(program, At($"{program}.log"), Patience, default, arguments);
     }
 
     public Statement Sign(Digest? by, Body body, params string[] keys) => Signed(by, body, [.. keys.Select(Key)]);
@@ -143,7 +149,7 @@ public sealed class Stage : IAsyncDisposable
         var prices = new Prices(3, 1_000_000, 70_000, 9_000, 1_000);
         var now = DateTimeOffset.FromUnixTimeSeconds(DateTimeOffset.UtcNow.ToUnixTimeSeconds());
         var offer = new OfferId((await SubmitAsync(Sign(account.Value, new PostOffer(
-            farm, [], ["container", "volume"], prices, Euro, new Capacity(new MilliCores(100_000), Bytes.GiB(100), Bytes.GiB(500), Bytes.Zero, 0),
+            farm, [], ["container", "network", "volume"], prices, Euro, new Capacity(new MilliCores(100_000), Bytes.GiB(100), Bytes.GiB(500), Bytes.Zero, 0),
             TimeSpan.Zero, now.AddDays(90)), name))).Statement.Id.Value);
         var made = new StageFarm(name, account, farm, offer, prices);
         Farms.Add(made);
@@ -151,7 +157,8 @@ public sealed class Stage : IAsyncDisposable
     }
 
     /// <summary>Invites a node, starts its agent and waits until it has joined and reported.</summary>
-    public async Task<StageNode> AddNodeAsync(StageFarm farm, string name)
+    /// <param name="wire">what connects it to other nodes in namespaces of their own; null: it is in this process' own, reached on loopback</param>
+    public async Task<StageNode> AddNodeAsync(StageFarm farm, string name, UnderlayNetwork? wire = null)
     {
         var seed = SHA256.HashData(Encoding.UTF8.GetBytes($"{Directory} invite {name}"));
         using var key = SigningKey.FromSeed(seed);
@@ -159,7 +166,7 @@ public sealed class Stage : IAsyncDisposable
         var invite = (await SubmitAsync(Sign(farm.Account.Value, new InviteNode(farm.Id, key.Public, now.AddHours(1)), farm.Name))).Statement.Id;
         var file = At($"{name}.invite");
         await File.WriteAllTextAsync(file, JsonSerializer.Serialize(new { version = 1, farm = farm.Id.ToString(), invite = invite.ToString(), seed = Convert.ToBase64String(seed) }));
-        var node = new StageNode(this, farm, name, file);
+        var node = new StageNode(this, farm, name, file, wire);
         await node.StartAsync();
         return node;
     }
@@ -184,10 +191,10 @@ public sealed class Stage : IAsyncDisposable
 
     public AgreementTerms Priced(AgreementTerms terms)
     {
-        var farms = Farms.Where(f => f.Nodes.Any(n => terms.Workloads.Any(w => w.Node == n.Id))).OrderBy(f => f.Id.Value)
-            .Select(f => new FarmPart(f.Id, f.Offer, [.. f.Nodes.Select(n => n.Id).Where(n => terms.Workloads.Any(w => w.Node == n)).OrderBy(n => n.Value)])).ToImmutableArray();
+        var farms = Farms.Where(f => f.Nodes.Any(n => terms.On(n.Id).Any())).OrderBy(f => f.Id.Value)
+            .Select(f => new FarmPart(f.Id, f.Offer, [.. f.Nodes.Select(n => n.Id).Where(n => terms.On(n).Any()).OrderBy(n => n.Value)])).ToImmutableArray();
         var parts = farms.Select(f => new FarmRate(f.Farm, Farms.First(x => x.Id == f.Farm).Prices.Rate(
-            terms.Workloads.Where(w => f.Nodes.Contains(w.Node)).Aggregate(Capacity.None, (sum, w) => sum + w.Demand)))).ToImmutableArray();
+            terms.Placed.Where(w => f.Nodes.Contains(w.Node)).Aggregate(Capacity.None, (sum, w) => sum + w.Demand)))).ToImmutableArray();
         return terms with { Farms = farms, Money = terms.Money with { Parts = parts, RatePerSecond = parts.Aggregate(Money.Zero, (sum, p) => sum + p.Rate) } };
     }
 

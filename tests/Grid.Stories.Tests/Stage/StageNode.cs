@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.Json;
 using Grid.Agreements;
 using Grid.Flists.Mount;
@@ -7,8 +8,9 @@ using Grid.Units;
 namespace Grid.Stories.Tests.Stage;
 
 /// <summary>A real agent with its own directories, cgroup and containers; several live on one machine without seeing each other.</summary>
-public sealed class StageNode(Stage stage, StageFarm farm, string name, string invite)
+public sealed class StageNode(Stage stage, StageFarm farm, string name, string invite, UnderlayNetwork? wire)
 {
+    private (string Path, IPAddress Address)? _place;
     private Actor? _agent;
 
     public string Name => name;
@@ -27,9 +29,18 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
 
     public async Task StartAsync()
     {
-        (_agent, var ready) = await stage.StartAsync("grid-node",
+        if (wire is not null && _place is null)
+        {
+            _place = wire.Add();
+            wire.Share(_place.Value.Path, stage.LedgerAddress.Port);
+            wire.Share(_place.Value.Path, stage.HubAddress.Port);
+        }
+        (_agent, var ready) = await stage.StartInAsync(_place?.Path, "grid-node",
+        [
             "--ledger", stage.LedgerAddress.AbsoluteUri, "--origin", Stage.Origin, "--ledger-key", stage.LedgerKey.ToString(), "--hub", stage.HubAddress.AbsoluteUri,
-            "--data", Data, "--run", Run, "--cgroup", Cgroup, "--invite", invite);
+            "--data", Data, "--run", Run, "--cgroup", Cgroup, "--invite", invite,
+            "--underlay", (_place?.Address ?? IPAddress.Loopback).ToString(),
+        ]);
         Id = Units.Id.Parse<NodeId>(ready);
         if (!farm.Nodes.Contains(this))
             farm.Nodes.Add(this);
@@ -40,12 +51,40 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
     public Task StopAgentAsync() => _agent!.StopAsync();
 
     /// <summary>The pid of every container that runs here, by workload, as the kernel says and not the agent.</summary>
-    public IReadOnlyDictionary<string, int> Running()
+    public IReadOnlyDictionary<string, int> Running() => Processes().ToDictionary(p => p.Key.Workload, p => p.Value.Pid);
+
+    /// <summary>The first process of every container that runs here.</summary>
+    public IReadOnlyDictionary<ContainerId, ProcessIdentity> Processes()
     {
         var host = ContainerHost.Open(Paths, TimeProvider.System, out var why);
         Assert.True(host is not null, why);
         return host.Observe().Containers.Where(c => c.Value is Observation.Present { Phase: Phase.Running })
-            .ToDictionary(c => c.Key.Workload, c => ((Phase.Running)((Observation.Present)c.Value).Phase).Init.Pid);
+            .ToDictionary(c => c.Key, c => ((Phase.Running)((Observation.Present)c.Value).Phase).Init);
+    }
+
+    /// <summary>The namespace that is this node's machine as far as the network goes.</summary>
+    public string Space => _place?.Path ?? "/proc/self/ns/net";
+
+    /// <summary>The processes that hold this node's tunnels.</summary>
+    public IReadOnlyList<int> Tunnels() =>
+    [
+        .. from entry in Directory.EnumerateDirectories("/proc")
+           where int.TryParse(Path.GetFileName(entry), out _)
+           where Environ(entry) is var text && text.Contains("GRID_TUNNEL=", StringComparison.Ordinal) && text.Contains(Run, StringComparison.Ordinal)
+           select int.Parse(Path.GetFileName(entry)),
+    ];
+
+    private static string Environ(string process)
+    {
+        try
+        {
+            return File.ReadAllText(Path.Combine(process, "environ"));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // It ended meanwhile, or is nobody's to read.
+            return "";
+        }
     }
 
     /// <summary>Everything of any container that is left here: containers, mounts, roots.</summary>
@@ -57,6 +96,7 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
         [
             .. host.Observe().Containers.Select(c => $"container {c.Key}: {c.Value}"),
             .. FlistMount.All().Where(m => m.Mountpoint.StartsWith(Run + "/", StringComparison.Ordinal)).Select(m => $"mount {m.Mountpoint}"),
+            .. Tunnels().Select(p => $"tunnel {p}"),
         ];
     }
 
@@ -78,6 +118,8 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
             foreach (var id in host.Observe().Containers.Keys)
                 await host.RemoveAsync(id, keepLog: false);
         }
+        foreach (var tunnel in Tunnels())
+            Posix.Kill(tunnel);
         foreach (var mount in FlistMount.All().Where(m => m.Mountpoint.StartsWith(Run + "/", StringComparison.Ordinal)).ToList())
             FlistMount.Stop(mount.Mountpoint, detach: true);
         if (Directory.Exists(Run))

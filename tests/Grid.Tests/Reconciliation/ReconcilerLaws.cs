@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
+using System.Net;
 using Grid.Agreements;
+using Grid.Networks;
 using Grid.Reconciliation;
 using Grid.Tests.World;
 using Grid.Units;
@@ -57,8 +59,40 @@ public sealed class ReconcilerLaws
         var seen = new ContainerSeen(wish.Spec, ((Container)wish.Workload).Flist, 1, ContainerPhase.Running);
         var observed = new Observed(
             Observed.Nothing.Containers.Add(wish.Key, new Sighting<ContainerSeen>.Present(seen)),
-            Observed.Nothing.Flists.Add(seen.Flist, new Sighting<FlistSeen>.Present(new FlistSeen(true))), Observed.Nothing.Attempts);
+            Observed.Nothing.Flists.Add(seen.Flist, new Sighting<FlistSeen>.Present(new FlistSeen(true))), Observed.Nothing.Attempts)
+        {
+            Tunnels = Simulation.MadeFor(wish),
+        };
         Assert.Empty(Reconciler.Plan(after, observed, TestGrid.Epoch));
+    }
+
+    [Fact]
+    public void A_member_that_comes_or_goes_reconnects_the_others_and_restarts_none()
+    {
+        var before = Simulation.Wishing(("a", 1), ("b", 1));
+        var after = Simulation.Wishing(("a", 1));
+        var wish = before.Wishes.Values.First();
+        var seen = new ContainerSeen(wish.Spec, ((Container)wish.Workload).Flist, 1, ContainerPhase.Running);
+        var observed = new Observed(
+            Observed.Nothing.Containers.Add(wish.Key, new Sighting<ContainerSeen>.Present(seen)),
+            Observed.Nothing.Flists.Add(seen.Flist, new Sighting<FlistSeen>.Present(new FlistSeen(true))), Observed.Nothing.Attempts)
+        {
+            Tunnels = Simulation.MadeFor(wish),
+        };
+        Assert.Equal([new Step.Connect(after.Wishes[wish.Key])], Reconciler.Plan(after, observed, TestGrid.Epoch));
+    }
+
+    [Fact]
+    public void A_peer_that_was_heard_elsewhere_is_left_where_it_is()
+    {
+        var tunnel = Simulation.Wishing(("a", 1), ("b", 1)).Wishes.Values.First().Tunnels[0];
+        var moved = new PeerSeen(tunnel.Peers[0].Key, tunnel.Peers[0].Address, new IPEndPoint(IPAddress.Parse("192.0.2.9"), 9), Heard: true);
+        var seen = new TunnelSeen(tunnel.Key, tunnel.Port, (tunnel.Address, tunnel.Bits), [moved], tunnel.Egress);
+        Assert.True(seen.Is(tunnel));
+        Assert.False((seen with { Peers = [moved with { Heard = false }] }).Is(tunnel));
+        Assert.False((seen with { Peers = [moved with { Address = null }] }).Is(tunnel));
+        Assert.False((seen with { Peers = [moved, moved with { Key = tunnel.Key }] }).Is(tunnel));
+        Assert.False((seen with { Address = null }).Is(tunnel));
     }
 
     private sealed class Simulation(int seed)
@@ -66,21 +100,45 @@ public sealed class ReconcilerLaws
         private readonly Random _random = new(seed);
         private readonly Dictionary<WorkloadKey, ContainerSeen> _containers = [];
         private readonly Dictionary<FlistId, FlistSeen> _flists = [];
+        private readonly Dictionary<TunnelId, TunnelSeen> _tunnels = [];
+        private readonly Dictionary<WorkloadKey, VolumeSeen> _volumes = [];
+        private readonly Dictionary<Digest, HashSet<string>> _mounting = [];
         private readonly Dictionary<WorkloadKey, Attempts> _attempts = [];
         private DateTimeOffset _now = TestGrid.Epoch;
         private Desired _desired = Desired.Nothing;
 
+        private static readonly AgreementId Agreement = new(Digest.Of("agreement"u8));
+        private static readonly TimeSpan Keep = TimeSpan.FromMinutes(1);
+
+        /// <param name="workloads">a container with its flist, or a volume with its size below zero; the first containers mount every volume</param>
         public static Desired Wishing(params (string Name, int Flist)[] workloads)
         {
-            var agreement = new AgreementId(Digest.Of("agreement"u8));
             return new Desired(
                 workloads.Select(w =>
                 {
-                    var key = new WorkloadKey(agreement, w.Name);
-                    var container = TestGrid.Container(w.Name, Here) with { Flist = new FlistId(Digest.Of([(byte)w.Flist])) };
-                    return KeyValuePair.Create(key, new Wish(key, default, container, Paused: false));
-                }).ToImmutableSortedDictionary(), [agreement]);
+                    var key = new WorkloadKey(Agreement, w.Name);
+                    if (w.Flist < 0)
+                        return KeyValuePair.Create(key, new Wish(key, default, new Volume(w.Name, Here, Bytes.GiB(-w.Flist), Media.Ssd, Keep), Paused: false));
+                    var mounts = workloads.Where(v => v.Flist < 0 && w.Name[0] < 'c').Select(v => new VolumeMount("/" + v.Name, v.Name));
+                    var container = TestGrid.Container(w.Name, Here) with { Flist = new FlistId(Digest.Of([(byte)w.Flist])), Mounts = [.. mounts] };
+                    return KeyValuePair.Create(key, new Wish(key, default, container, Paused: false) { Tunnels = [Tunnel(w.Name, workloads.Where(o => o.Flist >= 0).Select(o => o.Name))] });
+                }).ToImmutableSortedDictionary(), [Agreement]);
         }
+
+        // Everybody is in one network with everybody else: whoever comes or goes changes all tunnels.
+        private static Tunnel Tunnel(string name, IEnumerable<string> members)
+        {
+            static TunnelKey Key(string member) => new(Digest.Of(System.Text.Encoding.UTF8.GetBytes(member)));
+            static IPAddress Address(string member) => new([10, 1, 0, (byte)member[0]]);
+            return new Tunnel("back", Address(name), 24, Key(name), 51_820,
+                [.. members.Where(m => m != name).Select(m => new TunnelPeer(Key(m), new IPEndPoint(IPAddress.Loopback, 51_820), Address(m)))], Egress.None);
+        }
+
+        private static TunnelSeen Made(Tunnel tunnel, bool whole) => new(
+            tunnel.Key, tunnel.Port, whole ? (tunnel.Address, tunnel.Bits) : null, [.. tunnel.Peers.Select(p => new PeerSeen(p.Key, p.Address, p.Endpoint, Heard: false))], tunnel.Egress);
+
+        public static ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>> MadeFor(Wish wish) => wish.Tunnels.ToImmutableSortedDictionary(
+            wish.TunnelOf, t => (Sighting<TunnelSeen>)new Sighting<TunnelSeen>.Present(Made(t, whole: true)));
 
         public void Run()
         {
@@ -99,15 +157,20 @@ public sealed class ReconcilerLaws
                 Assert.True(++rounds < 60, $"seed {seed} does not converge: {string.Join(" | ", _containers)}; {string.Join(" | ", _flists)}");
             }
             foreach (var wish in _desired.Wishes.Values)
-                Assert.True(_containers.TryGetValue(wish.Key, out var c) && c.Spec == wish.Spec && c.Phase is ContainerPhase.Running, $"seed {seed}: {wish.Key} is not up");
+                Assert.True(IsUp(wish), $"seed {seed}: {wish.Key} is not up");
             Assert.True(_containers.Keys.All(k => _desired.Wishes.ContainsKey(k) || !_desired.Settled.Contains(k.Agreement)), $"seed {seed}: something is left");
+            Assert.True(_volumes.All(v => _desired.Wishes.ContainsKey(v.Key) || (!v.Value.Attached && _now < v.Value.DetachedAt + Keep)), $"seed {seed}: a volume is left");
+            Assert.True(_tunnels.Keys.All(t => _desired.Wishes.ContainsKey(new WorkloadKey(t.Agreement, t.Of.Workload))), $"seed {seed}: a tunnel is left");
             Assert.True(_flists.Keys.All(f => _containers.Values.Any(c => c.Flist == f)), $"seed {seed}: a mount is left");
         }
 
         private void Wish()
         {
             var names = new[] { "a", "b", "c", "d" }.Where(_ => _random.Next(2) == 0);
-            _desired = Wishing([.. names.Select(n => (n, _random.Next(3)))]);
+            // A volume that is wished again is at least as large as it was.
+            var volumes = new[] { "v", "w" }.Where(_ => _random.Next(2) == 0)
+                .Select(n => (n, -int.Max(1 + _random.Next(3), (int)(_volumes.GetValueOrDefault(new WorkloadKey(Agreement, n))?.Size.Value >> 30 ?? 0))));
+            _desired = Wishing([.. names.Select(n => (n, _random.Next(3))), .. volumes]);
         }
 
         private void Disturb()
@@ -115,7 +178,14 @@ public sealed class ReconcilerLaws
             foreach (var key in _containers.Keys.ToList())
             {
                 if (_random.Next(3) == 0 && _containers[key].Phase is ContainerPhase.Running)
+                {
                     _containers[key] = _containers[key] with { Phase = ContainerPhase.Exited, ExitCode = _random.Next(2), EndedAt = _now };
+                    _tunnels.Remove(TunnelOf(key));
+                }
+                else if (_random.Next(6) == 0)
+                {
+                    _tunnels.Remove(TunnelOf(key));
+                }
             }
             foreach (var flist in _flists.Keys.ToList())
             {
@@ -124,7 +194,15 @@ public sealed class ReconcilerLaws
             }
         }
 
-        private bool Waiting() => _desired.Wishes.Values.Any(w => !_containers.TryGetValue(w.Key, out var c) || c.Phase is not ContainerPhase.Running);
+        // Also until what was to be kept has been kept.
+        private bool Waiting() => !_desired.Wishes.Values.All(IsUp) || _volumes.Keys.Any(v => !_desired.Wishes.ContainsKey(v));
+
+        private bool IsUp(Wish wish) => wish.Workload is Volume volume
+            ? _volumes.TryGetValue(wish.Key, out var v) && v.Attached && v.Size == volume.Size
+            : _containers.TryGetValue(wish.Key, out var c) && c.Spec == wish.Spec && c.Phase is ContainerPhase.Running
+            && wish.Tunnels.All(t => _tunnels.TryGetValue(wish.TunnelOf(t), out var seen) && seen.Is(t));
+
+        private static TunnelId TunnelOf(WorkloadKey key) => new(key.Agreement, new Membership("back", key.Name));
 
         private bool Round(bool faults)
         {
@@ -146,7 +224,11 @@ public sealed class ReconcilerLaws
             Sighting<T> See<T>(T thing) => faults && _random.Next(5) == 0 ? new Sighting<T>.Unknown("no answer") : new Sighting<T>.Present(thing);
             return new Observed(
                 _containers.ToImmutableSortedDictionary(c => c.Key, c => See(c.Value)), _flists.ToImmutableDictionary(f => f.Key, f => See(f.Value)),
-                _attempts.ToImmutableDictionary(), faults && _random.Next(10) == 0 ? "blind" : null);
+                _attempts.ToImmutableDictionary(), faults && _random.Next(10) == 0 ? "blind" : null)
+            {
+                Tunnels = _tunnels.ToImmutableSortedDictionary(t => t.Key, t => See(t.Value)),
+                Volumes = _volumes.ToImmutableSortedDictionary(v => v.Key, v => See(v.Value)),
+            };
         }
 
         private void Safe(Step step, Observed observed)
@@ -154,15 +236,36 @@ public sealed class ReconcilerLaws
             Assert.Null(observed.Blind);
             if (KeyOf(step) is { } key && observed.Containers.TryGetValue(key, out var sighting))
                 Assert.IsType<Sighting<ContainerSeen>.Present>(sighting);
+            if (KeyOf(step) is { } volume && observed.Volumes.TryGetValue(volume, out var looked))
+                Assert.IsType<Sighting<VolumeSeen>.Present>(looked);
             switch (step)
             {
                 case Step.Start s:
                     Assert.Equal(_desired.Wishes[s.Wish.Key], s.Wish);
+                    Assert.True(((Container)s.Wish.Workload).Mounts.All(m => _volumes[s.Wish.Key with { Name = m.Volume }].Attached), "started without its volumes");
                     Assert.True(_flists[((Container)s.Wish.Workload).Flist].Serving || !observed.Flists.ContainsKey(((Container)s.Wish.Workload).Flist), "started without its files");
                     Assert.False(_containers.TryGetValue(s.Wish.Key, out var there) && there.Phase is ContainerPhase.Running or ContainerPhase.Paused, "started twice");
                     break;
                 case Step.Stop s:
                     Assert.True(!_desired.Wishes.TryGetValue(s.Key, out var wish) || wish.Spec != _containers[s.Key].Spec || !_flists.TryGetValue(_containers[s.Key].Flist, out var f) || !f.Serving, "stopped what is wished");
+                    break;
+                case Step.Connect c:
+                    Assert.Equal(_desired.Wishes[c.Wish.Key], c.Wish);
+                    Assert.True(_containers[c.Wish.Key].Phase is ContainerPhase.Running, "connected what does not run");
+                    break;
+                case Step.Disconnect d:
+                    Assert.DoesNotContain(new WorkloadKey(d.Tunnel.Agreement, d.Tunnel.Of.Workload), _containers.Keys);
+                    break;
+                case Step.MakeVolume m:
+                    Assert.Equal(_desired.Wishes[m.Wish.Key], m.Wish);
+                    break;
+                case Step.DetachVolume d:
+                    Assert.False(_desired.Wishes.ContainsKey(d.Key), "detached what is wished");
+                    Assert.DoesNotContain(_containers.Values, c => c.Phase is not (ContainerPhase.Exited or ContainerPhase.Partial) && _mounting.GetValueOrDefault(c.Spec)?.Contains(d.Key.Name) is true);
+                    break;
+                case Step.DestroyVolume d:
+                    Assert.False(_desired.Wishes.ContainsKey(d.Key), "destroyed what is wished");
+                    Assert.True(_volumes[d.Key] is { Attached: false } gone && _now >= gone.DetachedAt + Keep, "destroyed what was to be kept");
                     break;
                 case Step.Remove r:
                     Assert.False(_containers[r.Key].Phase is ContainerPhase.Created or ContainerPhase.Running or ContainerPhase.Paused, "removed what runs");
@@ -191,11 +294,35 @@ public sealed class ReconcilerLaws
                     break;
                 case Step.Start s:
                     var flist = ((Container)s.Wish.Workload).Flist;
+                    _mounting[s.Wish.Spec] = [.. ((Container)s.Wish.Workload).Mounts.Select(m => m.Volume)];
                     _containers[s.Wish.Key] = new ContainerSeen(s.Wish.Spec, flist, s.Generation, fate != 1 ? ContainerPhase.Running : _random.Next(2) == 0 ? ContainerPhase.Partial : ContainerPhase.Created);
+                    foreach (var tunnel in s.Wish.Tunnels.Where(_ => fate != 1 || _random.Next(2) == 0))
+                        _tunnels[s.Wish.TunnelOf(tunnel)] = Made(tunnel, whole: fate != 1);
+                    break;
+                case Step.MakeVolume m:
+                    var size = ((Volume)m.Wish.Workload).Size;
+                    _volumes[m.Wish.Key] = new VolumeSeen(fate == 1 && _volumes.TryGetValue(m.Wish.Key, out var old) ? old.Size : size, fate != 1, null, Keep);
+                    break;
+                case Step.DetachVolume d:
+                    _volumes[d.Key] = _volumes[d.Key] with { Attached = fate == 1, DetachedAt = fate == 1 ? null : _now };
+                    break;
+                case Step.DestroyVolume d:
+                    if (fate != 1)
+                        _volumes.Remove(d.Key);
+                    break;
+                case Step.Connect c:
+                    foreach (var tunnel in c.Wish.Tunnels)
+                        _tunnels[c.Wish.TunnelOf(tunnel)] = Made(tunnel, whole: fate != 1);
+                    break;
+                case Step.Disconnect d:
+                    _tunnels.Remove(d.Tunnel);
                     break;
                 case Step.Stop s:
                     if (fate != 1)
+                    {
+                        _tunnels.Remove(TunnelOf(s.Key));
                         _containers[s.Key] = _containers[s.Key] with { Phase = ContainerPhase.Exited, ExitCode = 143, EndedAt = _now };
+                    }
                     break;
                 case Step.Remove r:
                     if (fate == 1)
@@ -221,6 +348,10 @@ public sealed class ReconcilerLaws
             Step.Remove s => s.Key,
             Step.Pause s => s.Key,
             Step.Resume s => s.Key,
+            Step.Connect s => s.Wish.Key,
+            Step.MakeVolume s => s.Wish.Key,
+            Step.DetachVolume s => s.Key,
+            Step.DestroyVolume s => s.Key,
             _ => null,
         };
     }

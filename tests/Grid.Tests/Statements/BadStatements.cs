@@ -206,6 +206,16 @@ internal static class BadStatements
             new("version 1,000,001", TooLarge, Put(RawCbor.UInt(1_000_001), "version")),
             new("amends without its digest", Missing, b => b.With(a => ((RawMap)a).Without("digest"), "amends")),
         ],
+        "workload.ready with tunnels" =>
+        [
+            new("a key of 31 bytes", Malformed, Put(RawCbor.Bytes(new byte[31]), "tunnels", 0, "key")),
+            new("port 65,536", TooLarge, Put(RawCbor.UInt(65_536), "tunnels", 0, "port")),
+            new("tunnels not sorted", Malformed, b => b.With(Reversed, "tunnels")),
+            new("a tunnel twice", Malformed, b => b.With(Doubled, "tunnels")),
+            new("tunnel without its port", Missing, b => b.With(t => ((RawMap)t).Without("port"), "tunnels", 0)),
+            new("underlay not sorted", Malformed, b => b.With(Reversed, "underlay")),
+            new("nine underlay addresses", TooLarge, b => b.With(_ => RawCbor.List([.. Enumerable.Range(1, 9).Select(i => RawCbor.Bytes([192, 0, 2, (byte)i]))]), "underlay")),
+        ],
         "workload.refused" =>
         [
             new("code too long", TooLarge, Put(RawCbor.Text(new string('c', 65)), "code")),
@@ -227,19 +237,28 @@ internal static class BadStatements
     private static IEnumerable<Change> Agreement()
     {
         foreach (var field in new[] { "devices", "hostIpc", "hostPid", "hostPath", "capAdd", "privileged", "hostNetwork", "capabilities", "securityOpt" })
-            yield return new($"container with {field}", RefusalCode.HostAccess, b => b.With(c => ((RawMap)c).And(field, new RawBytes([0xf5])), "workloads", 1));
+            yield return new($"container with {field}", RefusalCode.HostAccess, b => b.With(c => ((RawMap)c).And(field, new RawBytes([0xf5])), "workloads", 2));
         foreach (var field in new[] { "image", "command", "entrypoint" })
-            yield return new($"container with {field}", RefusalCode.UnknownField, b => b.With(c => ((RawMap)c).And(field, RawCbor.Text("x")), "workloads", 1));
+            yield return new($"container with {field}", RefusalCode.UnknownField, b => b.With(c => ((RawMap)c).And(field, RawCbor.Text("x")), "workloads", 2));
+        foreach (var field in ((RawMap)((RawList)Body(GoodStatements.All().Single(g => g.Name == "agreement"))["workloads"]).Items[2]).Names)
+            yield return new($"container without {field}", Missing, b => b.With(c => ((RawMap)c).Without(field), "workloads", 2));
         foreach (var field in ((RawMap)((RawList)Body(GoodStatements.All().Single(g => g.Name == "agreement"))["workloads"]).Items[1]).Names)
-            yield return new($"container without {field}", Missing, b => b.With(c => ((RawMap)c).Without(field), "workloads", 1));
+            yield return new($"volume without {field}", Missing, b => b.With(c => ((RawMap)c).Without(field), "workloads", 1));
         foreach (var field in ((RawMap)((RawList)Body(GoodStatements.All().Single(g => g.Name == "agreement"))["workloads"]).Items[0]).Names)
-            yield return new($"volume without {field}", Missing, b => b.With(c => ((RawMap)c).Without(field), "workloads", 0));
-        yield return new("flist by name", RefusalCode.MutableReference, Put(RawCbor.Text("library/nginx:latest"), "workloads", 1, "flist"));
-        yield return new("flist by its id as text", RefusalCode.MutableReference, Put(RawCbor.Text("fl1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqsx5dzp"), "workloads", 1, "flist"));
-        yield return new("unknown workload", RefusalCode.UnknownKind, Put(RawCbor.Text("lambda"), "workloads", 1, "kind"));
-        yield return new("unknown durability", RefusalCode.UnknownKind, Put(RawCbor.Text("eternal"), "workloads", 0, "durability"));
-        yield return new("unknown medium", Malformed, Put(RawCbor.Text("tape"), "workloads", 0, "media"));
-        yield return new("unknown restart policy", Malformed, Put(RawCbor.Text("sometimes"), "workloads", 1, "restart", "policy"));
+            yield return new($"network without {field}", Missing, b => b.With(c => ((RawMap)c).Without(field), "workloads", 0));
+        yield return new("unknown egress", Malformed, Put(RawCbor.Text("wide"), "workloads", 0, "egress"));
+        yield return new("network with a bit below its prefix", Malformed, Put(RawCbor.Bytes([10, 1, 0, 1]), "workloads", 0, "cidr", "base"));
+        yield return new("network of 33 bits", TooLarge, Put(RawCbor.UInt(33), "workloads", 0, "cidr", "bits"));
+        yield return new("network of 5 bytes", Malformed, Put(RawCbor.Bytes([10, 1, 0, 0, 0]), "workloads", 0, "cidr", "base"));
+        yield return new("address of 3 bytes", Malformed, Put(RawCbor.Bytes([10, 1, 0]), "workloads", 2, "networks", 0, "address"));
+        yield return new("address as text", Malformed, Put(RawCbor.Text("10.1.0.2"), "workloads", 2, "networks", 0, "address"));
+        yield return new("a network twice", Malformed, b => b.With(Doubled, "workloads", 2, "networks"));
+        yield return new("flist by name", RefusalCode.MutableReference, Put(RawCbor.Text("library/nginx:latest"), "workloads", 2, "flist"));
+        yield return new("flist by its id as text", RefusalCode.MutableReference, Put(RawCbor.Text("fl1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqsx5dzp"), "workloads", 2, "flist"));
+        yield return new("unknown workload", RefusalCode.UnknownKind, Put(RawCbor.Text("lambda"), "workloads", 2, "kind"));
+        yield return new("unknown durability", RefusalCode.UnknownKind, Put(RawCbor.Text("eternal"), "workloads", 1, "durability"));
+        yield return new("unknown medium", Malformed, Put(RawCbor.Text("tape"), "workloads", 1, "media"));
+        yield return new("unknown restart policy", Malformed, Put(RawCbor.Text("sometimes"), "workloads", 2, "restart", "policy"));
         yield return new("unknown wish for offline", Malformed, Put(RawCbor.Text("panic"), "term", "offline", "then"));
         yield return new("version 1 with amends", Malformed, b => ((RawMap)b).And("amends", Amends));
         yield return new("version 2 without amends", Malformed, Put(RawCbor.UInt(2), "version"));
@@ -250,19 +269,19 @@ internal static class BadStatements
         yield return new("a node twice", Malformed, b => b.With(Doubled, "farms", 0, "nodes"));
         yield return new("no workloads", Malformed, Put(RawCbor.List(), "workloads"));
         yield return new("workloads not sorted", Malformed, b => b.With(Reversed, "workloads"));
-        yield return new("a workload name twice", Malformed, Put(RawCbor.Text("web"), "workloads", 0, "name"));
+        yield return new("a workload name twice", Malformed, Put(RawCbor.Text("web"), "workloads", 1, "name"));
         yield return new("a part of the price twice", Malformed, b => b.With(Doubled, "money", "parts"));
         // Bytewise, U+E000 stands before U+10000; as UTF-16 it would stand behind it.
         yield return new("scratch sorted as UTF-16", Malformed,
-            b => b.With(s => s.With(_ => RawCbor.Text("/\U00010000"), 0, "path").With(_ => RawCbor.Text("/\ue000"), 1, "path"), "workloads", 1, "scratch"));
-        yield return new("a scratch path twice", Malformed, b => b.With(Doubled, "workloads", 1, "scratch"));
-        yield return new("a mount path twice", Malformed, b => b.With(Doubled, "workloads", 1, "mounts"));
-        yield return new("environment not sorted", Malformed, b => b.With(e => ((RawMap)e) with { Fields = [.. ((RawMap)e).Fields.Reverse()] }, "workloads", 1, "env"));
-        yield return new("environment value a number", Malformed, Put(RawCbor.UInt(1), "workloads", 1, "env", "TZ"));
-        yield return new("argument a number", Malformed, Put(RawCbor.UInt(1), "workloads", 1, "args", 0));
-        yield return new("user id 65,535", TooLarge, Put(RawCbor.UInt(65_535), "workloads", 1, "user", "uid"));
-        yield return new("32,769 processes", TooLarge, Put(RawCbor.UInt(32_769), "workloads", 1, "pids"));
-        yield return new("entry too long", TooLarge, Put(RawCbor.Text("/" + new string('e', 4095)), "workloads", 1, "entry"));
+            b => b.With(s => s.With(_ => RawCbor.Text("/\U00010000"), 0, "path").With(_ => RawCbor.Text("/\ue000"), 1, "path"), "workloads", 2, "scratch"));
+        yield return new("a scratch path twice", Malformed, b => b.With(Doubled, "workloads", 2, "scratch"));
+        yield return new("a mount path twice", Malformed, b => b.With(Doubled, "workloads", 2, "mounts"));
+        yield return new("environment not sorted", Malformed, b => b.With(e => ((RawMap)e) with { Fields = [.. ((RawMap)e).Fields.Reverse()] }, "workloads", 2, "env"));
+        yield return new("environment value a number", Malformed, Put(RawCbor.UInt(1), "workloads", 2, "env", "TZ"));
+        yield return new("argument a number", Malformed, Put(RawCbor.UInt(1), "workloads", 2, "args", 0));
+        yield return new("user id 65,535", TooLarge, Put(RawCbor.UInt(65_535), "workloads", 2, "user", "uid"));
+        yield return new("32,769 processes", TooLarge, Put(RawCbor.UInt(32_769), "workloads", 2, "pids"));
+        yield return new("entry too long", TooLarge, Put(RawCbor.Text("/" + new string('e', 4095)), "workloads", 2, "entry"));
         yield return new("note too long", TooLarge, Put(RawCbor.Text(new string('n', 1001)), "note"));
         yield return new("rate negative", Malformed, Put(Minus, "money", "ratePerSecond"));
         yield return new("rate beyond 64 bits", Malformed, Put(new RawBytes([0xc2, 0x49, 1, 0, 0, 0, 0, 0, 0, 0, 0]), "money", "ratePerSecond"));

@@ -1,7 +1,9 @@
 using System.Collections.Immutable;
+using System.Net;
 using System.Formats.Cbor;
 using System.Text;
 using Grid.Agreements;
+using Grid.Networks;
 using Grid.Offers;
 using Grid.Statements;
 using Grid.Units;
@@ -47,6 +49,7 @@ public sealed class RefusalCases
         cases.Parties();
         cases.Containers();
         cases.Amendments();
+        cases.Networks();
         cases.Unread();
         cases.Closures();
         return [.. cases._cases];
@@ -118,8 +121,8 @@ public sealed class RefusalCases
     {
         var good = Encode(Good);
         var container = CanonicalWriter.Encode(Good.Workloads[0].Write);
-        // A map of 16 fields begins with b0; "workdir" is its last, as is every longer key.
-        byte[] More(string key) => [0xb1, .. container[1..], .. Text(key), 0xf5];
+        // A map of 17 fields begins with b1; "networks" is its last, as is every longer key.
+        byte[] More(string key) => [0xb2, .. container[1..], .. Text(key), 0xf5];
         void Add(string name, string code, string describes, byte[] old, byte[] @new) =>
             _cases.Add(new RefusalCase($"reader-{name}", "reader", code, describes, Splice(good, old, @new)));
 
@@ -128,7 +131,7 @@ public sealed class RefusalCases
         Add("flist-by-name", RefusalCode.MutableReference, "an flist named by a tag", [.. Text("flist"), 0x58, 0x20, .. flist], [.. Text("flist"), .. Text("nginx:latest")]);
         Add("privileged", RefusalCode.HostAccess, "a privileged container", container, More("privileged"));
         Add("field-of-nobody", RefusalCode.UnknownField, "a field that is not understood", container, More("stdin-open"));
-        Add("field-left-out", RefusalCode.MissingField, "a container without a working directory", container, [0xaf, .. container[1..^(8 + 2)]]);
+        Add("field-left-out", RefusalCode.MissingField, "a container without its networks", container, [0xb0, .. container[1..^(9 + 1)]]);
         Add("kind-of-nobody", RefusalCode.UnknownKind, "a workload of a kind that is not known", [.. Text("kind"), .. Text("container")], [.. Text("kind"), .. Text("function")]);
     }
 
@@ -164,6 +167,40 @@ public sealed class RefusalCases
             .Add("/bin/app", new SmallFlist.Entry(new ElfBuilder().Build(), null, 0b111_101_101, Withheld: true)));
     }
 
+    private void Networks()
+    {
+        void Case(string name, string code, string describes, Network[] networks, params NetworkAddress[] addresses) => Terms($"network-{name}", code, describes, t => t with
+        {
+            Workloads = [.. networks.Concat<Workload>([((Container)t.Workloads[0]) with { Networks = [.. addresses] }]).OrderBy(w => w.Name, StringComparer.Ordinal)],
+        });
+        static Network Net(string name, string cidr, Egress egress = Egress.None) => new(name, IPNetwork.Parse(cidr), egress);
+        static NetworkAddress At(string network, string address) => new(network, IPAddress.Parse(address));
+
+        foreach (var (name, cidr, host) in new[]
+        {
+            ("public", "192.0.2.0/24", "192.0.2.2"), ("too-wide", "10.0.0.0/15", "10.0.0.2"), ("too-narrow", "10.0.0.0/29", "10.0.0.2"), ("loopback", "127.0.0.0/24", "127.0.0.2"),
+            ("shared-space", "100.64.0.0/16", "100.64.0.2"), ("everything", "0.0.0.0/0", "10.0.0.2"), ("link-local", "fe80::/64", "fe80::2"), ("global", "2001:db8::/64", "2001:db8::2"),
+            ("ipv6-too-wide", "fd00::/32", "fd00::2"), ("ipv6-too-narrow", "fd00::/125", "fd00::2"),
+        })
+            Case(name, RefusalCode.CidrInvalid, $"a network of {cidr}", [Net("back", cidr)], At("back", host));
+        Case("overlap", RefusalCode.AddressConflict, "two networks of which one lies in the other", [Net("a", "10.1.0.0/16"), Net("b", "10.1.2.0/24")], At("a", "10.1.9.2"), At("b", "10.1.2.2"));
+        Case("foreign-address", RefusalCode.AddressConflict, "an address outside its network", [Net("back", "10.1.0.0/24")], At("back", "10.2.0.2"));
+        Case("foreign-family", RefusalCode.AddressConflict, "an IPv6 address in an IPv4 network", [Net("back", "10.1.0.0/24")], At("back", "fd00::2"));
+        Case("its-own-name", RefusalCode.AddressConflict, "the address that names the network", [Net("back", "10.1.0.0/24")], At("back", "10.1.0.0"));
+        Case("broadcast", RefusalCode.AddressConflict, "the address of everybody in the network", [Net("back", "10.1.0.0/24")], At("back", "10.1.0.255"));
+        Case("ipv6-routers", RefusalCode.AddressConflict, "the address of all routers of the network", [Net("back", "fd00:1::/64")], At("back", "fd00:1::"));
+        Case("unknown", RefusalCode.UnresolvedNetwork, "an address in a network that is not in the agreement", [], At("back", "10.1.0.2"));
+        Case("of-nobody", RefusalCode.UnresolvedNetwork, "a network in which nobody has an address", [Net("back", "10.1.0.0/24")]);
+        Case("two-ways-out", RefusalCode.AddressConflict, "a workload with egress by two networks", [Net("a", "10.1.0.0/24", Egress.Nat), Net("b", "10.2.0.0/24", Egress.Nat)], At("a", "10.1.0.2"), At("b", "10.2.0.2"));
+        Terms("network-address-twice", RefusalCode.AddressConflict, "two workloads with one address", t => t with
+        {
+            Workloads =
+            [
+                Net("back", "10.1.0.0/24"), Web("web", Node) with { Networks = [At("back", "10.1.0.2")] }, Web("web-1", Node) with { Networks = [At("back", "10.1.0.2")] },
+            ],
+        });
+    }
+
     private void Terms(string name, string code, string describes, Func<AgreementTerms, AgreementTerms> change) =>
         _cases.Add(new RefusalCase($"terms-{name}", "terms", code, describes, Encode(change(Good))));
 
@@ -173,7 +210,7 @@ public sealed class RefusalCases
     private static Container Web(string name, NodeId node) => new(
         name, node, new FlistId(Of("flist")), "/bin/web", ["--port", "80"], [new("HOME", "/")], "/", new ContainerUser(1000, 1000),
         new MilliCores(1000), Bytes.GiB(1), 64, [], [new Scratch("/tmp", Bytes.MiB(16))],
-        new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1)), Bytes.MiB(1));
+        new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1)), Bytes.MiB(1), []);
 
     private static Digest Of(string text) => Digest.Of(Encoding.UTF8.GetBytes(text));
 

@@ -12,6 +12,9 @@ export function checkBody(kind, body) {
       return sorted('kinds', body.get('kinds')) ?? sorted('nodes', body.get('nodes') ?? []);
     case 'agreement':
       return agreement(body);
+    case 'workload.ready':
+      return ascending('tunnels', body.get('tunnels'), (a, b) => compare(a.get('network'), b.get('network')) || compare(a.get('workload'), b.get('workload')))
+        ?? ascending('underlay', body.get('underlay'), (a, b) => a.length - b.length || Buffer.compare(a, b));
     case 'receipt':
       return BigInt(body.get('to')) < BigInt(body.get('from')) ? 'to is before from' : sorted('workloads', body.get('workloads'), 'name');
     default:
@@ -26,12 +29,24 @@ function agreement(body) {
     ...body.get('farms').map((f) => sorted('nodes', f.get('nodes'))),
     sorted('parts', body.get('money').get('parts'), 'farm'),
     sorted('workloads', body.get('workloads'), 'name'),
-    ...body.get('workloads').filter((w) => w.get('kind') === 'container').flatMap((c) => [sorted('mounts', c.get('mounts'), 'path'), sorted('scratch', c.get('scratch'), 'path')]),
+    ...body.get('workloads').filter((w) => w.get('kind') === 'container').flatMap((c) => [sorted('mounts', c.get('mounts'), 'path'), sorted('scratch', c.get('scratch'), 'path'), sorted('networks', c.get('networks'), 'network')]),
+    ...body.get('workloads').filter((w) => w.get('kind') === 'network').map((n) => range(n.get('cidr'))),
   ];
   return lists.find((problem) => problem) ?? null;
 }
 
-function sorted(name, items, by) {
-  const keys = items.map((i) => Buffer.from(by ? i.get(by) : i));
-  return keys.every((k, i) => i === 0 || Buffer.compare(keys[i - 1], k) < 0) ? null : `${name} are not sorted and unique`;
+// No bit of the base below the prefix is set, and the prefix is no longer than the address.
+function range(cidr) {
+  const [base, bits] = [cidr.get('base'), Number(cidr.get('bits'))];
+  if (bits > base.length * 8) return 'the prefix is longer than the address';
+  const host = [...base].some((byte, i) => (byte & (0xff >> Math.min(8, Math.max(0, bits - i * 8)))) !== 0);
+  return host ? 'bits are set below the prefix' : null;
+}
+
+const compare = (a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b));
+
+const sorted = (name, items, by) => ascending(name, items, (a, b) => (by ? compare(a.get(by), b.get(by)) : compare(a, b)));
+
+function ascending(name, items, order) {
+  return items.every((item, i) => i === 0 || order(items[i - 1], item) < 0) ? null : `${name} are not sorted and unique`;
 }

@@ -1,0 +1,53 @@
+using System.Collections.Immutable;
+using System.Net;
+using Grid.Agreements;
+using Grid.Networks;
+using Grid.Node.Containers;
+using Grid.Node.Networks;
+using Grid.Reconciliation;
+using Grid.Units;
+
+namespace Grid.Node.Agent;
+
+/// <summary>This node's side of private networks: what it publishes of its tunnels before anything runs, and what it makes of them afterwards.</summary>
+/// <param name="underlay">where other nodes reach this one</param>
+internal sealed class Tunnels(TunnelHost host, TunnelKeys keys, ImmutableArray<IPAddress> underlay, TimeProvider time)
+{
+    // A session is renewed every two minutes and given up after three (WireGuard, section 6.1): whoever was not heard for so long may be elsewhere.
+    private static readonly TimeSpan Lately = TimeSpan.FromMinutes(3);
+
+    /// <summary>Keys follow from the node's own; a port once published is kept for as long as the workload is a member.</summary>
+    public TunnelEnds EndsFor(Agreement agreement, Agreements.Version version, NodeId node, IEnumerable<Agreement> all)
+    {
+        var places = version.Terms.MembershipsOn(node);
+        if (places.IsEmpty)
+            return TunnelEnds.None;
+        var taken = all.SelectMany(a => (Agreements.Version?[])[a.Version, a.Next?.Version]).OfType<Agreements.Version>()
+            .SelectMany(v => v.Ends.GetValueOrDefault(node)?.Tunnels ?? []).Select(t => t.Port).ToHashSet();
+        var ends = ImmutableArray.CreateBuilder<TunnelEnd>(places.Length);
+        foreach (var place in places)
+        {
+            var id = new TunnelId(agreement.Id, place);
+            var port = agreement.Version.End(node, place)?.Port ?? host.ChoosePort(id, taken);
+            taken.Add(port);
+            ends.Add(new TunnelEnd(place, keys.PublicOf(id), port));
+        }
+        return new TunnelEnds(underlay, ends.MoveToImmutable());
+    }
+
+    public ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>> Observe(Func<TunnelId, ProcessIdentity?> init) =>
+        host.Observe(init).ToImmutableSortedDictionary(t => t.Key, t => Seen(t.Value));
+
+    public Task<Outcome> ApplyAsync(TunnelId id, Tunnel tunnel, ProcessIdentity init) => host.ApplyAsync(id, tunnel, init);
+
+    public Task<Outcome> RemoveAsync(TunnelId id) => host.RemoveAsync(id);
+
+    private Sighting<TunnelSeen> Seen(TunnelSighting sighting) => sighting switch
+    {
+        TunnelSighting.Present p => new Sighting<TunnelSeen>.Present(new TunnelSeen(
+            p.State.Key ?? default, p.Listens ? p.State.Port : 0, p.Place is { } place ? (place.Address, place.Bits) : null,
+            [.. p.State.Peers.Select(s => new PeerSeen(s.Key, s.Address, s.Endpoint, time.GetUtcNow() - s.LastHandshake < Lately))], p.Nat ? Egress.Nat : Egress.None)),
+        TunnelSighting.Unknown u => new Sighting<TunnelSeen>.Unknown(u.Why),
+        _ => throw new System.Diagnostics.UnreachableException(),
+    };
+}

@@ -1,0 +1,16 @@
+using System.Security.Cryptography;
+using System.Text;
+using Grid.Networks;
+
+namespace Grid.Node.Networks;
+
+/// <summary>What a tunnel is called where 15 characters must do (IFNAMSIZ), and where it begins to look for a port.</summary>
+internal static class TunnelNames
+{
+    /// <summary>14 characters, told apart by 48 bits of a hash; nobody reads the id back from it.</summary>
+    /// <param name="kind">what the interface is, in two letters</param>
+    /// <param name="scope">the node's: control sockets of one machine share a directory, whatever namespace they serve</param>
+    public static string InterfaceName(this TunnelId id, string kind, string scope) => kind + Convert.ToHexStringLower(id.Hash(scope).AsSpan(0, 6));
+
+    public static byte[] Hash(this TunnelId id, string purpose) => SHA256.HashData(Encoding.UTF8.GetBytes($"{purpose}\0{id}"));
+}

@@ -1,0 +1,29 @@
+using Grid.Networks;
+using Grid.Workloads;
+
+namespace Grid.Reconciliation;
+
+/// <summary>The part of the plan that is about the tunnels of workloads that run, and of workloads that are gone.</summary>
+internal static class TunnelPlan
+{
+    /// <summary>Members come and go while it runs, and what carries its tunnels may die: neither is a reason to restart it.</summary>
+    public static Step.Connect? Reconnect(Wish wish, Container container, Observed observed, DateTimeOffset now)
+    {
+        if (now < Reconciler.NotBefore(container.Restart, observed.Attempts.GetValueOrDefault(wish.Key)))
+            return null;
+        return wish.Tunnels.Any(t => observed.Tunnels.GetValueOrDefault(wish.TunnelOf(t)) switch
+        {
+            null => true,
+            Sighting<TunnelSeen>.Present(var seen) => !seen.Is(t),
+            _ => false,
+        }) ? new Step.Connect(wish) : null;
+    }
+
+    /// <summary>A tunnel goes with its workload's namespace. What is left without one was cut short, or its workload is gone.</summary>
+    public static IEnumerable<Step> Unused(Desired desired, Observed observed) =>
+        from tunnel in observed.Tunnels
+        let key = new WorkloadKey(tunnel.Key.Agreement, tunnel.Key.Of.Workload)
+        where tunnel.Value is Sighting<TunnelSeen>.Present && desired.Settled.Contains(key.Agreement) && !observed.Containers.ContainsKey(key)
+        where !desired.Wishes.TryGetValue(key, out var wish) || !wish.Tunnels.Any(t => t.Network == tunnel.Key.Of.Network)
+        select new Step.Disconnect(tunnel.Key);
+}

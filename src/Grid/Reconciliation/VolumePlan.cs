@@ -1,0 +1,54 @@
+using Grid.Workloads;
+
+namespace Grid.Reconciliation;
+
+/// <summary>A volume as the disk shows it.</summary>
+/// <param name="Attached">its key is in the kernel and its files are there</param>
+/// <param name="DetachedAt">since when nobody wants it; null while it is attached</param>
+/// <param name="Keep">how long from then the data stays, as the last agreement on it said</param>
+public sealed record VolumeSeen(Units.Bytes Size, bool Attached, DateTimeOffset? DetachedAt, TimeSpan Keep);
+
+/// <summary>
+/// The part of the plan that is about volumes. Data is destroyed in one case only: its agreement is known to be over or to have dropped the
+/// volume, it is detached, and the time it was to be kept has passed since.
+/// </summary>
+internal static class VolumePlan
+{
+    // A volume has no restart policy of its own: trouble with a disk is tried again soon, and then every minute.
+    private static readonly RestartPolicy Again = new(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1));
+
+    public static IEnumerable<Step> Plan(Desired desired, Observed observed, DateTimeOffset now)
+    {
+        foreach (var wish in desired.Wishes.Values)
+        {
+            if (wish.Workload is Volume volume && IsWanting(volume, observed.Volumes.GetValueOrDefault(wish.Key))
+                && now >= Reconciler.NotBefore(Again, observed.Attempts.GetValueOrDefault(wish.Key)))
+                yield return new Step.MakeVolume(wish);
+        }
+        foreach (var (key, sighting) in observed.Volumes)
+        {
+            if (desired.Wishes.ContainsKey(key) || !desired.Settled.Contains(key.Agreement) || sighting is not Sighting<VolumeSeen>.Present(var seen)
+                || now < Reconciler.NotBefore(Again, observed.Attempts.GetValueOrDefault(key)) || MayBeMounted(key, desired, observed))
+                continue;
+            if (seen.Attached || seen.DetachedAt is null)
+                yield return new Step.DetachVolume(key);
+            else if (now >= seen.DetachedAt + seen.Keep)
+                yield return new Step.DestroyVolume(key);
+        }
+    }
+
+    /// <summary>True when every volume that the container mounts is there.</summary>
+    public static bool IsReady(Wish wish, Container container, Observed observed) => container.Mounts.All(m =>
+        observed.Volumes.GetValueOrDefault(wish.Key with { Name = m.Volume }) is Sighting<VolumeSeen>.Present({ Attached: true }));
+
+    private static bool IsWanting(Volume wished, Sighting<VolumeSeen>? sighting) => sighting switch
+    {
+        null => true,
+        Sighting<VolumeSeen>.Present(var seen) => !seen.Attached || seen.Size < wished.Size || seen.Keep != wished.Keep,
+        _ => false,
+    };
+
+    // A container that is as the agreement wishes mounts no volume that it does not wish; any other of the agreement may.
+    private static bool MayBeMounted(WorkloadKey volume, Desired desired, Observed observed) => observed.Containers.Any(c => c.Key.Agreement == volume.Agreement
+        && !(c.Value is Sighting<ContainerSeen>.Present(var seen) && desired.Wishes.TryGetValue(c.Key, out var wish) && wish.Spec == seen.Spec));
+}

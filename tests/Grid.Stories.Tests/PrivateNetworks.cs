@@ -1,0 +1,153 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using Grid.Agreements;
+using Grid.Networks;
+using Grid.Node.Containers;
+using Grid.Stories.Tests.Stage;
+using Grid.Units;
+using Grid.Workloads;
+
+namespace Grid.Stories.Tests;
+
+/// <summary>Three nodes, each in a network namespace of its own on one wire, and private networks over them.</summary>
+[Collection("one at a time")]
+public sealed class PrivateNetworks
+{
+    private const string Marker = "THIS-MUST-NOT-BE-SEEN-ON-ANY-WIRE";
+    private const int Members = 8;
+
+    [Fact]
+    public async Task Every_pair_is_encrypted_tenants_are_apart_and_a_dropped_member_is_cut_off()
+    {
+        if (!File.Exists("/usr/bin/wireguard-go"))
+            Assert.Skip("Networks need wireguard-go, or a kernel with WireGuard; run tools/setup.");
+        await using var stage = await Stage.Stage.SetAsync();
+        using var wire = new UnderlayNetwork();
+        var farms = new[] { await stage.AddFarmAsync("north"), await stage.AddFarmAsync("south") };
+        var nodes = new[] { await stage.AddNodeAsync(farms[0], "one", wire), await stage.AddNodeAsync(farms[0], "two", wire), await stage.AddNodeAsync(farms[1], "three", wire) };
+        var flist = await stage.PublishAsync(Trees.Make(stage, "pages", root =>
+        {
+            foreach (var tenant in new[] { "a", "b" })
+            {
+                Directory.CreateDirectory(Path.Combine(root, "srv", tenant));
+                File.WriteAllText(Path.Combine(root, "srv", tenant, "index.html"), $"{Marker} of {tenant}\n");
+            }
+        }));
+
+        // Two tenants, the same addresses, the same nodes.
+        var terms = stage.Terms([Net, .. Enumerable.Range(0, Members).Select(i => Member("a", i, nodes[i % 3], flist))]);
+        var first = await stage.AgreeAsync(terms, "running");
+        var second = await stage.AgreeAsync(stage.Terms([Net, .. Enumerable.Range(0, 3).Select(i => Member("b", i, nodes[i % 3], flist))]), "running");
+        var all = Inits(nodes, first);
+        Assert.Equal(Members, all.Count);
+        // Once before anybody listens: each node has then fetched the pages from the hub, which is no secret of this network.
+        await Wait.ForAsync("all to reach all", () => EachReachesEachAsync(all, Members), stage.Logs);
+        await Wait.ForAsync("the other tenant as well", () => EachReachesEachAsync(Inits(nodes, second), 3), stage.Logs);
+        var captures = nodes.Select(n => new Capture(n.Space, Marker)).ToList();
+        try
+        {
+            // Every pair, also those on one node.
+            foreach (var (from, init) in all)
+            {
+                foreach (var to in Enumerable.Range(0, Members).Where(i => $"a-{i}" != from))
+                    Assert.Equal($"{Marker} of a\n", await PageAsync(init, to, stage));
+            }
+            Assert.All(captures, c => Assert.Equal((true, 0), (c.Frames > 100, c.Found)));
+
+            // The other tenant has the same addresses and sees its own members behind them, and nothing where it has none.
+            foreach (var (from, init) in Inits(nodes, second))
+            {
+                foreach (var to in Enumerable.Range(0, 3).Where(i => $"b-{i}" != from))
+                    Assert.Equal($"{Marker} of b\n", await PageAsync(init, to, stage));
+                await Task.WhenAll(Enumerable.Range(3, Members - 3).Select(async to => Assert.Null(await TryPageAsync(init, to, TimeSpan.FromSeconds(1)))));
+                Assert.Equal(["lo", "tunnel"], Interfaces(init));
+                Assert.All(File.ReadLines($"/proc/{init.Pid}/net/if_inet6"), line => Assert.EndsWith(" lo", line));
+                Assert.Throws<SocketException>(() => Send(init, IPAddress.Parse("224.0.0.1")));
+                Assert.Throws<SocketException>(() => Send(init, IPAddress.Parse("10.99.0.1")));
+            }
+
+            // What carries a tunnel dies: it is mended, and nothing was restarted.
+            var before = all.ToDictionary(a => a.Key, a => a.Value.Pid);
+            Posix.Kill(nodes[0].Tunnels()[0]);
+            await Wait.ForAsync("the tunnel to be back", async () => nodes[0].Tunnels().Count == 4 ? await EachReachesEachAsync(all, Members) : null, stage.Logs);
+
+            // A member leaves by amendment.
+            var last = $"a-{Members - 1}";
+            var agreement = (await stage.BundleAsync(first)).Agreement;
+            var amended = stage.Priced(terms with
+            {
+                Version = 2,
+                Amends = new Amends(first, agreement.Version.Id),
+                Term = Stage.Stage.Term(),
+                Workloads = terms.Workloads.RemoveAll(w => w.Name == last),
+            });
+            await stage.SubmitAsync(stage.Proposal(amended, farms));
+            await Wait.ForAsync("the amendment to be in force", async () => (await stage.BundleAsync(first)).Agreement is { IsInForce: true, Version.Terms.Version: 2 } a ? a : null, stage.Logs);
+            var watch = Stopwatch.StartNew();
+            while (await TryPageAsync(all["a-0"], Members - 1, TimeSpan.FromMilliseconds(300)) is not null)
+                Assert.True(watch.Elapsed < TimeSpan.FromSeconds(5), "It was reached five seconds after it was dropped.");
+            await stage.UntilAsync(first, "running");
+            await Wait.ForAsync("the dropped member to be gone", () => !Inits(nodes, first).ContainsKey(last), stage.Logs);
+            var after = Inits(nodes, first);
+            Assert.Equal(before.Where(b => b.Key != last).OrderBy(b => b.Key), after.ToDictionary(a => a.Key, a => a.Value.Pid).OrderBy(a => a.Key));
+            Assert.NotNull(await EachReachesEachAsync(after, Members - 1));
+            Assert.All(captures, c => Assert.Equal(0, c.Found));
+        }
+        finally
+        {
+            captures.ForEach(c => c.Dispose());
+        }
+        foreach (var id in new[] { first, second })
+            await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
+        await Wait.ForAsync("every trace to be gone", () => nodes.All(n => n.Traces().Count == 0), stage.Logs);
+    }
+
+    private static Network Net => new("net", IPNetwork.Parse("10.42.0.0/24"), Egress.None);
+
+    private static IPAddress Address(int member) => new([10, 42, 0, (byte)(member + 2)]);
+
+    private static Container Member(string tenant, int number, StageNode node, FlistId flist) =>
+        Trees.Run($"{tenant}-{number}", node.Id, flist, "httpd", "-f", "-p", "8080", "-h", $"/srv/{tenant}") with { Networks = [new NetworkAddress("net", Address(number))] };
+
+    private static Dictionary<string, ProcessIdentity> Inits(IEnumerable<StageNode> nodes, AgreementId agreement) =>
+        nodes.SelectMany(n => n.Processes()).Where(p => p.Key.Agreement == agreement).ToDictionary(p => p.Key.Workload, p => p.Value);
+
+    private static async Task<object?> EachReachesEachAsync(Dictionary<string, ProcessIdentity> all, int members)
+    {
+        var pages = await Task.WhenAll(from a in all from to in Enumerable.Range(0, members) where !a.Key.EndsWith($"-{to}", StringComparison.Ordinal) select TryPageAsync(a.Value, to, TimeSpan.FromSeconds(2)));
+        return pages.All(p => p is not null) ? "all" : null;
+    }
+
+    private static async Task<string> PageAsync(ProcessIdentity from, int to, Stage.Stage stage) =>
+        await Wait.ForAsync($"member {to} to answer", () => TryPageAsync(from, to, TimeSpan.FromSeconds(2)), stage.Logs);
+
+    // Nothing is started in the workload: the socket is made in its namespace and used from here.
+    private static async Task<string?> TryPageAsync(ProcessIdentity from, int to, TimeSpan patience)
+    {
+        using var limit = new CancellationTokenSource(patience);
+        using var handler = new SocketsHttpHandler
+        {
+            UseProxy = false,
+            ConnectCallback = async (_, cancel) => new NetworkStream(await NamespaceDialer.ConnectAsync(from, new IPEndPoint(Address(to), 8080), cancel), ownsSocket: true),
+        };
+        using var http = new HttpClient(handler);
+        try
+        {
+            return await http.GetStringAsync(new Uri($"http://{Address(to)}:8080/"), limit.Token);
+        }
+        catch (Exception e) when (e is HttpRequestException or OperationCanceledException)
+        {
+            return null;
+        }
+    }
+
+    private static List<string> Interfaces(ProcessIdentity init) =>
+        [.. File.ReadLines($"/proc/{init.Pid}/net/dev").Skip(2).Select(l => l.Split(':')[0].Trim()).Select(n => n == "lo" ? n : "tunnel").Order(StringComparer.Ordinal)];
+
+    private static int Send(ProcessIdentity init, IPAddress to)
+    {
+        using var socket = UnderlayNetwork.Inside($"/proc/{init.Pid}/ns/net", () => new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp));
+        return socket.SendTo("x"u8, new IPEndPoint(to, 9));
+    }
+}

@@ -1,0 +1,57 @@
+using System.Net.Sockets;
+using System.Text;
+
+namespace Grid.Stories.Tests.Stage;
+
+/// <summary>
+/// Every frame of every interface of a network namespace, loopback included, as a packet socket sees it (packet(7)). Only what is looked for is kept.
+/// </summary>
+public sealed class Capture : IDisposable
+{
+    // ETH_P_ALL in network order.
+    private const ProtocolType Everything = (ProtocolType)0x0300;
+
+    private readonly Socket _socket;
+    private readonly Thread _reader;
+    private readonly byte[] _marker;
+    private long _frames;
+    private long _found;
+
+    public Capture(string space, string marker)
+    {
+        _marker = Encoding.ASCII.GetBytes(marker);
+        _socket = UnderlayNetwork.Inside(space, () => new Socket(AddressFamily.Packet, SocketType.Raw, Everything) { ReceiveBufferSize = 8 << 20 });
+        _reader = new Thread(Read) { IsBackground = true, Name = "capture" };
+        _reader.Start();
+    }
+
+    public long Frames => Interlocked.Read(ref _frames);
+
+    /// <summary>How many frames held the marker in plain text.</summary>
+    public long Found => Interlocked.Read(ref _found);
+
+    public void Dispose()
+    {
+        _socket.Dispose();
+        _reader.Join();
+    }
+
+    private void Read()
+    {
+        var frame = new byte[65_536];
+        try
+        {
+            while (true)
+            {
+                var length = _socket.Receive(frame);
+                Interlocked.Increment(ref _frames);
+                if (frame.AsSpan(0, length).IndexOf(_marker) >= 0)
+                    Interlocked.Increment(ref _found);
+            }
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // It is over.
+        }
+    }
+}

@@ -1,0 +1,140 @@
+using System.ComponentModel;
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Grid.Stories.Tests.Stage;
+
+/// <summary>
+/// The wire between nodes: a network namespace for each, with an address of its own on one switch that is a namespace too. Nothing of it touches the
+/// machine's own network; the ledger and the hub, which live there, are reached by descriptors handed across.
+/// <code>
+/// node 1: eth0 10.99.0.1/24 ─┐
+/// node 2: eth0 10.99.0.2/24 ─┼─ br0 (the switch)
+/// node 3: eth0 10.99.0.3/24 ─┘
+/// </code>
+/// </summary>
+public sealed partial class UnderlayNetwork : IDisposable
+{
+    private const string Ip = "/usr/sbin/ip";
+
+    private static int s_count;
+
+    private readonly string _prefix = $"gs{Environment.ProcessId}-{Interlocked.Increment(ref s_count)}";
+    private readonly List<Socket> _listeners = [];
+    private int _nodes;
+
+    public UnderlayNetwork()
+    {
+        if (!File.Exists(Ip))
+            Assert.Skip("Networks need iproute2; run tools/setup.");
+        Run("netns", "add", Switch);
+        Run("-n", Switch, "link", "add", "br0", "type", "bridge");
+        Run("-n", Switch, "link", "set", "br0", "up");
+    }
+
+    private string Switch => $"{_prefix}-0";
+
+    /// <summary>One more node's namespace.</summary>
+    public (string Path, IPAddress Address) Add()
+    {
+        var (name, number) = ($"{_prefix}-{++_nodes}", _nodes);
+        Run("netns", "add", name);
+        Run("-n", Switch, "link", "add", $"p{number}", "type", "veth", "peer", "name", "eth0", "netns", name);
+        Run("-n", Switch, "link", "set", $"p{number}", "master", "br0", "up");
+        Run("-n", name, "addr", "add", $"10.99.0.{number}/24", "dev", "eth0");
+        Run("-n", name, "link", "set", "eth0", "up");
+        Run("-n", name, "link", "set", "lo", "up");
+        return ($"/run/netns/{name}", new IPAddress([10, 99, 0, (byte)number]));
+    }
+
+    /// <summary>Makes a loopback port of this process' namespace a loopback port of that one.</summary>
+    public void Share(string space, int port)
+    {
+        var listener = Inside(space, () => new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp));
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, port));
+        listener.Listen(64);
+        _listeners.Add(listener);
+        _ = AcceptAsync(listener, port);
+    }
+
+    /// <summary>Calls from a thread that is in the namespace. What it starts, and the sockets it makes, stay there; the thread ends.</summary>
+    public static T Inside<T>(string space, Func<T> call)
+    {
+        // Made once outside, so that whatever the framework starts for its first socket is not born in there.
+        using (new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp))
+        {
+        }
+        var (result, failure) = (default(T), default(Exception));
+        using var file = File.OpenHandle(space);
+        var thread = new Thread(() =>
+        {
+            try
+            {
+                if (setns(file, 0) != 0)
+                    throw new Win32Exception();
+                result = call();
+            }
+            catch (Exception e) when (e is Win32Exception or SocketException)
+            {
+                failure = e;
+            }
+        });
+        thread.Start();
+        thread.Join();
+        return failure is null ? result! : throw new IOException($"Nothing could be done in {space}: {failure.Message}", failure);
+    }
+
+    public void Dispose()
+    {
+        foreach (var listener in _listeners)
+            listener.Dispose();
+        for (var number = _nodes; number >= 0; number--)
+            Run("netns", "del", $"{_prefix}-{number}");
+    }
+
+    private static async Task AcceptAsync(Socket listener, int port)
+    {
+        try
+        {
+            while (true)
+                _ = CarryAsync(await listener.AcceptAsync(), port);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // The wire is taken down.
+        }
+    }
+
+    private static async Task CarryAsync(Socket near, int port)
+    {
+        using var far = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        using (near)
+        {
+            try
+            {
+                await far.ConnectAsync(IPAddress.Loopback, port);
+                await using var left = new NetworkStream(near);
+                await using var right = new NetworkStream(far);
+                await Task.WhenAny(left.CopyToAsync(right), right.CopyToAsync(left));
+            }
+            catch (Exception e) when (e is SocketException or IOException)
+            {
+                // Either side hung up.
+            }
+        }
+    }
+
+    private static void Run(params string[] arguments)
+    {
+        using var process = Process.Start(new ProcessStartInfo(Ip, arguments) { RedirectStandardError = true })!;
+        var said = process.StandardError.ReadToEnd();
+        process.WaitForExit();
+        Assert.True(process.ExitCode == 0, $"ip {string.Join(' ', arguments)}: {said}");
+    }
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int setns(SafeFileHandle fd, int type);
+}
