@@ -3,6 +3,7 @@ using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using Grid.Networks;
 using Grid.Node.Containers;
 
 namespace Grid.Node.Networks;
