@@ -126,7 +126,7 @@ public sealed class TunnelHost : IDisposable
         {
             passing = _egress.Passing();
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or Win32Exception)
         {
             why = e.Message;
         }
@@ -151,7 +151,10 @@ public sealed class TunnelHost : IDisposable
         if (NamespaceView.Place(init.Pid, name) != new TunnelPlace(wish.Address, wish.Bits))
             Place(inside, name, wish);
         if (wish.Egress is Egress.None)
-            _egress.Close(id);
+        {
+            if (NamespaceView.Has(tunnel.Process.Pid, _egress.Outside(id)))
+                _egress.Close(id);
+        }
         else if (!_egress.IsLinked(id, tunnel.Process.Pid, init) || !_egress.Passing().Contains(_egress.Outside(id)))
             _egress.Open(id, inside);
         return new Outcome.Done();
