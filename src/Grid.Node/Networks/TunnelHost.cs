@@ -38,7 +38,7 @@ public sealed class TunnelHost : IDisposable
         _ports = new UdpPorts(node);
     }
 
-    /// <summary>Looks for what this machine offers.</summary>
+    /// <summary>Looks for what this machine offers. A kernel's own WireGuard is not used, even where there is one.</summary>
     /// <param name="scope">tells this node's tunnels from those of other nodes of the machine; its run directory, say</param>
     /// <param name="underlay">the network namespace in which the node is reached: /proc/self/ns/net, the agent's own, or another</param>
     /// <returns>null, and in <paramref name="why"/> what is missing</returns>
@@ -55,9 +55,6 @@ public sealed class TunnelHost : IDisposable
             return new TunnelHost(keys, NetworkNamespace.Open(underlay), scope, time);
         return null;
     }
-
-    /// <summary>What the tunnels are made of, for the node's status.</summary>
-    public string Mechanism => Programs.WireGuardGo;
 
     /// <summary>Reads /proc and asks every tunnel. Nothing is started, but for one nft(8) when any of them has a way out.</summary>
     /// <param name="init">the first process of the container that a tunnel belongs to; null when there is none</param>
@@ -129,7 +126,7 @@ public sealed class TunnelHost : IDisposable
         {
             passing = _egress.Passing();
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or Win32Exception)
         {
             why = e.Message;
         }
@@ -154,7 +151,10 @@ public sealed class TunnelHost : IDisposable
         if (NamespaceView.Place(init.Pid, name) != new TunnelPlace(wish.Address, wish.Bits))
             Place(inside, name, wish);
         if (wish.Egress is Egress.None)
-            _egress.Close(id);
+        {
+            if (NamespaceView.Has(tunnel.Process.Pid, _egress.Outside(id)))
+                _egress.Close(id);
+        }
         else if (!_egress.IsLinked(id, tunnel.Process.Pid, init) || !_egress.Passing().Contains(_egress.Outside(id)))
             _egress.Open(id, inside);
         return new Outcome.Done();

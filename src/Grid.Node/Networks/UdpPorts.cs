@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-
 using Grid.Networks;
 
 namespace Grid.Node.Networks;
@@ -8,6 +7,7 @@ namespace Grid.Node.Networks;
 internal sealed class UdpPorts(NetworkNamespace node)
 {
     private const int First = 20_000, Count = 20_000;
+    private static readonly string[] Tables = ["/proc/self/net/udp", "/proc/self/net/udp6"];
 
     /// <exception cref="IOException">every one is taken</exception>
     public int Choose(TunnelId id, IReadOnlySet<int> taken)
@@ -24,6 +24,5 @@ internal sealed class UdpPorts(NetworkNamespace node)
     }
 
     // Without IPv6 in the kernel there is no udp6.
-    private HashSet<int> Bound() =>
-        [.. NamespaceView.UdpPorts(node.Run("/usr/bin/cat", [.. new[] { "/proc/self/net/udp", "/proc/self/net/udp6" }.Where(File.Exists)]).Split('\n'))];
+    private HashSet<int> Bound() => [.. NamespaceView.UdpPorts(node.Run("/usr/bin/cat", [.. Tables.Where(File.Exists)]).Split('\n'))];
 }

@@ -26,8 +26,8 @@ public sealed class EgressTests
             // A route to all of 100.64.0.0/10 leaves no address free; the farm's network then stays what it is.
             Assert.IsType<Outcome.Transient>(await lab.A.Host.ApplyAsync(a.Id, a.Wish([], Egress.Nat), a.Container.Init));
             lab.A.Space.Ip("route del 100.64.0.0/10");
-            foreach (var member in (ReadOnlySpan<Member>)[a, other])
-                Assert.Equal(new Outcome.Done(), member.Node.Host.ApplyAsync(member.Id, member.Wish([], Egress.Nat), member.Container.Init).GetAwaiter().GetResult());
+            foreach (var member in (Member[])[a, other])
+                Assert.Equal(new Outcome.Done(), await member.Node.Host.ApplyAsync(member.Id, member.Wish([], Egress.Nat), member.Container.Init));
 
             Assert.Equal($"from {lab.A.Underlay}", await DialAsync(a.Container, World));
             Assert.Equal($"from {lab.A.Underlay}", await DialAsync(lab.A.Space, new IPEndPoint(IPAddress.Parse("192.168.7.7"), 80)));

@@ -182,9 +182,12 @@ internal sealed class Member(LabNode node, TunnelId id, IPAddress address, int p
 /// <summary>A node: its own underlay address in a namespace of its own.</summary>
 internal sealed class LabNode : IDisposable
 {
+    // Tests that run at once must not find each other's tunnels.
+    private static int _labs;
+
     public LabNode(string name, byte number)
     {
-        Scope = $"test {Environment.ProcessId} {name}";
+        Scope = $"test {Environment.ProcessId} {Interlocked.Increment(ref _labs)} {name}";
         Underlay = new IPAddress([192, 0, 2, number]);
         Keys = new TunnelKeys(Enumerable.Repeat(number, 32).ToArray());
         Space.Ip("link set lo up");
