@@ -18,6 +18,8 @@ public sealed class CachedFlist : IFlistContent, IDisposable
     private const int BatchChunks = 512;
     private const int BatchFiles = 2048;
     private const int BehindChunks = ReadRequest / Chunk.Size;
+    // Writing a small file costs more than fetching it, and a read that comes meanwhile shares the processor with what was begun.
+    private const int BehindFiles = 64;
 
     private readonly FlistCache _cache;
     private readonly FlistSource _source;
@@ -120,7 +122,7 @@ public sealed class CachedFlist : IFlistContent, IDisposable
                     var missing = Missing(inode, n, long.Min(n + BehindChunks, chunks));
                     batch.AddRange(missing);
                     bytes += long.Min((long)missing.Count << Chunk.SizeLog2, Meta[inode].Size);
-                    if (bytes >= ReadRequest || batch.Count >= BatchChunks)
+                    if (bytes >= ReadRequest || batch.Count >= BehindFiles)
                         await FlushAsync().ConfigureAwait(false);
                 }
             }

@@ -40,6 +40,12 @@ internal static class AddressFields
         return host.All(b => b == 0) ? new IPNetwork(address, bits) : throw CanonicalReader.Malformed($"{address}/{bits} has bits set below its {bits}.");
     });
 
+    public static bool IsIPv4(this IPAddress address)
+    {
+        Span<byte> bytes = stackalloc byte[LongestAddress];
+        return address.TryWriteBytes(bytes, out var length) && length == 4;
+    }
+
     /// <summary>IPv4 before IPv6, then bytewise.</summary>
     public static int Order(IPAddress a, IPAddress b)
     {

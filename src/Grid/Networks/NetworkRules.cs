@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Net;
-using System.Net.Sockets;
 using Grid.Agreements;
 using Grid.Workloads;
 
@@ -44,7 +43,7 @@ internal static class NetworkRules
 
     private static void CheckRange(Network network, ImmutableArray<Refusal>.Builder found)
     {
-        var fine = network.Cidr.BaseAddress.AddressFamily is AddressFamily.InterNetwork
+        var fine = network.Cidr.BaseAddress.IsIPv4()
             ? network.Cidr.PrefixLength is >= 16 and <= 28 && Private.Any(p => p.Contains(network.Cidr.BaseAddress))
             : network.Cidr.PrefixLength is >= 48 and <= 124 && UniqueLocal.Contains(network.Cidr.BaseAddress);
         if (!fine)
@@ -58,7 +57,7 @@ internal static class NetworkRules
     {
         if (!cidr.Contains(address) || address.Equals(cidr.BaseAddress))
             return false;
-        if (address.AddressFamily is AddressFamily.InterNetworkV6)
+        if (!address.IsIPv4())
             return true;
         var last = cidr.BaseAddress.GetAddressBytes();
         for (var bit = cidr.PrefixLength; bit < 32; bit++)

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Net;
-using System.Net.Sockets;
 using Grid.Agreements;
 using Grid.Units;
 using Grid.Workloads;
@@ -39,7 +38,7 @@ public sealed record Tunnel(string Network, IPAddress Address, int Bits, TunnelK
     ];
 
     // The first of the other's addresses that this node can dial: one of a family it has itself.
-    private static IPAddress? Reach(TunnelEnds from, TunnelEnds to) => to.Underlay.FirstOrDefault(a => from.Has(a.AddressFamily));
+    private static IPAddress? Reach(TunnelEnds from, TunnelEnds to) => to.Underlay.FirstOrDefault(a => from.Underlay.Any(b => a.IsIPv4() == b.IsIPv4()));
 
     public bool Equals(Tunnel? other) => other is not null && (Network, Bits, Key, Port, Egress) == (other.Network, other.Bits, other.Key, other.Port, other.Egress)
         && Address.Equals(other.Address) && Peers.AsSpan().SequenceEqual(other.Peers.AsSpan());

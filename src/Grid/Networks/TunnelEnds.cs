@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Net;
-using System.Net.Sockets;
 using Grid.Statements;
 
 namespace Grid.Networks;
@@ -37,8 +36,6 @@ public sealed record TunnelEnds(ImmutableArray<IPAddress> Underlay, ImmutableArr
     public const int MaximumUnderlay = 8;
 
     public static readonly TunnelEnds None = new([], []);
-
-    public bool Has(AddressFamily family) => Underlay.Any(a => a.AddressFamily == family);
 
     public static ImmutableArray<IPAddress> Sorted(IEnumerable<IPAddress> underlay) => [.. underlay.Distinct().Order(Comparer<IPAddress>.Create(AddressFields.Order))];
 

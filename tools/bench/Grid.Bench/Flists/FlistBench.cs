@@ -49,6 +49,7 @@ internal static class FlistBench
             if (read)
                 await ReadRows.MeasureAsync(rounds, tree, work, Count);
             rounds.Print(Console.Out);
+            Console.WriteLine($"\nload {File.ReadAllText("/proc/loadavg").Split(' ')[0]} after");
             return 0;
         }
         finally

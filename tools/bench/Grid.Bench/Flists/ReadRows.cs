@@ -59,7 +59,7 @@ internal static class ReadRows
             await LocalAsync(rounds, work, count);
             rounds.Alone(Mount, $"{1000 * rounds.Median(Mount):0} ms", "≤ 50 ms");
             rounds.Alone("the daemon's resident memory after all this", $"{BuildRows.Memory(DaemonOf(At(work, "flist")), "VmRSS") >> 20} MiB", "≤ 70 MiB");
-            rounds.Alone("100,001 files fetched into the cache by a hub's packs", $"{1000 * rounds.Median("complete"):0} ms", "");
+            rounds.Alone("all 100,001 files fetched into an empty cache", $"{1000 * rounds.Median("complete"):0} ms", "");
         }
         finally
         {
@@ -169,11 +169,14 @@ internal static class ReadRows
 
     private static async Task WaitForEndAsync(string mountpoint)
     {
-        while (TryDaemonOf(mountpoint) is not null)
-            await Task.Delay(10);
+        for (var started = Stopwatch.GetTimestamp(); TryDaemonOf(mountpoint) is not null; await Task.Delay(10))
+        {
+            if (Stopwatch.GetElapsedTime(started) > TimeSpan.FromMinutes(1))
+                throw new IOException($"{mountpoint} is served a minute after its unmount.");
+        }
     }
 
-    // Under the same name for every caller: a file of the peer's, by a server that sends it from the kernel.
+    // The peer's file, by a server that sends it from the kernel.
     private static async Task<WebApplication> ServeAsync(string path)
     {
         var builder = WebApplication.CreateSlimBuilder();
@@ -193,14 +196,16 @@ internal static class ReadRows
         }
     }
 
-    private static void Touch(string path)
+    private static unsafe void Touch(string path)
     {
         using var map = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
         using var view = map.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
-        var sum = 0;
-        for (var at = 0L; at < view.Capacity; at += 4096)
-            sum += view.ReadByte(at);
-        GC.KeepAlive(sum);
+        byte* start = null;
+        view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
+        // Safe: the view is as long as the file and is released below only.
+        for (var at = 0L; at < Corpus.BigBytes; at += 4096)
+            _ = Volatile.Read(ref start[at]);
+        view.SafeMemoryMappedViewHandle.ReleasePointer();
     }
 
     private static void Jump(string path, byte[] buffer)

@@ -30,18 +30,18 @@ internal sealed class Rounds
         Add(name, Stopwatch.GetElapsedTime(started).TotalSeconds);
     }
 
-    /// <summary>A row of the table: how much of which unit both did in their time. A ratio above 1 says that ours is the quicker.</summary>
+    /// <summary>
+    /// A row of the table: how much of which unit both did in their time. A ratio above 1 says that ours is the quicker. A name is "what: by whom", or "what".
+    /// </summary>
     public void Row(string name, string peer, double amount, string unit, string aim)
     {
         var (ours, theirs) = (Median(name), Median(peer));
-        _table.Add(name, Say(amount / ours, unit), peer, Say(amount / theirs, unit), (theirs / ours).ToString("0.00", CultureInfo.InvariantCulture), aim);
+        _table.Add(name.Split(": ")[0], Say(amount / ours, unit), peer.Split(": ")[^1], Say(amount / theirs, unit), (theirs / ours).ToString("0.00", CultureInfo.InvariantCulture), aim);
     }
 
     public void Alone(string name, string value, string aim) => _table.Add(name, value, "", "", "", aim);
 
     public double Median(string name) => _seconds[name].Order().ElementAt(_seconds[name].Count / 2);
-
-    public double Worst(string name) => _seconds[name].Max();
 
     public void Print(TextWriter to) => _table.Print(to);
 
