@@ -44,20 +44,28 @@ internal sealed class Frame(Shell shell, Options options)
         {
             if (!parsed.GetValue(watch))
                 return await RunAsync(parsed, run, cancellation).ConfigureAwait(false);
+            using var screen = shell.Terminal.Out && parsed.GetValue(options.Output) == Format.Table ? new Screen(shell.Out) : null;
             while (true)
             {
-                if (shell.Terminal.Out && parsed.GetValue(options.Output) == Format.Table)
-                    shell.Out.Write("\e[H\e[2J");
-                var code = await RunAsync(parsed, run, cancellation, repeated: true).ConfigureAwait(false);
-                if (code is not (Exit.Ok or Exit.Negative))
-                    return code;
+                var outcome = await OutcomeAsync(parsed, run, cancellation).ConfigureAwait(false);
+                // Ctrl-C is how watching ends.
+                if (cancellation.IsCancellationRequested)
+                    return Exit.Ok;
+                if (outcome is not Outcome.Done done)
+                {
+                    screen?.Dispose();
+                    return Write(parsed, outcome, repeated: true);
+                }
+                if (screen is null)
+                    Write(parsed, outcome, repeated: true);
+                else
+                    screen.Show(page => new Page(page, Colour(parsed)).Write(done.Blocks));
                 try
                 {
                     await Task.Delay(WatchEvery, shell.Time, cancellation).ConfigureAwait(false);
                 }
                 catch (OperationCanceledException)
                 {
-                    // Ctrl-C is how watching ends.
                     return Exit.Ok;
                 }
             }
@@ -69,7 +77,7 @@ internal sealed class Frame(Shell shell, Options options)
     {
         shell.Ended?.Invoke(outcome);
         var format = parsed.GetResult(options.Output) is { Errors: var errors } && errors.Any() ? Format.Table : parsed.GetValue(options.Output);
-        var colour = shell.Environment("NO_COLOR") is not { Length: > 0 } && !parsed.GetValue(options.NoColor);
+        var colour = Colour(parsed);
         switch (outcome)
         {
             case Outcome.Verbatim verbatim:
@@ -113,26 +121,29 @@ internal sealed class Frame(Shell shell, Options options)
         shell.Error.WriteLine(format == Format.Json ? Document.Json(document) : Document.Yaml(document));
     }
 
-    private async Task<int> RunAsync(ParseResult parsed, Func<Session, CancellationToken, Task<Outcome>> run, CancellationToken cancellation, bool repeated = false)
+    private bool Colour(ParseResult parsed) => shell.Environment("NO_COLOR") is not { Length: > 0 } && !parsed.GetValue(options.NoColor);
+
+    private async Task<int> RunAsync(ParseResult parsed, Func<Session, CancellationToken, Task<Outcome>> run, CancellationToken cancellation) =>
+        Write(parsed, await OutcomeAsync(parsed, run, cancellation).ConfigureAwait(false));
+
+    private async Task<Outcome> OutcomeAsync(ParseResult parsed, Func<Session, CancellationToken, Task<Outcome>> run, CancellationToken cancellation)
     {
         var home = Context.HomeOf(shell.Environment, parsed.GetValue(options.Home));
         if (Context.Read(home, shell.Environment, options.Flags(parsed), out var problems) is not { } context)
-            return Write(parsed, new Outcome.Failed(problems));
-        using var session = new Session(shell, parsed, context, parsed.GetValue(options.Output), parsed.GetValue(options.Quiet));
-        Outcome outcome;
+            return new Outcome.Failed(problems);
+        using var session = new Session(shell, parsed, context, parsed.GetValue(options.Output), parsed.GetValue(options.Quiet)) { Colour = Colour(parsed) };
         try
         {
-            outcome = await run(session, cancellation).ConfigureAwait(false);
+            return await run(session, cancellation).ConfigureAwait(false);
         }
         catch (LedgerUnreachableException e)
         {
-            outcome = new Refusal(CliCode.LedgerUnreachable, e.Message, "Check the address and the network, then run the same command again; nothing is done twice.");
+            return new Refusal(CliCode.LedgerUnreachable, e.Message, "Check the address and the network, then run the same command again; nothing is done twice.");
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
-            outcome = new Outcome.Failed([new Problem(new Refusal(CliCode.Interrupted, "Interrupted; what was submitted before stays so.", "'grid status' shows how things stand."))], Exit.Interrupted);
+            return new Outcome.Failed([new Problem(new Refusal(CliCode.Interrupted, "Interrupted; what was submitted before stays so.", "'grid status' shows how things stand."))], Exit.Interrupted);
         }
-        return Write(parsed, outcome, repeated);
     }
 
     private static void Add(Command command, IEnumerable<Symbol> symbols)

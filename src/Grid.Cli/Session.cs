@@ -21,6 +21,9 @@ internal sealed class Session(Shell shell, ParseResult parsed, Context context, 
 
     public bool Quiet => quiet;
 
+    /// <summary>False when NO_COLOR or --no-color asks for none.</summary>
+    public bool Colour { get; init; }
+
     public KeyRing Keys { get; } = new(context.KeysDirectory);
 
     /// <summary>Now, in whole seconds: what is signed has no finer time.</summary>

@@ -43,7 +43,10 @@ public sealed class AuditCache(string directory)
 
     internal void Keep(long bundle, ImmutableArray<Entry> entries)
     {
-        Directory.CreateDirectory(directory, Private);
+        if (OperatingSystem.IsWindows())
+            Directory.CreateDirectory(directory);
+        else
+            Directory.CreateDirectory(directory, Private);
         Replace(PathOf(bundle), EntryBundle.Encode([.. entries.Select(e => e.Bytes)]));
     }
 

@@ -281,6 +281,28 @@ public sealed class JourneyTests(RealLedger real)
     }
 
     [Fact]
+    public async Task What_cannot_be_imported_or_mounted_is_refused_with_what_to_do()
+    {
+        using var shell = new TestShell();
+        Directory.CreateDirectory(shell.PathOf("root"));
+        File.WriteAllText(shell.PathOf("root/motd"), "hello\n");
+        System.Formats.Tar.TarFile.CreateFromDirectory(shell.PathOf("root"), shell.PathOf("tree.tar"), includeBaseDirectory: false);
+
+        foreach (var tree in new[] { "tree.tar", "root" })
+        {
+            var (code, _, error) = await shell.RunAsync("flist", "import", shell.PathOf(tree));
+            Assert.Equal(Exit.Error, code);
+            Assert.Contains("error[bad-image]", error, StringComparison.Ordinal);
+            Assert.Contains("grid flist build", error, StringComparison.Ordinal);
+        }
+        var id = Text(await shell.JsonAsync("flist", "build", shell.PathOf("tree.tar")), "id");
+        Assert.Equal(RefusalCode.NotFound, await shell.RefusedAsync("flist", "mount", id, shell.PathOf("nowhere"), "--hub", real.Hub));
+        Assert.Equal(RefusalCode.NotFound, await shell.RefusedAsync("flist", "mount", id, shell.PathOf("tree.tar"), "--hub", real.Hub));
+        Assert.Contains("grid flist push", (await shell.RunAsync("flist", "mount", id, shell.PathOf("root"))).Error, StringComparison.Ordinal);
+        Assert.Equal(RefusalCode.MutableReference, await shell.RefusedAsync("flist", "mount", "nginx:latest", shell.PathOf("root"), "--hub", real.Hub));
+    }
+
+    [Fact]
     public async Task The_pinned_key_is_the_only_one_believed()
     {
         using var shell = new TestShell();

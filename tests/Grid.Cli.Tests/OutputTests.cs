@@ -81,3 +81,41 @@ public sealed class OutputTests
         Assert.DoesNotContain("\e[", (await shell.RunAsync("key", "show", "bob")).Error, StringComparison.Ordinal);
     }
 }
+
+/// <summary>What a watched command sends to a terminal, and what to anything else.</summary>
+public sealed class WatchTests(RealLedger real)
+{
+    [Fact]
+    public async Task A_terminal_is_painted_over_without_being_cleared_and_keeps_its_lines_whole()
+    {
+        var text = await WatchAsync(terminal: true, "NAME", "--no-color");
+        var first = text.IndexOf("\e[H\e[2J", StringComparison.Ordinal);
+        Assert.Equal("\e[?7l", text[..first]);
+        Assert.Equal(first, text.LastIndexOf("\e[2J", StringComparison.Ordinal) - 3);
+        Assert.Contains("\e[K\n", text, StringComparison.Ordinal);
+        Assert.EndsWith("\e[?7h", text, StringComparison.Ordinal);
+        Assert.DoesNotMatch("\e\\[[0-9;]*m", text);
+        Assert.Matches("\e\\[2m", await WatchAsync(terminal: true, "NAME"));
+    }
+
+    [Fact]
+    public async Task A_file_gets_no_control_codes() => Assert.DoesNotContain('\e', await WatchAsync(terminal: false, "NAME"));
+
+    private async Task<string> WatchAsync(bool terminal, string until, params string[] options)
+    {
+        using var shell = new TestShell();
+        await shell.JsonAsync("ledger", "trust", real.Address, "--yes");
+        await shell.JsonAsync("key", "new", "alice", "--no-passphrase");
+        await shell.JsonAsync("account", "open", "alice");
+        await shell.JsonAsync("farm", "register", $"watched-{Guid.NewGuid():n}"[..30], "--account", "alice");
+        shell.IsTerminal = terminal;
+        using var person = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        var screen = new Screen();
+        var watching = shell.RunAsync(screen, person.Token, ["farm", "list", "--watch", .. options]);
+        await screen.ShowsAsync(until);
+        await person.CancelAsync();
+        var (code, text, error) = await watching;
+        Assert.Equal((Exit.Ok, ""), (code, error));
+        return text;
+    }
+}

@@ -90,8 +90,14 @@ internal static class FlistCommands
         var path = new Argument<string>("PATH") { Description = "An OCI image layout, as a directory or tar, or an archive of 'docker save'" };
         var reference = new Option<string?>("--ref") { Description = "Which image, when there are several", HelpName = "NAME" };
         var (platform, latest) = Options();
-        return frame.Verb("import", "Make an flist of a container image", [path, reference, platform, latest], (session, cancellation) => MakeAsync(session, new OciSource(session.Value(path)), session.Value(path),
-            new BuildOptions { Platform = session.Value(platform), LatestMtime = session.Value(latest), Reference = session.Value(reference) }, cancellation));
+        return frame.Verb("import", "Make an flist of a container image", [path, reference, platform, latest], async (session, cancellation) =>
+        {
+            var made = await MakeAsync(session, new OciSource(session.Value(path)), session.Value(path),
+                new BuildOptions { Platform = session.Value(platform), LatestMtime = session.Value(latest), Reference = session.Value(reference) }, cancellation).ConfigureAwait(false);
+            return made is Outcome.Failed { Problems: [{ Refusal: { Code: "bad-image", Next: null } } problem] } failed
+                ? failed with { Problems = [problem with { Refusal = problem.Refusal with { Next = "A tree of files that is no image, as a directory or a tar, is taken by 'grid flist build'." } }] }
+                : made;
+        });
     }
 
     private static Command Push(Frame frame)

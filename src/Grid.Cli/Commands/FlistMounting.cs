@@ -20,15 +20,22 @@ internal static class FlistMounting
         {
             if (FlistCommands.ReadId(session.Value(flist), out var id) is { } wrong)
                 return wrong;
+            var path = Path.GetFullPath(session.Value(directory));
+            if (!Directory.Exists(path))
+                return new Refusal(RefusalCode.NotFound, $"{path} is no directory.", $"Make it: mkdir -p {path}");
+            if (FlistMount.Find(path) is { } there)
+                return new Refusal(RefusalCode.WrongState, $"{there.Flist} is mounted on {path} already.", $"Take it away first: grid flist unmount {path}");
             if (!session.HubAddress().Try(out var hub, out var refusal))
-                return refusal;
+                return refusal with { Detail = $"{refusal.Detail} A mount fetches its files from one.", Next = $"{refusal.Next} What was built here is put there by 'grid flist push'." };
             var home = Path.GetFullPath(session.Context.Home);
-            var spec = new MountSpec(id, Path.GetFullPath(session.Value(directory)), Path.Combine(home, "cache"), [hub], Path.Combine(home, "mounts.log"));
+            var spec = new MountSpec(id, path, Path.Combine(home, "cache"), [hub], Path.Combine(home, "mounts.log"));
             return await FlistMount.StartAsync(spec, Patience, cancellation).ConfigureAwait(false) switch
             {
                 MountOutcome.Mounted m => Outcome.Of(
                     new JsonObject { ["id"] = id.ToString(), ["root"] = m.Mount.Root.ToString(), ["mountpoint"] = m.Mount.Mountpoint },
                     new Block.Fields([("flist", id.ToString()), ("root", m.Mount.Root.ToString()), ("mounted on", m.Mount.Mountpoint)]), Block.Line($"Next: grid flist unmount {m.Mount.Mountpoint}", Ink.Faint)),
+                MountOutcome.Failed { Failure: MountFailure.FlistUnavailable } f => new Refusal(CliCode.MountFailed, f.Reason, $"Put it on the hub with 'grid flist push {id}', or name another hub with --hub."),
+                MountOutcome.Failed { Failure: MountFailure.MachineCannot } f when !Environment.IsPrivilegedProcess => new Refusal(CliCode.MountFailed, f.Reason, "Mounting needs root."),
                 MountOutcome.Failed f => new Refusal(CliCode.MountFailed, $"{f.Reason} ({f.Failure})", $"See {spec.LogPath}."),
                 _ => throw new System.Diagnostics.UnreachableException(),
             };

@@ -22,8 +22,7 @@ internal static class Waiting
         var deadline = session.Shell.Time.GetUtcNow() + patience;
         if (session.Quiet || session.Format != Format.Table || !session.Shell.Terminal.Out || !session.Shell.Terminal.Error)
             return await LookAsync(session, ledger, id, version, deadline, new LineByLine(session).Show, document, name, cancellation).ConfigureAwait(false);
-        var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(session.Shell.Error) });
-        return await console.Live(new Text("…")).AutoClear(true).StartAsync(live =>
+        return await Screen.Live(session).Live(new Text("…")).AutoClear(true).StartAsync(live =>
             LookAsync(session, ledger, id, version, deadline, verified => live.UpdateTarget(Live(verified, name)), document, name, cancellation)).ConfigureAwait(false);
     }
 
@@ -81,10 +80,10 @@ internal static class Waiting
         return first;
     }
 
-    private static Table Live(VerifiedAgreement verified, string name)
+    private static Rows Live(VerifiedAgreement verified, string name)
     {
         var latest = Story.Latest(verified);
-        var table = new Table().NoBorder().Title(Markup.Escape($"{name}: {verified.Agreement.Status}{string.Concat(StatusView.WaitsFor(verified).Select(w => $", waits for {w}"))}"));
+        var table = new Table().NoBorder();
         table.AddColumns("WORKLOAD", "STATE", "START", "REASON");
         foreach (var workload in (verified.Agreement.Next?.Version ?? verified.Agreement.Version).Terms.Workloads)
         {
@@ -92,7 +91,13 @@ internal static class Waiting
             table.AddRow(new Text(workload.Name), new Text(known ? WorkloadReport.NameOf(found.Report.State) : "waiting"), new Text(known ? $"{found.Report.Generation}" : "-"),
                 new Text(Page.Printable((known ? found.Report.Reason : null) ?? "")));
         }
-        return table;
+        // Lines of their own: a title would be broken to the width of the table.
+        return new Rows(
+        [
+            new Text(Page.Printable($"{name}: {verified.Agreement.Status}")) { Overflow = Overflow.Ellipsis },
+            .. StatusView.WaitsFor(verified).Select(w => new Text(Page.Printable($"  waits for {w}")) { Overflow = Overflow.Ellipsis }),
+            table,
+        ]);
     }
 
     private sealed class LineByLine(Session session)

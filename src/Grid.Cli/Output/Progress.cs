@@ -10,8 +10,7 @@ internal static class Progress
     {
         if (session.Quiet || session.Format != Format.Table || !session.Shell.Terminal.Error)
             return await run(new Lines(session, title)).ConfigureAwait(false);
-        var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(session.Shell.Error) });
-        return await console.Progress().AutoClear(true)
+        return await Screen.Live(session).Progress().AutoClear(true)
             .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new RemainingTimeColumn())
             .StartAsync(bars => run(new Bar(bars.AddTask(Markup.Escape(title))))).ConfigureAwait(false);
     }
