@@ -228,7 +228,7 @@ internal sealed class Play(PrivateGrid grid, Shell shell, Format format, Action<
 
     private const string OfferYaml = """
         currency: { code: EUR, decimals: 9 }
-        kinds: [container]
+        kinds: [container, network, volume]
         prices: { cpu: 3, memory: 1000 }
         ceiling: { cpu: 2, memory: 2GiB }
         notice: 0s

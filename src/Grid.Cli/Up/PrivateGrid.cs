@@ -58,7 +58,7 @@ internal sealed class PrivateGrid : IAsyncDisposable
     /// <returns>node1…</returns>
     public Task<string> StartNodeAsync(string invite, string ledgerKey, CancellationToken cancel) => AddAsync("grid-node", cancel,
         "--ledger", Ledger, "--origin", Origin, "--ledger-key", ledgerKey, "--hub", Hub, "--data", NodeData, "--run", _place.Run, "--cgroup", _place.Cgroup,
-        "--invite", invite);
+        "--invite", invite, "--underlay", "127.0.0.1");
 
     public async ValueTask DisposeAsync()
     {
