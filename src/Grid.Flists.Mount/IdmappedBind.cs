@@ -11,11 +11,12 @@ namespace Grid.Flists.Mount;
 public static class IdmappedBind
 {
     /// <param name="source">a mounted flist, or a directory in one</param>
-    /// <param name="target">an existing directory; the view appears there, read-only, nosuid, nodev</param>
+    /// <param name="target">an existing directory; the view appears there, nosuid, nodev and either read-only or noexec</param>
     /// <param name="uidBase">the uid and gid on the host that uid and gid 0 of the tree become</param>
     /// <param name="count">how many ids are shifted; those of the tree beyond it belong to nobody (65534)</param>
+    /// <param name="writable">noexec instead of read-only; <paramref name="source"/> is then a volume</param>
     /// <exception cref="IOException">the kernel does not do it; <see cref="IsSupported"/> tells beforehand</exception>
-    public static void Create(string source, string target, uint uidBase, uint count)
+    public static void Create(string source, string target, uint uidBase, uint count, bool writable = false)
     {
         using var tree = SysMount.OpenTree(Fcntl.AT_FDCWD, source, SysMount.OPEN_TREE_CLONE | SysMount.OPEN_TREE_CLOEXEC);
         if (tree.IsInvalid)
@@ -23,7 +24,8 @@ public static class IdmappedBind
         using var namespaceFile = UserNamespace.Create(uidBase, count);
         var attributes = new SysMount.MountAttributes
         {
-            Set = SysMount.MOUNT_ATTR_IDMAP | SysMount.MOUNT_ATTR_RDONLY | SysMount.MOUNT_ATTR_NOSUID | SysMount.MOUNT_ATTR_NODEV,
+            Set = SysMount.MOUNT_ATTR_IDMAP | SysMount.MOUNT_ATTR_NOSUID | SysMount.MOUNT_ATTR_NODEV
+                | (writable ? SysMount.MOUNT_ATTR_NOEXEC : SysMount.MOUNT_ATTR_RDONLY),
             UserNamespace = (ulong)namespaceFile.DangerousGetHandle(),
         };
         if (SysMount.SetAttributes(tree, "", Fcntl.AT_EMPTY_PATH, attributes, (nuint)Unsafe.SizeOf<SysMount.MountAttributes>()) < 0)

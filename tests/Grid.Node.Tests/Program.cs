@@ -2,7 +2,10 @@ namespace Grid.Node.Tests;
 
 internal static class Program
 {
-    public static async Task<int> Main(string[] args) => args is [Containers.Victim.Verb, .. var rest]
-        ? await Containers.Victim.RunAsync(rest)
-        : await Xunit.Runner.InProc.SystemConsole.ConsoleRunner.Run(args);
+    public static async Task<int> Main(string[] args) => args switch
+    {
+        [Containers.Victim.Verb, .. var rest] => await Containers.Victim.RunAsync(rest),
+        [Volumes.VolumeVictim.Verb, .. var rest] => await Volumes.VolumeVictim.RunAsync(rest),
+        _ => await Xunit.Runner.InProc.SystemConsole.ConsoleRunner.Run(args),
+    };
 }

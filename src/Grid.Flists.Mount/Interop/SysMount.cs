@@ -17,6 +17,7 @@ internal static partial class SysMount
     public const ulong MOUNT_ATTR_RDONLY = 1;
     public const ulong MOUNT_ATTR_NOSUID = 2;
     public const ulong MOUNT_ATTR_NODEV = 4;
+    public const ulong MOUNT_ATTR_NOEXEC = 8;
     public const ulong MOUNT_ATTR_IDMAP = 0x100000;
 
     /// <summary><c>struct mount_attr</c>, 32 bytes.</summary>

@@ -1,0 +1,113 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using Grid.Node.Containers;
+using Grid.Node.Containers.Interop;
+using Grid.Node.Volumes.Interop;
+using Grid.Units;
+using Microsoft.Win32.SafeHandles;
+
+namespace Grid.Node.Volumes;
+
+/// <summary>
+/// The file system of a volume: ext4 with one directory, <c>data</c>, in which everything is encrypted (fscrypt). What stays readable on the disk is how many
+/// files there are, how large they are, whose, from when, and the values of extended attributes.
+/// </summary>
+/// <remarks>
+/// Of the agreed size ext4 itself takes: 1/64 for inodes (256 bytes for every 16 KiB), 1/32,768 for bitmaps, the journal (4 MiB below 128 MiB, 16 MiB below
+/// 512 MiB, 32 MiB below 1 GiB, 64 MiB below 2 GiB … at most 1 GiB), and room for descriptors of a file system 1024 times as large (at most 4 MiB).
+/// Nothing is reserved for root. What is left over from whole blocks of 4096 bytes is not used.
+/// </remarks>
+internal static class Ext4
+{
+    public const long BlockSize = 4096;
+
+    /// <summary>mke2fs makes no journal in less, and without one nothing survives a power failure.</summary>
+    public static readonly Bytes Smallest = Bytes.MiB(8);
+
+    public const string DataDirectory = "data";
+
+    private const string Program = "/usr/sbin/mke2fs";
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
+
+    public static string? Missing() =>
+        !File.Exists(Program) ? $"{Program} is not installed" : !File.Exists("/sys/fs/ext4/features/encryption") ? "the kernel's ext4 does not encrypt" : null;
+
+    /// <summary>Formats a new image. Every option is said, and no configuration of the machine is read; the same id and size give the same file system.</summary>
+    /// <param name="image">reads as zeros</param>
+    public static void Format(string image, ContainerId id)
+    {
+        var uuid = new Guid(SHA256.HashData(Encoding.UTF8.GetBytes(id.ToString())).AsSpan(0, 16));
+        const string Features = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,dir_nlink,extra_isize," +
+            "metadata_csum,metadata_csum_seed,encrypt";
+        // discard would give the blocks back that were just allocated.
+        string[] args =
+        [
+            "-q", "-F", "-b", BlockSize.ToString(CultureInfo.InvariantCulture), "-I", "256", "-i", "16384", "-m", "0", "-G", "16", "-O", Features, "-e", "remount-ro",
+            "-L", "grid-volume", "-U", uuid.ToString(), "-E", $"hash_seed={uuid},nodiscard,lazy_itable_init=0,assume_storage_prezeroed=1,root_owner=0:0", image,
+        ];
+        var (read, write) = Posix.Pipe();
+        using (read)
+        {
+            int pid;
+            using (write)
+                pid = Launcher.Start(new Command(Program, [.. args], ["PATH=/usr/sbin:/usr/bin", "LC_ALL=C", "MKE2FS_CONFIG=/dev/null"]), write, null, null);
+            using var process = Posix.OpenProcess(pid);
+            var said = new StringBuilder();
+            var buffer = new byte[1024];
+            while (said.Length < 4096 && Posix.WaitReadable(read, Patience) && Posix.Read(read, buffer) is > 0 and var count)
+                said.Append(Encoding.UTF8.GetString(buffer, 0, count));
+            if (process is not null && !Posix.WaitReadable(process, Patience))
+                Posix.Signal(process, Posix.SIGKILL);
+            if (Posix.Reap(pid) is not 0 and var code)
+                throw new IOException($"mke2fs ended with {code}: {said.ToString().Trim()}");
+        }
+    }
+
+    /// <summary>Mounts it where nobody sees it. Its journal is replayed; nothing else is ever repaired here.</summary>
+    public static SafeFileHandle Mount(LoopDevice device) => MountApi.Mount("ext4", device.Path, [("errors", "remount-ro")]);
+
+    /// <summary>Makes the directory that is the volume, in a file system that was just formatted, and waits until its disk has it.</summary>
+    public static void Encrypt(SafeFileHandle mount, ReadOnlySpan<byte> key)
+    {
+        Span<byte> identifier = stackalloc byte[LinuxFscrypt.IdentifierSize];
+        using var root = RootOf(mount);
+        LinuxFscrypt.AddKey(root, key, identifier);
+        Directory.CreateDirectory(DataIn(mount));
+        using var data = FcntlH.Open(DataIn(mount), FcntlH.O_RDONLY);
+        LinuxFscrypt.SetPolicy(data, identifier);
+        // Whoever is given the volume by the agreement may write to it, whatever user it runs as.
+        File.SetUnixFileMode(data, (UnixFileMode)0b111_111_111);
+        FcntlH.SyncFileSystem(root);
+    }
+
+    /// <returns>false when it is not the key of what is there</returns>
+    public static bool Unlock(SafeFileHandle mount, ReadOnlySpan<byte> key)
+    {
+        Span<byte> identifier = stackalloc byte[LinuxFscrypt.IdentifierSize];
+        using var root = RootOf(mount);
+        LinuxFscrypt.AddKey(root, key, identifier);
+        if (!Directory.Exists(DataIn(mount)))
+            return false;
+        using var data = FcntlH.Open(DataIn(mount), FcntlH.O_RDONLY);
+        return LinuxFscrypt.Uses(data, identifier);
+    }
+
+    /// <summary>While workloads write.</summary>
+    /// <param name="size">of the image, which is that long and allocated</param>
+    public static void Grow(LoopDevice device, string mountPoint, Bytes size)
+    {
+        device.TakeLength();
+        var blocks = (ulong)(size.Value / BlockSize);
+        if (device.Ext4Blocks() >= blocks)
+            return;
+        using var root = FcntlH.Open(mountPoint, FcntlH.O_RDONLY);
+        LinuxExt4.Resize(root, blocks);
+        FcntlH.SyncFileSystem(root);
+    }
+
+    // What fsmount(2) gives is a place (O_PATH), not an open directory.
+    private static SafeFileHandle RootOf(SafeFileHandle mount) => FcntlH.Open($"/proc/self/fd/{Posix.Number(mount)}/.", FcntlH.O_RDONLY);
+
+    private static string DataIn(SafeFileHandle mount) => $"/proc/self/fd/{Posix.Number(mount)}/{DataDirectory}";
+}

@@ -1,0 +1,415 @@
+using System.Collections.Immutable;
+using System.ComponentModel;
+using System.Diagnostics;
+using System.Globalization;
+using System.Security.Cryptography;
+using Grid.Flists.Mount;
+using Grid.Node.Containers;
+using Grid.Node.Containers.Interop;
+using Grid.Node.Volumes.Interop;
+using Grid.Reconciliation;
+using Grid.Units;
+using Grid.Workloads;
+
+namespace Grid.Node.Volumes;
+
+/// <summary>
+/// Makes, grows, observes, detaches and destroys the volumes of this node; decides nothing. Every effect may run twice and may be cut short anywhere:
+/// <see cref="Observe"/> finds what it left. Effects on one volume must not overlap; on different ones they may.
+/// <code>
+/// data disk   agr1….data.image ── loop device ── ext4 ── run/volumes/agr1….data/data ── a view per container, in its own range of ids
+///             agr1….data.key   ── sealed to the node ──┘ key in the kernel
+/// </code>
+/// An image is formatted once, before anybody could write to it, under another name. What has the name of an image is only ever mounted.
+/// </summary>
+public sealed class VolumeHost : IDisposable
+{
+    private static readonly TimeSpan Settle = TimeSpan.FromSeconds(2);
+
+    private readonly ImmutableArray<OpenDisk> _disks;
+    private readonly string _mounts;
+    private readonly VolumeKeys _keys;
+    private readonly TimeProvider _time;
+
+    private VolumeHost(ImmutableArray<OpenDisk> disks, string mounts, VolumeKeys keys, TimeProvider time) => (_disks, _mounts, _keys, _time) = (disks, mounts, keys, time);
+
+    /// <summary>Looks for what this machine offers.</summary>
+    /// <param name="run">what does not survive a reboot; the volumes are mounted below</param>
+    /// <param name="secret">the node's, 32 bytes; it opens the keys of the volumes</param>
+    /// <returns>null, and in <paramref name="why"/> what is missing</returns>
+    public static VolumeHost? Open(ImmutableArray<DataDisk> disks, string run, ReadOnlySpan<byte> secret, TimeProvider time, out string why)
+    {
+        why = "";
+        if (!Environment.IsPrivilegedProcess)
+            why = "volumes need root";
+        else if (disks.IsEmpty)
+            why = "no data disk is named";
+        else if (!File.Exists("/dev/loop-control"))
+            why = "the kernel has no loop devices";
+        else
+            why = Ext4.Missing() ?? "";
+        var open = ImmutableArray.CreateBuilder<OpenDisk>();
+        foreach (var disk in why.Length == 0 ? disks : [])
+        {
+            if (OpenDisk.Open(disk, out why) is not { } opened)
+                return null;
+            open.Add(opened);
+        }
+        return why.Length == 0 ? new VolumeHost(open.ToImmutable(), Path.Combine(Path.GetFullPath(run), "volumes"), new VolumeKeys(secret), time) : null;
+    }
+
+    /// <summary>What the volumes are made of, for the node's status.</summary>
+    public string Mechanism => "ext4 with fscrypt (AES-256-XTS) on loop devices" + (CanGrow ? "" : "; mounted file systems cannot be grown without CAP_SYS_RESOURCE");
+
+    /// <summary>What can be offered as <see cref="Capacity.Ssd"/> and <see cref="Capacity.Hdd"/>: what volumes hold and what is free for more.</summary>
+    /// <exception cref="IOException">a disk does not answer</exception>
+    public Capacity Capacity()
+    {
+        Bytes Of(Media media) => new(_disks.Where(d => d.Media == media).GroupBy(d => d.Device).Sum(g =>
+        {
+            var held = g.Sum(d => d.Find().Select(f => new FileInfo(f.Image)).Where(f => f.Exists).Sum(f => f.Length));
+            var all = held + g.First().Free.Value;
+            // Volumes have a footprint beyond their size; a thousandth is enough for any but very many very small ones.
+            return (all - (all >> 10)) & ~0xF_FFFFL;
+        }));
+        return Units.Capacity.None with { Ssd = Of(Media.Ssd), Hdd = Of(Media.Hdd) };
+    }
+
+    /// <summary>Reads directories, attributes and the mount table; nothing is started.</summary>
+    public VolumeSightings Observe()
+    {
+        var seen = new Dictionary<WorkloadKey, VolumeSighting>();
+        string? blind = null;
+        var mounts = LoopMount.Read().ToLookup(m => m.Point);
+        foreach (var disk in _disks)
+        {
+            try
+            {
+                if (disk.Missing() is { } missing)
+                {
+                    blind = missing;
+                    continue;
+                }
+                foreach (var files in disk.Find())
+                {
+                    var key = new WorkloadKey(files.Id.Agreement, files.Id.Workload);
+                    seen[key] = seen.ContainsKey(key) ? new VolumeSighting.Unknown("it is on two disks") : Observe(files, mounts[MountPointOf(files.Id)].FirstOrDefault());
+                }
+            }
+            catch (Exception e) when (IsOfTheDisk(e))
+            {
+                blind = $"the data disk {disk.Directory} does not answer: {e.Message}";
+            }
+        }
+        return new VolumeSightings(seen.ToImmutableDictionary(), blind);
+    }
+
+    /// <summary>The volume as the node sees it, when it is mounted. Containers are given a view of it, see <see cref="AttachAsync"/>.</summary>
+    public string PathOf(WorkloadKey key) => Path.Combine(MountPointOf(IdOf(key)), Ext4.DataDirectory);
+
+    /// <summary>Absent: made and mounted. Idle: mounted. Smaller: grown, while workloads write. A volume that would have to shrink is refused.</summary>
+    public Task<Outcome> MakeAsync(WorkloadKey key, Volume volume) => Effect(() => Make(IdOf(key), volume));
+
+    /// <summary>
+    /// Shows a mounted volume to one container: an idmapped mount, in which uid 0 of the volume is the first of <paramref name="uids"/>. Containers with different
+    /// ranges see the same owners. Whoever removes the container detaches the view.
+    /// </summary>
+    /// <param name="at">where; made when it is not there, and what was mounted there before is detached</param>
+    public Task<Outcome> AttachAsync(WorkloadKey key, string at, UidRange uids) => Effect(() =>
+    {
+        if (LoopMount.Read().All(m => m.Point != MountPointOf(IdOf(key))))
+            return new Outcome.Transient($"the volume {key} is not mounted");
+        Directory.CreateDirectory(at);
+        while (MountLine.Read("self").Any(m => m.Point == at))
+            Posix.Detach(at);
+        IdmappedBind.Create(PathOf(key), at, uids.First, UidRange.Count, writable: true);
+        return new Outcome.Done();
+    });
+
+    /// <summary>Unmounts it; with the last mount the kernel forgets the key. The data stays, and since when is written down the first time.</summary>
+    public Task<Outcome> DetachAsync(WorkloadKey key) => Effect(() => Locate(IdOf(key), out var fault) switch
+    {
+        { } files => Detach(files),
+        null => fault ?? new Outcome.Done(),
+    });
+
+    /// <summary>Detaches it, destroys the key, then removes what nobody can read any more.</summary>
+    public Task<Outcome> DestroyAsync(WorkloadKey key) => Effect(() => Locate(IdOf(key), out var fault) switch
+    {
+        { } files => Destroy(files),
+        null => fault ?? new Outcome.Done(),
+    });
+
+    public void Dispose() => _keys.Dispose();
+
+    // CAP_SYS_RESOURCE is bit 24 (capability.h).
+    private static bool CanGrow { get; } = File.ReadLines("/proc/self/status").FirstOrDefault(l => l.StartsWith("CapEff:", StringComparison.Ordinal)) is { } line
+        && (ulong.Parse(line.AsSpan(7).Trim(), NumberStyles.HexNumber, CultureInfo.InvariantCulture) & (1UL << 24)) != 0;
+
+    private static ContainerId IdOf(WorkloadKey key) => new(key.Agreement, key.Name);
+
+    private string MountPointOf(ContainerId id) => Path.Combine(_mounts, id.ToString());
+
+    private static VolumeSighting Observe(VolumeFiles files, LoopMount? mount)
+    {
+        var media = files.Disk.Media;
+        if (mount is not null && File.Exists(files.Image))
+        {
+            var errors = LoopMount.ErrorsOf(mount.Loop);
+            return new VolumeSighting.Mounted(files.Size, media, mount.IsReadOnly ? $"it is read-only now: {errors ?? "no error was counted"}" : errors);
+        }
+        var key = File.Exists(files.Key) ? File.ReadAllBytes(files.Key) : null;
+        return (Image: File.Exists(files.Image), Key: key) switch
+        {
+            (_, { } k) when VolumeKeys.IsWiped(k) => new VolumeSighting.Wiped(media),
+            (true, null) => new VolumeSighting.Lost(media, $"{files.Key} is not there"),
+            (_, { } k) when !VolumeKeys.IsKey(k) => new VolumeSighting.Lost(media, $"{files.Key} is not a key"),
+            (true, _) => new VolumeSighting.Idle(files.Size, media, files.Detached),
+            (false, { }) when !File.Exists(files.MakingImage) => new VolumeSighting.Lost(media, $"{files.Image} is not there, and its key is"),
+            _ => new VolumeSighting.Partial(media),
+        };
+    }
+
+    /// <returns>null when there is none, or when that cannot be told</returns>
+    private VolumeFiles? Locate(ContainerId id, out Outcome? fault)
+    {
+        fault = _disks.Select(d => d.Missing()).OfType<string>().FirstOrDefault() is { } missing ? new Outcome.Broken(missing) : null;
+        var found = _disks.SelectMany(d => d.Find()).Where(f => f.Id == id).ToList();
+        if (found.Count > 1)
+            fault = new Outcome.Broken($"{id} is on two disks");
+        return found is [var files] ? files : null;
+    }
+
+    private Outcome Make(ContainerId id, Volume volume)
+    {
+        var files = Locate(id, out var fault);
+        if (files is null && fault is not null)
+            return fault;
+        if (volume.Size < Ext4.Smallest)
+            return new Outcome.Refused(new Refusal(RefusalCode.SizeInvalid, $"The volume '{volume.Name}' has {volume.Size}; a file system with a journal needs {Ext4.Smallest}."));
+        if (files is null)
+            return MakeNew(id, volume);
+        if (files.Disk.Media != volume.Media)
+            return new Outcome.Refused(new Refusal(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' cannot move to another medium.", "Add a new volume and copy."));
+        switch (Observe(files, null))
+        {
+            case VolumeSighting.Partial:
+                if (!File.Exists(files.Key))
+                {
+                    Discard(files);
+                    return MakeNew(id, volume);
+                }
+                // Whole and sealed: only its name was missing.
+                File.Move(files.MakingImage, files.Image);
+                files.SyncNames();
+                break;
+            case VolumeSighting.Wiped:
+                return new Outcome.Transient($"{id} is being destroyed");
+            case VolumeSighting.Lost lost:
+                return new Outcome.Broken($"{id}: {lost.Why}; nothing is made in its place");
+        }
+        return Use(files, volume);
+    }
+
+    private Outcome MakeNew(ContainerId id, Volume volume)
+    {
+        var disks = _disks.Where(d => d.Media == volume.Media).ToList();
+        if (disks.Count == 0)
+            return new Outcome.Refused(new Refusal(RefusalCode.Capacity, $"This node has no {volume.Media} disk for volumes."));
+        if (disks.OrderByDescending(d => d.Free).First() is var disk && disk.Free < OpenDisk.Footprint(volume.Size))
+            return new Outcome.Transient($"no {volume.Media} disk has {volume.Size} free; {disk.Directory} has {disk.Free}");
+        var files = new VolumeFiles(disk, id);
+        try
+        {
+            return MakeNew(files, volume.Size);
+        }
+        catch (Exception e) when (IsOfTheDisk(e))
+        {
+            // Cut short by a failure rather than a kill. With its key in place it is whole, and is finished later.
+            if (!File.Exists(files.Key))
+                Discard(files);
+            throw;
+        }
+    }
+
+    private Outcome MakeNew(VolumeFiles files, Bytes size)
+    {
+        using (var image = FcntlH.Open(files.MakingImage, FcntlH.O_RDWR | FcntlH.O_CREAT | FcntlH.O_EXCL, 0b110_000_000))
+        {
+            if (!FcntlH.Allocate(image, size.Value))
+            {
+                Discard(files);
+                return new Outcome.Transient($"{files.Disk.Directory} has not {size} free");
+            }
+            FcntlH.SetLength(image, size.Value);
+            Ext4.Format(files.MakingImage, files.Id);
+            // mke2fs may have given blocks back where it wanted zeros.
+            if (!FcntlH.Allocate(image, size.Value))
+            {
+                Discard(files);
+                return new Outcome.Transient($"{files.Disk.Directory} has not {size} free");
+            }
+            Span<byte> key = stackalloc byte[LinuxFscrypt.KeySize];
+            RandomNumberGenerator.Fill(key);
+            try
+            {
+                VolumeKeys.Write(files.MakingKey, _keys.Seal(files.Id, key));
+                using var device = LoopDevice.Of(files.MakingImage, files.Id.ToString());
+                using var mount = Ext4.Mount(device);
+                Ext4.Encrypt(mount, key);
+                files.SizeOfMaking = size;
+                FcntlH.Sync(image);
+                File.Move(files.MakingKey, files.Key);
+                files.SyncNames();
+                File.Move(files.MakingImage, files.Image);
+                files.SyncNames();
+                Place(mount, files.Id);
+            }
+            finally
+            {
+                CryptographicOperations.ZeroMemory(key);
+            }
+        }
+        return new Outcome.Done();
+    }
+
+    private Outcome Use(VolumeFiles files, Volume volume)
+    {
+        var length = new Bytes(new FileInfo(files.Image).Length);
+        if (volume.Size < length)
+            return new Outcome.Refused(new Refusal(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' has {length}; it cannot shrink to {volume.Size}."));
+        if (length < files.Size)
+            return new Outcome.Broken($"{files.Image} is {length} long and was {files.Size}");
+        // Before it is mounted: were it the other way round, a power failure could leave a volume in use that counts as detached long ago.
+        if (files.Detached is not null)
+        {
+            files.Detached = null;
+            files.SyncImage();
+        }
+        if (LoopMount.Read().All(m => m.Point != MountPointOf(files.Id)) && Mount(files) is { } failed)
+            return failed;
+        return files.Size < volume.Size ? Grow(files, length, volume.Size) : new Outcome.Done();
+    }
+
+    private Outcome.Broken? Mount(VolumeFiles files)
+    {
+        Span<byte> key = stackalloc byte[LinuxFscrypt.KeySize];
+        try
+        {
+            if (!_keys.TryOpen(files.Id, File.ReadAllBytes(files.Key), key))
+                return new Outcome.Broken($"{files.Key} is not the key of {files.Id}, or not this node's");
+            using var device = LoopDevice.Of(files.Image, files.Id.ToString());
+            using var mount = Ext4.Mount(device);
+            if (!Ext4.Unlock(mount, key))
+                return new Outcome.Broken($"{files.Image} is not what {files.Key} is the key of");
+            Place(mount, files.Id);
+            return null;
+        }
+        catch (Win32Exception e) when (e.NativeErrorCode is Posix.EINVAL or FcntlH.EUCLEAN)
+        {
+            return new Outcome.Broken($"{files.Image} cannot be mounted: {e.Message}");
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(key);
+        }
+    }
+
+    private void Place(Microsoft.Win32.SafeHandles.SafeFileHandle mount, ContainerId id)
+    {
+        // A container's root, nobody in particular out here, may walk through it.
+        Directory.CreateDirectory(_mounts, (UnixFileMode)0b111_001_001);
+        Directory.CreateDirectory(MountPointOf(id));
+        MountApi.Place(mount, MountPointOf(id));
+    }
+
+    private Outcome Grow(VolumeFiles files, Bytes length, Bytes size)
+    {
+        using var device = LoopDevice.Of(files.Image, files.Id.ToString());
+        if (!CanGrow && device.Ext4Blocks() < (ulong)(size.Value / Ext4.BlockSize))
+            return new Outcome.Broken($"{files.Id} cannot grow: ext4 wants CAP_SYS_RESOURCE, which the agent does not have");
+        using var image = FcntlH.Open(files.Image, FcntlH.O_RDWR);
+        if (length < size && files.Disk.Free < OpenDisk.Footprint(size - length) || !FcntlH.Allocate(image, size.Value))
+        {
+            FcntlH.SetLength(image, length.Value);
+            return new Outcome.Transient($"{files.Id} cannot grow: {files.Disk.Directory} has {files.Disk.Free} free");
+        }
+        FcntlH.SetLength(image, size.Value);
+        Ext4.Grow(device, MountPointOf(files.Id), size);
+        FcntlH.Sync(image);
+        files.Size = size;
+        FcntlH.Sync(image);
+        return new Outcome.Done();
+    }
+
+    private Outcome Detach(VolumeFiles files)
+    {
+        var point = MountPointOf(files.Id);
+        while (LoopMount.Read().Any(m => m.Point == point))
+        {
+            if (!MountApi.Unmount(point))
+                return new Outcome.Transient($"files of {files.Id} are open");
+        }
+        Posix.RemoveDirectory(point);
+        if (!File.Exists(files.Image))
+            return new Outcome.Done();
+        for (var clock = Stopwatch.StartNew(); ; Thread.Sleep(1))
+        {
+            using (var device = LoopDevice.Find(files.Image))
+            {
+                if (device is null)
+                    break;
+                if (clock.Elapsed > Settle)
+                    return new Outcome.Transient($"{files.Id} is still held by {LoopMount.HolderOf(device.Number) ?? "somebody"}");
+            }
+        }
+        if (files.Detached is null)
+        {
+            files.Detached = _time.GetUtcNow();
+            files.SyncImage();
+        }
+        return new Outcome.Done();
+    }
+
+    private Outcome Destroy(VolumeFiles files)
+    {
+        if (Detach(files) is not Outcome.Done and var held)
+            return held;
+        if (File.Exists(files.Key))
+            VolumeKeys.Wipe(files.Key);
+        File.Delete(files.Image);
+        Discard(files);
+        files.SyncNames();
+        File.Delete(files.Key);
+        files.SyncNames();
+        return new Outcome.Done();
+    }
+
+    /// <summary>What was being made and is in nobody's hands. Its key was never that of anything else.</summary>
+    private static void Discard(VolumeFiles files)
+    {
+        File.Delete(files.MakingImage);
+        if (File.Exists(files.MakingKey))
+            VolumeKeys.Wipe(files.MakingKey);
+        File.Delete(files.MakingKey);
+    }
+
+    private static bool IsOfTheDisk(Exception e) => e is Win32Exception or IOException or UnauthorizedAccessException;
+
+    // Effects block in the kernel; a pool thread may not.
+    private static Task<Outcome> Effect(Func<Outcome> effect) => Task.Factory.StartNew(
+        () =>
+        {
+            try
+            {
+                return effect();
+            }
+            catch (Exception e) when (IsOfTheDisk(e))
+            {
+                var errno = e is Win32Exception native ? native.NativeErrorCode : e.HResult & 0xFFFF;
+                // The disk itself says so: what is asked of it next would not be better.
+                return errno is FcntlH.EIO or FcntlH.EROFS or FcntlH.EUCLEAN ? new Outcome.Broken(e.Message) : new Outcome.Transient(e.Message);
+            }
+        },
+        CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+}
