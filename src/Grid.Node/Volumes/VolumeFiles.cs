@@ -17,13 +17,14 @@ namespace Grid.Node.Volumes;
 /// They go in the order: key overwritten, image removed, key removed. What else must be known is an extended attribute of the image:
 /// <code>
 /// user.grid.size       bytes; written when the file system has grown that far, while the file may be longer already
+/// user.grid.keep       seconds; how long it is kept once nobody wants it, as its agreement last said
 /// user.grid.detached   Unix seconds; since when it is kept for nobody
 /// </code>
 /// </summary>
 internal sealed record VolumeFiles(OpenDisk Disk, ContainerId Id)
 {
     private const string ImageSuffix = ".image", KeySuffix = ".key", MakingSuffix = ".making";
-    private const string SizeName = "user.grid.size", DetachedName = "user.grid.detached";
+    private const string SizeName = "user.grid.size", DetachedName = "user.grid.detached", KeepName = "user.grid.keep";
 
     public string Image => Path.Combine(Disk.Directory, Id + ImageSuffix);
 
@@ -43,6 +44,13 @@ internal sealed record VolumeFiles(OpenDisk Disk, ContainerId Id)
     public Bytes SizeOfMaking
     {
         set => SetSize(MakingImage, value);
+    }
+
+    /// <summary>For ever when nobody wrote it down.</summary>
+    public TimeSpan Keep
+    {
+        get => Number(KeepName) is { } seconds ? TimeSpan.FromSeconds(seconds) : TimeSpan.MaxValue;
+        set => SysXattr.Set(Image, KeepName, ((long)value.TotalSeconds).ToString(CultureInfo.InvariantCulture));
     }
 
     public DateTimeOffset? Detached

@@ -108,7 +108,17 @@ public sealed class VolumeHost : IDisposable
     public string PathOf(WorkloadKey key) => Path.Combine(MountPointOf(IdOf(key)), Ext4.DataDirectory);
 
     /// <summary>Absent: made and mounted. Idle: mounted. Smaller: grown, while workloads write. A volume that would have to shrink is refused.</summary>
-    public Task<Outcome> MakeAsync(WorkloadKey key, Volume volume) => Effect(() => Make(IdOf(key), volume));
+    public Task<Outcome> MakeAsync(WorkloadKey key, Volume volume) => Effect(() =>
+    {
+        var outcome = Make(IdOf(key), volume);
+        // Written once it is there; until then nothing destroys it.
+        if (outcome is Outcome.Done && Locate(IdOf(key), out _) is { } files && files.Keep != volume.Keep)
+        {
+            files.Keep = volume.Keep;
+            files.SyncImage();
+        }
+        return outcome;
+    });
 
     /// <summary>
     /// Shows a mounted volume to one container: an idmapped mount, in which uid 0 of the volume is the first of <paramref name="uids"/>. Containers with different
@@ -156,7 +166,7 @@ public sealed class VolumeHost : IDisposable
         if (mount is not null && File.Exists(files.Image))
         {
             var errors = LoopMount.ErrorsOf(mount.Loop);
-            return new VolumeSighting.Mounted(files.Size, media, mount.IsReadOnly ? $"it is read-only now: {errors ?? "no error was counted"}" : errors);
+            return new VolumeSighting.Mounted(files.Size, media, mount.IsReadOnly ? $"it is read-only now: {errors ?? "no error was counted"}" : errors) { Keep = files.Keep };
         }
         var key = File.Exists(files.Key) ? File.ReadAllBytes(files.Key) : null;
         return (Image: File.Exists(files.Image), Key: key) switch
@@ -164,7 +174,7 @@ public sealed class VolumeHost : IDisposable
             (_, { } k) when VolumeKeys.IsWiped(k) => new VolumeSighting.Wiped(media),
             (true, null) => new VolumeSighting.Lost(media, $"{files.Key} is not there"),
             (_, { } k) when !VolumeKeys.IsKey(k) => new VolumeSighting.Lost(media, $"{files.Key} is not a key"),
-            (true, _) => new VolumeSighting.Idle(files.Size, media, files.Detached),
+            (true, _) => new VolumeSighting.Idle(files.Size, media, files.Detached) { Keep = files.Keep },
             (false, { }) when !File.Exists(files.MakingImage) => new VolumeSighting.Lost(media, $"{files.Image} is not there, and its key is"),
             _ => new VolumeSighting.Partial(media),
         };
@@ -204,7 +214,8 @@ public sealed class VolumeHost : IDisposable
                 files.SyncNames();
                 break;
             case VolumeSighting.Wiped:
-                return new Outcome.Transient($"{id} is being destroyed");
+                // Its key is gone, and with it all that could be lost.
+                return Destroy(files) is Outcome.Done ? MakeNew(id, volume) : new Outcome.Transient($"{id} is being destroyed");
             case VolumeSighting.Lost lost:
                 return new Outcome.Broken($"{id}: {lost.Why}; nothing is made in its place");
         }

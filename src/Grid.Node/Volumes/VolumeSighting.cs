@@ -28,10 +28,18 @@ public abstract record VolumeSighting
 
     /// <param name="Size">as much as it really offers; less than agreed while it has to grow</param>
     /// <param name="Fault">what the file system found wrong with its disk; it may be read-only because of it</param>
-    public sealed record Mounted(Bytes Size, Media Media, string? Fault) : VolumeSighting;
+    public sealed record Mounted(Bytes Size, Media Media, string? Fault) : VolumeSighting
+    {
+        /// <summary>How long it is kept once nobody wants it.</summary>
+        public TimeSpan Keep { get; init; }
+    }
 
     /// <param name="Since">since when it was detached; null when it was not: the machine started, or it is still held by something</param>
-    public sealed record Idle(Bytes Size, Media Media, DateTimeOffset? Since) : VolumeSighting;
+    public sealed record Idle(Bytes Size, Media Media, DateTimeOffset? Since) : VolumeSighting
+    {
+        /// <summary>How long it is kept from then.</summary>
+        public TimeSpan Keep { get; init; }
+    }
 
     /// <summary>Its key is destroyed; what is left of it has to be removed.</summary>
     public sealed record Wiped(Media Media) : VolumeSighting;

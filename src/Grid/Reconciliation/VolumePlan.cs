@@ -32,7 +32,7 @@ internal static class VolumePlan
                 continue;
             if (seen.Attached || seen.DetachedAt is null)
                 yield return new Step.DetachVolume(key);
-            else if (now >= seen.DetachedAt + seen.Keep)
+            else if (now - seen.DetachedAt >= seen.Keep)
                 yield return new Step.DestroyVolume(key);
         }
     }
