@@ -39,7 +39,7 @@ internal sealed class VolumeLab : IDisposable
     public static WorkloadKey Key(string name) => new(new AgreementId(Digest.Of("volumes"u8)), name);
 
     public static Volume Volume(long mebibytes, Media media = Media.Ssd) =>
-        new("data", new NodeId(Digest.Of("node"u8)), Bytes.MiB(mebibytes), media, TimeSpan.FromDays(7));
+        new("data", new NodeId(Digest.Of("node"u8)), Bytes.MiB(mebibytes), media, TimeSpan.Zero);
 
     /// <summary>The agent starts again.</summary>
     public VolumeHost Reopen()
