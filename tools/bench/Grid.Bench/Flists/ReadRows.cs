@@ -50,6 +50,7 @@ internal static class ReadRows
         {
             await rounds.TimeAsync(Mount, () => MountAsync(work, hub.Address, id, cache));
             FlistMount.Stop(At(work, "flist"));
+            await WaitForEndAsync(At(work, "flist"));
         }
         await rounds.TimeAsync(Mount, () => MountAsync(work, hub.Address, id, cache));
         var image = Directory.CreateDirectory(At(work, "squashfuse_ll")).FullName;
@@ -65,6 +66,7 @@ internal static class ReadRows
         {
             FlistMount.Stop(At(work, "flist"), detach: true);
             await Shell.RunAsync($"umount -l '{image}'");
+            await WaitForEndAsync(At(work, "flist"));
         }
     }
 
