@@ -50,7 +50,7 @@ internal static class NodeProgram
             var effects = new WorkloadEffects(containers, options.Paths, options.Hubs);
             var feed = new AgreementFeed(ledger, new AgreementStore(options.Paths.Agreements, logging.CreateLogger<AgreementStore>()), node, time, logging.CreateLogger<AgreementFeed>());
             var answers = new Answers(ledger, new DescribedFiles(hubs), voice, enrolment.Available, logging.CreateLogger<Answers>());
-            var receipts = new Receipts(options.Paths.Receipts, ledger, voice, effects, time, logging.CreateLogger<Receipts>());
+            using var receipts = new Receipts(options.Paths.Receipts, ledger, voice, effects, time, logging.CreateLogger<Receipts>());
             var status = new StatusFile(options.Paths.Status, voice, effects);
             using var agent = new NodeAgent(feed, answers, receipts, effects, status, voice, time, logging.CreateLogger<NodeAgent>());
             Console.WriteLine($"grid-node ready {node}");

@@ -15,7 +15,7 @@ namespace Grid.Node.Agent;
 /// <see cref="MaximumWaiting"/>; beyond that the oldest is given up and said, for a missing receipt costs the farmer and nobody else.
 /// </summary>
 internal sealed partial class Receipts(
-    string directory, LedgerClient ledger, NodeVoice voice, WorkloadEffects effects, TimeProvider time, ILogger log)
+    string directory, LedgerClient ledger, NodeVoice voice, WorkloadEffects effects, TimeProvider time, ILogger log) : IDisposable
 {
     public const int MaximumWaiting = 10_000;
 
@@ -71,6 +71,8 @@ internal sealed partial class Receipts(
             _delivering.Release();
         }
     }
+
+    public void Dispose() => _delivering.Dispose();
 
     private async Task DeliverEachAsync(CancellationToken cancel)
     {
