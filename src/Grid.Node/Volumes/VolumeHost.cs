@@ -347,6 +347,9 @@ public sealed class VolumeHost : IDisposable
         }
         FcntlH.SetLength(image, size.Value);
         Ext4.Grow(device, MountPointOf(files.Id), size);
+        // Where ext4 wanted zeros for its new tables, the loop device gave the blocks back. In the meantime nobody else should have taken them.
+        if (!FcntlH.Allocate(image, size.Value))
+            return new Outcome.Transient($"{files.Id} has grown, but {files.Disk.Directory} is full and does not hold all of it");
         FcntlH.Sync(image);
         files.Size = size;
         FcntlH.Sync(image);
