@@ -50,7 +50,8 @@ public sealed class FileCheckpointStore(string path) : ICheckpointStore
     public async ValueTask SaveAsync(string note, CancellationToken cancellation)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
-        var temporary = $"{path}.{Environment.ProcessId}.new";
+        // One process may hold several stores of one file.
+        var temporary = $"{path}.{Environment.ProcessId}-{Guid.NewGuid():n}.new";
         await using (var file = new FileStream(temporary, FileMode.Create, FileAccess.Write))
         {
             await file.WriteAsync(System.Text.Encoding.UTF8.GetBytes(note), cancellation).ConfigureAwait(false);

@@ -40,7 +40,7 @@ internal static class Files
         {
             var directory = Path.GetDirectoryName(Path.GetFullPath(path))!;
             Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-            var temporary = $"{path}.{Environment.ProcessId}.new";
+            var temporary = $"{path}.{Environment.ProcessId}-{Guid.NewGuid():n}.new";
             using (var file = new FileStream(temporary, new FileStreamOptions
             {
                 Mode = FileMode.Create,
