@@ -59,7 +59,7 @@ public sealed class VolumeHost : IDisposable
     }
 
     /// <summary>What the volumes are made of, for the node's status.</summary>
-    public string Mechanism => "ext4 with fscrypt (AES-256-XTS) on loop devices" + (CanGrow ? "" : "; mounted file systems cannot be grown without CAP_SYS_RESOURCE");
+    public static string Mechanism => "ext4 with fscrypt (AES-256-XTS) on loop devices" + (CanGrow ? "" : "; mounted file systems cannot be grown without CAP_SYS_RESOURCE");
 
     /// <summary>What can be offered as <see cref="Capacity.Ssd"/> and <see cref="Capacity.Hdd"/>: what volumes hold and what is free for more.</summary>
     /// <exception cref="IOException">a disk does not answer</exception>

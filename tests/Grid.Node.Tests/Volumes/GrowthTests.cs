@@ -12,7 +12,7 @@ public sealed class GrowthTests
     public async Task It_grows_while_a_workload_writes()
     {
         using var lab = new VolumeLab();
-        Assert.SkipWhen(lab.Host.Mechanism.Contains("CAP_SYS_RESOURCE", StringComparison.Ordinal), "ext4 grows for CAP_SYS_RESOURCE only");
+        Assert.SkipWhen(VolumeHost.Mechanism.Contains("CAP_SYS_RESOURCE", StringComparison.Ordinal), "ext4 grows for CAP_SYS_RESOURCE only");
         var key = VolumeLab.Key("data");
         await lab.DoneAsync(lab.Host.MakeAsync(key, VolumeLab.Volume(16)));
         var first = VolumeTests.Fill(Path.Combine(lab.Host.PathOf(key), "first"));
@@ -48,7 +48,7 @@ public sealed class GrowthTests
             RandomAccess.SetLength(image, 24 << 20);
         Assert.Equal(new VolumeSighting.Mounted(Bytes.MiB(16), Media.Ssd, null), lab.Host.Observe()[key]);
         Assert.IsType<Outcome.Refused>(await lab.Host.MakeAsync(key, VolumeLab.Volume(16)));
-        Assert.SkipWhen(lab.Host.Mechanism.Contains("CAP_SYS_RESOURCE", StringComparison.Ordinal), "ext4 grows for CAP_SYS_RESOURCE only");
+        Assert.SkipWhen(VolumeHost.Mechanism.Contains("CAP_SYS_RESOURCE", StringComparison.Ordinal), "ext4 grows for CAP_SYS_RESOURCE only");
         await lab.DoneAsync(lab.Host.MakeAsync(key, VolumeLab.Volume(24)));
         Assert.Equal(new VolumeSighting.Mounted(Bytes.MiB(24), Media.Ssd, null), lab.Host.Observe()[key]);
         Assert.True(VolumeLab.Allocated(lab.Image(key)) >= 24 << 20);
@@ -58,7 +58,7 @@ public sealed class GrowthTests
     public async Task Where_it_may_not_grow_nothing_of_it_is_changed()
     {
         using var lab = new VolumeLab();
-        Assert.SkipUnless(lab.Host.Mechanism.Contains("CAP_SYS_RESOURCE", StringComparison.Ordinal), "it may grow here");
+        Assert.SkipUnless(VolumeHost.Mechanism.Contains("CAP_SYS_RESOURCE", StringComparison.Ordinal), "it may grow here");
         var key = VolumeLab.Key("data");
         await lab.DoneAsync(lab.Host.MakeAsync(key, VolumeLab.Volume(16)));
         Assert.Contains("CAP_SYS_RESOURCE", Assert.IsType<Outcome.Broken>(await lab.Host.MakeAsync(key, VolumeLab.Volume(24))).Why, StringComparison.Ordinal);
