@@ -70,7 +70,7 @@ internal sealed class PrivateGrid : IAsyncDisposable
     public (Statement Proposal, Statement Countersigned, ContainerId Container) Draft(string name)
     {
         var container = new Container(name, Node, Flist, Busybox, ["sh", "-c", Idle], [], "/", new ContainerUser(1000, 1000), new MilliCores(100), Bytes.MiB(32), 16, [],
-            [new Scratch("/tmp", Bytes.MiB(1))], new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(8)), Bytes.KiB(256));
+            [new Scratch("/tmp", Bytes.MiB(1))], new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(8)), Bytes.KiB(256), []);
         var now = Now();
         var rate = Prices.Rate(container.Demand);
         var terms = new AgreementTerms(1, null, _user, [_part],
