@@ -56,7 +56,7 @@ internal sealed class VolumeLab : IDisposable
 
     public string KeyFile(WorkloadKey key, string? disk = null) => Path.Combine(disk ?? Ssd, $"{key.Agreement}.{key.Name}.key");
 
-    public async Task DoneAsync(Task<Outcome> effect) => Assert.Equal(new Outcome.Done(), await effect);
+    public static async Task DoneAsync(Task<Outcome> effect) => Assert.Equal(new Outcome.Done(), await effect);
 
     /// <summary>A small file system of its own as a data disk; the host has it from the next <see cref="Reopen"/> on.</summary>
     /// <returns>the mount point, and the file that is the disk, in a memory file system of the same size</returns>
