@@ -15,6 +15,8 @@ internal sealed class VolumeLab : IDisposable
 {
     public static readonly byte[] Secret = [.. Enumerable.Range(0, 32).Select(i => (byte)i)];
 
+    public const string Prefix = "grid-volumes-";
+
     private VolumeHost? _host;
 
     public VolumeLab()
@@ -24,7 +26,7 @@ internal sealed class VolumeLab : IDisposable
         Assert.SkipWhen(_host is null, why);
     }
 
-    public string Root { get; } = Directory.CreateTempSubdirectory("grid-volumes-").FullName;
+    public string Root { get; } = Directory.CreateTempSubdirectory(Prefix).FullName;
 
     public string Ssd => Path.Combine(Root, "ssd");
 
