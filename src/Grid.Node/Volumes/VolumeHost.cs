@@ -59,7 +59,7 @@ public sealed class VolumeHost : IDisposable
     }
 
     /// <summary>What the volumes are made of, for the node's status.</summary>
-    public static string Mechanism => "ext4 with fscrypt (AES-256-XTS) on loop devices" + (CanGrow ? "" : "; mounted file systems cannot be grown without CAP_SYS_RESOURCE");
+    public string Mechanism { get; } = "ext4 with fscrypt (AES-256-XTS) on loop devices" + (CanGrow ? "" : "; mounted file systems cannot be grown without CAP_SYS_RESOURCE");
 
     /// <summary>What can be offered as <see cref="Capacity.Ssd"/> and <see cref="Capacity.Hdd"/>: what volumes hold and what is free for more.</summary>
     /// <exception cref="IOException">a disk does not answer</exception>
@@ -153,7 +153,7 @@ public sealed class VolumeHost : IDisposable
     public void Dispose() => _keys.Dispose();
 
     // CAP_SYS_RESOURCE is bit 24 (capability.h).
-    private static bool CanGrow { get; } = File.ReadLines("/proc/self/status").FirstOrDefault(l => l.StartsWith("CapEff:", StringComparison.Ordinal)) is { } line
+    internal static bool CanGrow { get; } = File.ReadLines("/proc/self/status").FirstOrDefault(l => l.StartsWith("CapEff:", StringComparison.Ordinal)) is { } line
         && (ulong.Parse(line.AsSpan(7).Trim(), NumberStyles.HexNumber, CultureInfo.InvariantCulture) & (1UL << 24)) != 0;
 
     private static ContainerId IdOf(WorkloadKey key) => new(key.Agreement, key.Name);

@@ -14,7 +14,7 @@ public sealed class KillTests
     {
         using var lab = new VolumeLab();
         var (kept, passing, volume) = (VolumeLab.Key("kept"), VolumeLab.Key("passing"), VolumeLab.Volume(8));
-        await lab.DoneAsync(lab.Host.MakeAsync(kept, volume));
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(kept, volume));
         var random = new Random(50);
         var found = new List<string>();
         for (var round = 0; round < Kills; round++)
@@ -25,17 +25,17 @@ public sealed class KillTests
             var seen = lab.Reopen().Observe();
             found.Add($"{seen[kept].GetType().Name} {seen[passing].GetType().Name}");
             // The kernel lets go of what a killed process had open within the moment; nothing of it is in the way.
-            await lab.DoneAsync(lab.Host.MakeAsync(kept, volume));
+            await VolumeLab.DoneAsync(lab.Host.MakeAsync(kept, volume));
             for (var written = 0; written <= round; written++)
                 Assert.Equal($"written before kill {written}", File.ReadAllText(Path.Combine(lab.Host.PathOf(kept), $"{written}")));
             if (round % 2 == 0)
             {
                 if (seen[passing] is VolumeSighting.Wiped)
-                    await lab.DoneAsync(lab.Host.DestroyAsync(passing));
-                await lab.DoneAsync(lab.Host.MakeAsync(passing, volume));
+                    await VolumeLab.DoneAsync(lab.Host.DestroyAsync(passing));
+                await VolumeLab.DoneAsync(lab.Host.MakeAsync(passing, volume));
                 Assert.Equal(new VolumeSighting.Mounted(Bytes.MiB(8), volume.Media, null), lab.Host.Observe()[passing]);
             }
-            await lab.DoneAsync(lab.Host.DestroyAsync(passing));
+            await VolumeLab.DoneAsync(lab.Host.DestroyAsync(passing));
             Assert.Equal([Path.GetFileName(lab.Image(kept)), Path.GetFileName(lab.KeyFile(kept))], Directory.GetFiles(lab.Ssd).Select(Path.GetFileName).Order(StringComparer.Ordinal));
         }
         Assert.Single(lab.Loops());

@@ -19,14 +19,14 @@ public sealed class SharingTests(Machine machine) : IDisposable
         File.SetUnixFileMode(lab.Root, (UnixFileMode)0b111_001_001);
         Directory.CreateDirectory(lab.Run, (UnixFileMode)0b111_001_001);
         var (shared, own) = (VolumeLab.Key("shared"), VolumeLab.Key("own"));
-        await lab.DoneAsync(lab.Host.MakeAsync(shared, VolumeLab.Volume(8)));
-        await lab.DoneAsync(lab.Host.MakeAsync(own, VolumeLab.Volume(8)));
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(shared, VolumeLab.Volume(8)));
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(own, VolumeLab.Volume(8)));
         async Task<VolumeBind> View(Grid.Reconciliation.WorkloadKey key, string name, UidRange uids, string path)
         {
             var at = Path.Combine(lab.Run, name);
             // Twice, as after an agent that was killed.
-            await lab.DoneAsync(lab.Host.AttachAsync(key, at, uids));
-            await lab.DoneAsync(lab.Host.AttachAsync(key, at, uids));
+            await VolumeLab.DoneAsync(lab.Host.AttachAsync(key, at, uids));
+            await VolumeLab.DoneAsync(lab.Host.AttachAsync(key, at, uids));
             return new VolumeBind(at, path);
         }
         var first = machine.Spec("write", "/data/first") with { Volumes = [await View(shared, "a", Machine.Uids, "/data"), await View(own, "c", Machine.Uids, "/empty")] };
@@ -44,8 +44,8 @@ public sealed class SharingTests(Machine machine) : IDisposable
         Assert.Equal(["mine"], Directory.GetFiles(lab.Host.PathOf(own)).Select(Path.GetFileName));
         foreach (var view in (ReadOnlySpan<string>)["a", "b", "c"])
             VolumeLab.Execute("/usr/bin/umount", Path.Combine(lab.Run, view));
-        await lab.DoneAsync(lab.Host.DestroyAsync(shared));
-        await lab.DoneAsync(lab.Host.DestroyAsync(own));
+        await VolumeLab.DoneAsync(lab.Host.DestroyAsync(shared));
+        await VolumeLab.DoneAsync(lab.Host.DestroyAsync(own));
         Assert.Empty(lab.Loops());
     }
 

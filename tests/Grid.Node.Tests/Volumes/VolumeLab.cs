@@ -15,6 +15,8 @@ internal sealed class VolumeLab : IDisposable
 {
     public static readonly byte[] Secret = [.. Enumerable.Range(0, 32).Select(i => (byte)i)];
 
+    public const string Prefix = "grid-volumes-";
+
     private VolumeHost? _host;
 
     public VolumeLab()
@@ -24,7 +26,7 @@ internal sealed class VolumeLab : IDisposable
         Assert.SkipWhen(_host is null, why);
     }
 
-    public string Root { get; } = Directory.CreateTempSubdirectory("grid-volumes-").FullName;
+    public string Root { get; } = Directory.CreateTempSubdirectory(Prefix).FullName;
 
     public string Ssd => Path.Combine(Root, "ssd");
 
@@ -56,7 +58,7 @@ internal sealed class VolumeLab : IDisposable
 
     public string KeyFile(WorkloadKey key, string? disk = null) => Path.Combine(disk ?? Ssd, $"{key.Agreement}.{key.Name}.key");
 
-    public async Task DoneAsync(Task<Outcome> effect) => Assert.Equal(new Outcome.Done(), await effect);
+    public static async Task DoneAsync(Task<Outcome> effect) => Assert.Equal(new Outcome.Done(), await effect);
 
     /// <summary>A small file system of its own as a data disk; the host has it from the next <see cref="Reopen"/> on.</summary>
     /// <returns>the mount point, and the file that is the disk, in a memory file system of the same size</returns>

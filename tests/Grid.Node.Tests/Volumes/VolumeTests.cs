@@ -15,7 +15,7 @@ public sealed class VolumeTests
     {
         using var lab = new VolumeLab();
         var key = VolumeLab.Key("data");
-        await lab.DoneAsync(lab.Host.MakeAsync(key, VolumeLab.Volume(64)));
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(key, VolumeLab.Volume(64)));
         Assert.Equal(64L << 20, new FileInfo(lab.Image(key)).Length);
         Assert.True(VolumeLab.Allocated(lab.Image(key)) >= 64L << 20);
         Assert.Equal(new VolumeSighting.Mounted(Bytes.MiB(64), Media.Ssd, null), lab.Host.Observe()[key]);
@@ -38,10 +38,10 @@ public sealed class VolumeTests
         using var lab = new VolumeLab();
         var key = VolumeLab.Key("data");
         var volume = VolumeLab.Volume(mebibytes) with { Size = new Bytes((mebibytes << 20) + 1_234_567) };
-        await lab.DoneAsync(lab.Host.MakeAsync(key, volume));
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(key, volume));
         File.WriteAllText(Path.Combine(lab.Host.PathOf(key), "f"), Marker);
-        await lab.DoneAsync(lab.Host.MakeAsync(key, volume));
-        await lab.DoneAsync(lab.Reopen().MakeAsync(key, volume));
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(key, volume));
+        await VolumeLab.DoneAsync(lab.Reopen().MakeAsync(key, volume));
         Assert.Equal(Marker, File.ReadAllText(Path.Combine(lab.Host.PathOf(key), "f")));
         Assert.Equal(volume.Size.Value, new FileInfo(lab.Image(key)).Length);
         Assert.Single(lab.Loops());
@@ -52,7 +52,7 @@ public sealed class VolumeTests
     {
         using var lab = new VolumeLab();
         var key = VolumeLab.Key("data");
-        await lab.DoneAsync(lab.Host.MakeAsync(key, VolumeLab.Volume(16)));
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(key, VolumeLab.Volume(16)));
         var directory = Directory.CreateDirectory(Path.Combine(lab.Host.PathOf(key), Marker + "-directory")).FullName;
         for (var i = 0; i < 100; i++)
             File.WriteAllText(Path.Combine(directory, $"{Marker}-{i}"), string.Concat(Enumerable.Repeat(Marker, 200)));
@@ -72,16 +72,16 @@ public sealed class VolumeTests
     {
         using var lab = new VolumeLab();
         var key = VolumeLab.Key("data");
-        await lab.DoneAsync(lab.Host.MakeAsync(key, VolumeLab.Volume(16)));
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(key, VolumeLab.Volume(16)));
         File.WriteAllText(Path.Combine(lab.Host.PathOf(key), Marker), Marker);
         var since = lab.Clock.Now;
-        await lab.DoneAsync(lab.Host.DetachAsync(key));
+        await VolumeLab.DoneAsync(lab.Host.DetachAsync(key));
         Assert.Equal(new VolumeSighting.Idle(Bytes.MiB(16), Media.Ssd, since), lab.Host.Observe()[key]);
         Assert.Empty(lab.Loops());
         Assert.False(Directory.Exists(lab.Host.PathOf(key)));
 
         lab.Clock.Now += TimeSpan.FromDays(1);
-        await lab.DoneAsync(lab.Reopen().DetachAsync(key));
+        await VolumeLab.DoneAsync(lab.Reopen().DetachAsync(key));
         Assert.Equal(new VolumeSighting.Idle(Bytes.MiB(16), Media.Ssd, since), lab.Host.Observe()[key]);
         var byHand = Directory.CreateDirectory(Path.Combine(lab.Root, "by-hand")).FullName;
         VolumeLab.Execute("/usr/bin/mount", "-o", "loop,ro", lab.Image(key), byHand);
@@ -90,9 +90,9 @@ public sealed class VolumeTests
         Assert.Throws<IOException>(() => File.ReadAllText(Path.Combine(byHand, "data", name)));
         VolumeLab.Execute("/usr/bin/umount", byHand);
 
-        await lab.DoneAsync(lab.Host.MakeAsync(key, VolumeLab.Volume(16)));
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(key, VolumeLab.Volume(16)));
         Assert.Equal(Marker, File.ReadAllText(Path.Combine(lab.Host.PathOf(key), Marker)));
-        await lab.DoneAsync(lab.Host.DetachAsync(key));
+        await VolumeLab.DoneAsync(lab.Host.DetachAsync(key));
         Assert.Equal(new VolumeSighting.Idle(Bytes.MiB(16), Media.Ssd, lab.Clock.Now), lab.Host.Observe()[key]);
     }
 
@@ -101,21 +101,21 @@ public sealed class VolumeTests
     {
         using var lab = new VolumeLab();
         var key = VolumeLab.Key("data");
-        await lab.DoneAsync(lab.Host.MakeAsync(key, VolumeLab.Volume(16)));
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(key, VolumeLab.Volume(16)));
         using (File.Create(Path.Combine(lab.Host.PathOf(key), "open")))
             Assert.IsType<Outcome.Transient>(await lab.Host.DetachAsync(key));
         Assert.IsType<VolumeSighting.Mounted>(lab.Host.Observe()[key]);
 
         var view = Path.Combine(lab.Run, "view");
-        await lab.DoneAsync(lab.Host.AttachAsync(key, view, new UidRange(UidRange.Base)));
+        await VolumeLab.DoneAsync(lab.Host.AttachAsync(key, view, new UidRange(UidRange.Base)));
         Assert.Contains(view, Assert.IsType<Outcome.Transient>(await lab.Host.DetachAsync(key)).Why, StringComparison.Ordinal);
         Assert.Equal(new VolumeSighting.Idle(Bytes.MiB(16), Media.Ssd, null), lab.Host.Observe()[key]);
         // Wished again meanwhile: it is one and the same file system.
-        await lab.DoneAsync(lab.Host.MakeAsync(key, VolumeLab.Volume(16)));
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(key, VolumeLab.Volume(16)));
         File.WriteAllText(Path.Combine(lab.Host.PathOf(key), "seen"), "");
         Assert.True(File.Exists(Path.Combine(view, "seen")));
         VolumeLab.Execute("/usr/bin/umount", view);
-        await lab.DoneAsync(lab.Host.DetachAsync(key));
+        await VolumeLab.DoneAsync(lab.Host.DetachAsync(key));
     }
 
     [Fact]
@@ -123,25 +123,25 @@ public sealed class VolumeTests
     {
         using var lab = new VolumeLab();
         var (key, volume) = (VolumeLab.Key("data"), VolumeLab.Volume(16));
-        await lab.DoneAsync(lab.Host.MakeAsync(key, volume));
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(key, volume));
         File.WriteAllText(Path.Combine(lab.Host.PathOf(key), Marker), Marker);
         // Somebody kept hold of both files. What is overwritten is overwritten for them too.
         var (image, sealedKey) = (Path.Combine(lab.Root, "kept.image"), Path.Combine(lab.Root, "kept.key"));
         VolumeLab.Execute("/usr/bin/ln", lab.Image(key), image);
         VolumeLab.Execute("/usr/bin/ln", lab.KeyFile(key), sealedKey);
-        await lab.DoneAsync(lab.Host.DestroyAsync(key));
+        await VolumeLab.DoneAsync(lab.Host.DestroyAsync(key));
         Assert.Equal(new VolumeSighting.Absent(), lab.Host.Observe()[key]);
         Assert.Empty(Directory.EnumerateFileSystemEntries(lab.Ssd));
         Assert.Empty(lab.Loops());
         Assert.All(File.ReadAllBytes(sealedKey), b => Assert.Equal(0, b));
-        await lab.DoneAsync(lab.Host.DestroyAsync(key));
+        await VolumeLab.DoneAsync(lab.Host.DestroyAsync(key));
 
         File.Move(image, lab.Image(key));
         Assert.IsType<Outcome.Broken>(await lab.Host.MakeAsync(key, volume));
         File.Move(sealedKey, lab.KeyFile(key));
         Assert.Equal(new VolumeSighting.Wiped(Media.Ssd), lab.Host.Observe()[key]);
         // A new one of the same name is a new one.
-        await lab.DoneAsync(lab.Host.MakeAsync(key, volume));
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(key, volume));
         Assert.Empty(Directory.EnumerateFileSystemEntries(lab.Host.PathOf(key)));
     }
 
@@ -155,12 +155,12 @@ public sealed class VolumeTests
         Assert.SkipUnless(File.Exists(make[0]), $"{make[0]} is not installed");
         var (directory, raw) = lab.AddDisk("hdd", 320, Media.Hdd, make);
         var (key, volume) = (VolumeLab.Key("data"), VolumeLab.Volume(16, Media.Hdd));
-        await lab.DoneAsync(lab.Reopen().MakeAsync(key, volume));
+        await VolumeLab.DoneAsync(lab.Reopen().MakeAsync(key, volume));
         File.WriteAllText(Path.Combine(lab.Host.PathOf(key), Marker), Marker);
         VolumeLab.Execute("/usr/bin/sync", "-f", directory);
         var file = File.ReadAllBytes(lab.KeyFile(key, directory));
         Assert.True(VolumeLab.Contains(raw, file.AsSpan(0, 128)));
-        await lab.DoneAsync(lab.Host.DestroyAsync(key));
+        await VolumeLab.DoneAsync(lab.Host.DestroyAsync(key));
         VolumeLab.Execute("/usr/bin/sync", "-f", directory);
         Assert.False(VolumeLab.Contains(raw, file.AsSpan(48, 80)));
         Assert.False(VolumeLab.Contains(raw, Encoding.UTF8.GetBytes(Marker)));
@@ -171,10 +171,10 @@ public sealed class VolumeTests
     {
         using var lab = new VolumeLab();
         var (key, volume) = (VolumeLab.Key("data"), VolumeLab.Volume(16));
-        await lab.DoneAsync(lab.Host.MakeAsync(key, volume));
-        await lab.DoneAsync(lab.Host.MakeAsync(VolumeLab.Key("other"), volume));
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(key, volume));
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(VolumeLab.Key("other"), volume));
         File.WriteAllText(Path.Combine(lab.Host.PathOf(key), "f"), Marker);
-        await lab.DoneAsync(lab.Host.DetachAsync(key));
+        await VolumeLab.DoneAsync(lab.Host.DetachAsync(key));
         var before = VolumeLab.DigestOf(lab.Image(key));
 
         var saved = Path.Combine(lab.Root, "saved.key");
@@ -190,7 +190,7 @@ public sealed class VolumeTests
         Assert.Equal(before, VolumeLab.DigestOf(lab.Image(key)));
         Assert.Single(lab.Loops());
 
-        await lab.DoneAsync(lab.Host.MakeAsync(key, volume));
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(key, volume));
         Assert.Equal(Marker, File.ReadAllText(Path.Combine(lab.Host.PathOf(key), "f")));
     }
 
@@ -199,8 +199,8 @@ public sealed class VolumeTests
     {
         using var lab = new VolumeLab();
         var (key, volume) = (VolumeLab.Key("data"), VolumeLab.Volume(16));
-        await lab.DoneAsync(lab.Host.MakeAsync(key, volume));
-        await lab.DoneAsync(lab.Host.DetachAsync(key));
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(key, volume));
+        await VolumeLab.DoneAsync(lab.Host.DetachAsync(key));
         using (var image = File.OpenHandle(lab.Image(key), FileMode.Open, FileAccess.Write))
             RandomAccess.Write(image, new byte[64 << 10], 0);
         var before = VolumeLab.DigestOf(lab.Image(key));
@@ -222,9 +222,9 @@ public sealed class VolumeTests
         string[] foreign = ["notes.txt", "holiday.image", $"{key.Agreement}.data", $"{key.Agreement}.data.images", "agr1wrong.data.key"];
         foreach (var name in foreign)
             File.WriteAllText(Path.Combine(lab.Ssd, name), name);
-        await lab.DoneAsync(lab.Host.MakeAsync(key, VolumeLab.Volume(8)));
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(key, VolumeLab.Volume(8)));
         Assert.Equal([key], lab.Host.Observe().Volumes.Keys);
-        await lab.DoneAsync(lab.Host.DestroyAsync(key));
+        await VolumeLab.DoneAsync(lab.Host.DestroyAsync(key));
         Assert.Equal(foreign.Order(StringComparer.Ordinal), Directory.GetFiles(lab.Ssd).Select(Path.GetFileName).Order(StringComparer.Ordinal));
         Assert.All(foreign, name => Assert.Equal(name, File.ReadAllText(Path.Combine(lab.Ssd, name))));
     }
@@ -236,7 +236,7 @@ public sealed class VolumeTests
         var key = VolumeLab.Key("data");
         Assert.Equal(RefusalCode.SizeInvalid, Assert.IsType<Outcome.Refused>(await lab.Host.MakeAsync(key, VolumeLab.Volume(1))).Refusal.Code);
         Assert.Equal(RefusalCode.Capacity, Assert.IsType<Outcome.Refused>(await lab.Host.MakeAsync(key, VolumeLab.Volume(16, Media.Hdd))).Refusal.Code);
-        await lab.DoneAsync(lab.Host.MakeAsync(key, VolumeLab.Volume(16)));
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(key, VolumeLab.Volume(16)));
         Assert.Equal(RefusalCode.VolumeShrink, Assert.IsType<Outcome.Refused>(await lab.Host.MakeAsync(key, VolumeLab.Volume(15))).Refusal.Code);
         Assert.Equal(RefusalCode.VolumeShrink, Assert.IsType<Outcome.Refused>(await lab.Host.MakeAsync(key, VolumeLab.Volume(16, Media.Hdd))).Refusal.Code);
         Assert.Equal(new VolumeSighting.Mounted(Bytes.MiB(16), Media.Ssd, null), lab.Host.Observe()[key]);
@@ -254,9 +254,9 @@ public sealed class VolumeTests
         Assert.Equal(["lost+found"], Directory.GetFileSystemEntries(directory).Select(Path.GetFileName));
 
         var half = new Bytes(offered.Value / 2);
-        await lab.DoneAsync(host.MakeAsync(VolumeLab.Key("one"), VolumeLab.Volume(0, Media.Hdd) with { Size = half }));
+        await VolumeLab.DoneAsync(host.MakeAsync(VolumeLab.Key("one"), VolumeLab.Volume(0, Media.Hdd) with { Size = half }));
         Assert.Equal(offered, host.Capacity().Hdd);
-        await lab.DoneAsync(host.MakeAsync(VolumeLab.Key("two"), VolumeLab.Volume(0, Media.Hdd) with { Size = half }));
+        await VolumeLab.DoneAsync(host.MakeAsync(VolumeLab.Key("two"), VolumeLab.Volume(0, Media.Hdd) with { Size = half }));
         Assert.IsType<Outcome.Transient>(await host.MakeAsync(VolumeLab.Key("three"), VolumeLab.Volume(8, Media.Hdd)));
         // Both can be filled although nothing is left.
         Assert.InRange(Fill(Path.Combine(host.PathOf(VolumeLab.Key("one")), "f")), half.Value * 8 / 10, half.Value);
@@ -271,9 +271,9 @@ public sealed class VolumeTests
         var (directory, raw) = lab.AddDisk("hdd", 64, Media.Hdd, "/usr/sbin/mkfs.ext4", "-q", "-F");
         var beneath = Path.GetDirectoryName(raw)!;
         var (key, idle, volume) = (VolumeLab.Key("data"), VolumeLab.Key("idle"), VolumeLab.Volume(16, Media.Hdd));
-        await lab.DoneAsync(lab.Reopen().MakeAsync(key, volume));
-        await lab.DoneAsync(lab.Host.MakeAsync(idle, volume));
-        await lab.DoneAsync(lab.Host.DetachAsync(idle));
+        await VolumeLab.DoneAsync(lab.Reopen().MakeAsync(key, volume));
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(idle, volume));
+        await VolumeLab.DoneAsync(lab.Host.DetachAsync(idle));
 
         // From here on no sector can be written that was not before: input/output errors, with no more room beneath the disk.
         Fill(Path.Combine(beneath, "filling"));
