@@ -18,6 +18,9 @@ internal sealed partial class AgreementFeed(
     private ImmutableHashSet<AgreementId> _unknown = [];
     private long _after = -1;
 
+    // A proof that came for the change that is being made is not verified twice for it.
+    private static readonly TimeSpan JustNow = TimeSpan.FromSeconds(5);
+
     private static readonly string[] Over = ["ended", "lapsed", "refused", "withdrawn"];
 
     /// <summary>When the ledger last proved that it stands on what it said before.</summary>
@@ -92,9 +95,9 @@ internal sealed partial class AgreementFeed(
         }
     }
 
-    /// <summary>True when the bundle on disk still proves what the node is about to act on.</summary>
+    /// <summary>True when the bundle still proves what the node is about to act on; verified again unless it was just now.</summary>
     public bool Proves(AgreementId id, StatementId version) =>
-        _held.TryGetValue(id, out var held) && Verify(held.Bundle) is { } again && again.Verified.Agreement.Version.Id == version;
+        _held.TryGetValue(id, out var held) && (time.GetElapsedTime(held.VerifiedAt) < JustNow ? held : Verify(held.Bundle)) is { } again && again.Verified.Agreement.Version.Id == version;
 
     /// <summary>Lets go of an agreement that is over and of which nothing is left.</summary>
     public void Forget(AgreementId id)
@@ -113,7 +116,7 @@ internal sealed partial class AgreementFeed(
                 NotBelieved(id, refusal.Code, refusal.Detail);
             return refusal;
         }
-        var held = new Held(proven.Bundle, proven.Verified, changed);
+        var held = new Held(proven.Bundle, proven.Verified, changed, time.GetTimestamp());
         // An older proof is true as well, but it may leave out the end: what was seen once is not unseen.
         if (_held.TryGetValue(id, out var known) && known.Verified.Changed > held.Verified.Changed)
             return new Refusal(RefusalCode.Inconsistent, $"The bundle of {id} is older than the one before.");
@@ -127,7 +130,7 @@ internal sealed partial class AgreementFeed(
     private Held? Verify(Bundle bundle)
     {
         if (bundle.Verify(ledger.Trust.Origin, ledger.Trust.Key, out var verified) is not { } refusal)
-            return new Held(bundle, verified!, 0);
+            return new Held(bundle, verified!, 0, time.GetTimestamp());
         NotBelieved(bundle.Agreement, refusal.Code, refusal.Detail);
         return null;
     }
@@ -148,5 +151,5 @@ internal sealed partial class AgreementFeed(
     [LoggerMessage(Level = LogLevel.Warning, Message = "The ledger's news could not be had: {Code}: {Detail}")]
     private partial void PullFailed(string code, string detail);
 
-    private sealed record Held(Bundle Bundle, VerifiedAgreement Verified, long Changed);
+    private sealed record Held(Bundle Bundle, VerifiedAgreement Verified, long Changed, long VerifiedAt);
 }

@@ -177,9 +177,11 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
         var spec = ContainerSpec.From(
             wish.Key.Agreement, wish.Version.Value, generation, (int)long.Min(generation - 1, int.MaxValue), container, root, range, views);
         // Connected before its first instruction: a workload never sees the world without its networks.
-        if (!container.Networks.IsEmpty && (await containers.CreateAsync(spec) is not Outcome.Done and var unmade ? unmade : await ConnectAsync(wish)) is not Outcome.Done and var apart)
-            return apart;
-        return await containers.StartAsync(spec);
+        if (container.Networks.IsEmpty)
+            return await containers.StartAsync(spec, sighting);
+        if (await containers.CreateAsync(spec, sighting) is not Outcome.Done and var unmade)
+            return unmade;
+        return await ConnectAsync(wish) is not Outcome.Done and var apart ? apart : await containers.StartAsync(spec);
     }
 
     private async Task<Outcome> ConnectAsync(Wish wish)

@@ -58,10 +58,12 @@ public sealed class ContainerHost
     public ImmutableArray<Stranger> Census(ContainerId id) => Containers.Census.Take(_cgroups.Processes(id));
 
     /// <summary>Makes it exist with its namespaces, its first process waiting; done also when it runs already, or has ended.</summary>
-    public Task<Outcome> CreateAsync(ContainerSpec spec) => Apply(() => Make(spec).Outcome);
+    /// <param name="seen">a look taken for this very start; null takes one</param>
+    public Task<Outcome> CreateAsync(ContainerSpec spec, Sighting? seen = null) => Apply(() => Make(spec, seen).Outcome);
 
     /// <summary>Makes it exist and execute its entry. The same label again changes nothing, even after its end.</summary>
-    public Task<Outcome> StartAsync(ContainerSpec spec) => Apply(() => Make(spec) switch
+    /// <param name="seen">a look taken for this very start; null takes one</param>
+    public Task<Outcome> StartAsync(ContainerSpec spec, Sighting? seen = null) => Apply(() => Make(spec, seen) switch
     {
         (Outcome.Done, { } waiting) => Release(spec, waiting),
         var (outcome, _) => outcome,
@@ -123,11 +125,11 @@ public sealed class ContainerHost
     }
 
     /// <returns>and the first process, when it waits to be let go</returns>
-    private (Outcome Outcome, int? Waiting) Make(ContainerSpec spec)
+    private (Outcome Outcome, int? Waiting) Make(ContainerSpec spec, Sighting? seen)
     {
         if (Unfit(spec) is { } unfit)
             return (unfit, null);
-        var sighting = Observe();
+        var sighting = seen ?? Observe();
         switch (sighting[spec.Id])
         {
             case Observation.Unknown u:
@@ -181,8 +183,9 @@ public sealed class ContainerHost
         }
         if (_runtime.Start(spec) is not { } message)
             return new Outcome.Done();
-        // Somebody else, an agent that was killed a moment ago perhaps, may have let it go.
-        return Observe(spec.Id) is Observation.Present { Phase: Phase.Running or Phase.Exited } ? new Outcome.Done() : new Outcome.Transient(message);
+        // Somebody else, an agent that was killed a moment ago perhaps, may have let it go: then there is nothing left to wait at, whether or not it is seen to run yet.
+        return !File.Exists(Path.Combine(_paths.StateOf(spec.Id), "exec.fifo")) && Observe(spec.Id) is Observation.Present { Phase: not Phase.Partial }
+            ? new Outcome.Done() : new Outcome.Transient(message);
     }
 
     private static bool IsOpen(MountLine mount) => mount switch
