@@ -45,7 +45,7 @@ internal sealed class Tunnels(TunnelHost host, TunnelKeys keys, ImmutableArray<I
     private Sighting<TunnelSeen> Seen(TunnelSighting sighting) => sighting switch
     {
         TunnelSighting.Present p => new Sighting<TunnelSeen>.Present(new TunnelSeen(
-            p.State.Key ?? default, p.Listens ? p.State.Port : 0, p.Place is { } place ? (place.Address, place.Bits) : null,
+            p.State.Key ?? default, p.Listens || p.IsYoung ? p.State.Port : 0, p.Place is { } place ? (place.Address, place.Bits) : null,
             [.. p.State.Peers.Select(s => new PeerSeen(s.Key, s.Address, s.Endpoint, time.GetUtcNow() - s.LastHandshake < Lately))], p.Nat ? Egress.Nat : Egress.None)),
         TunnelSighting.Unknown u => new Sighting<TunnelSeen>.Unknown(u.Why),
         _ => throw new System.Diagnostics.UnreachableException(),

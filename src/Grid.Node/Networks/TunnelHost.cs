@@ -106,13 +106,18 @@ public sealed class TunnelHost : IDisposable
             return new TunnelSighting.Present(
                 state, state.Port != 0 && NamespaceView.UdpIsBound(tunnel.Process.Pid, state.Port),
                 init is { } process && Processes.Identify(process.Pid) == process ? NamespaceView.Place(process.Pid, tunnel.Interface) : null,
-                init is { } first && _egress.IsLinked(tunnel.Id, tunnel.Process.Pid, first));
+                init is { } first && _egress.IsLinked(tunnel.Id, tunnel.Process.Pid, first))
+            {
+                IsYoung = IsYoung(tunnel),
+            };
         }
         catch (Exception e) when (e is SocketException or IOException)
         {
             return new TunnelSighting.Unknown(e.Message);
         }
     }
+
+    private bool IsYoung(TunnelProcess tunnel) => _time.GetUtcNow() - Processes.Started(tunnel.Process) < Settle;
 
     /// <summary>Links alone are no way out: what flushed the node's rules took the way with them.</summary>
     private Dictionary<TunnelId, TunnelSighting> Confirmed(Dictionary<TunnelId, TunnelSighting> seen)
@@ -171,7 +176,7 @@ public sealed class TunnelHost : IDisposable
             return false;
         // wireguard-go binds its socket once, when it sees the interface go up. Had another that port then, it does not try again.
         return NamespaceView.Place(init.Pid, tunnel.Interface) is null || NamespaceView.UdpIsBound(tunnel.Process.Pid, state.Port)
-            || _time.GetUtcNow() - Processes.Started(tunnel.Process) < Settle;
+            || IsYoung(tunnel);
     }
 
     /// <summary>The interface is in the container's namespace, down or not what it must be. Nothing that was in it is kept.</summary>

@@ -20,6 +20,9 @@ public abstract record TunnelSighting
     /// <param name="Nat">the workload has a way out</param>
     public sealed record Present(WireGuardState State, bool Listens, TunnelPlace? Place, bool Nat) : TunnelSighting
     {
+        /// <summary>It has just begun: that it does not listen yet is no reason to do anything.</summary>
+        public bool IsYoung { get; init; }
+
         /// <summary>It works as wished: <see cref="TunnelHost.ApplyAsync"/> would change nothing.</summary>
         public bool Fits(Tunnel wish, DateTimeOffset now) =>
             Listens && Place == new TunnelPlace(wish.Address, wish.Bits) && Nat == wish.Egress is Egress.Nat && WireGuardChange.Between(State, wish, now) is null;

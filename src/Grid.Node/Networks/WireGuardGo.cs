@@ -18,7 +18,7 @@ internal sealed record TunnelProcess(TunnelId Id, ProcessIdentity Process, strin
 internal sealed class WireGuardGo(NetworkNamespace node, string scope)
 {
     private const string TunnelVariable = "GRID_TUNNEL=", NodeVariable = "GRID_NODE=";
-    private static readonly TimeSpan Birth = TimeSpan.FromSeconds(5), Death = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan Birth = TimeSpan.FromSeconds(5), Death = TimeSpan.FromSeconds(2), Moment = TimeSpan.FromMilliseconds(100);
 
     /// <returns>what is missing, or null</returns>
     public static string? Missing()
@@ -54,10 +54,18 @@ internal sealed class WireGuardGo(NetworkNamespace node, string scope)
     /// <exception cref="IOException">it does not</exception>
     public TunnelProcess Start(TunnelId id, string name)
     {
-        node.Leave(Programs.WireGuardGo, ["-f", name], [TunnelVariable + id, NodeVariable + scope, "LOG_LEVEL=silent"]);
-        return Answer(name, Birth) is not null
-            ? Find().FirstOrDefault(p => p.Id == id) ?? throw new IOException($"{name} is held by a process that is not this node's.")
-            : throw new IOException($"wireguard-go does not come up for {name}.");
+        for (var clock = Stopwatch.StartNew(); clock.Elapsed < Birth;)
+        {
+            node.Leave(Programs.WireGuardGo, ["-f", name], [TunnelVariable + id, NodeVariable + scope, "LOG_LEVEL=silent"]);
+            do
+            {
+                if (Answer(name, Moment) is not null && Find().FirstOrDefault(p => p.Id == id) is { } started)
+                    return started;
+            }
+            while (clock.Elapsed < Birth && Find().Any(p => p.Id == id));
+            // It ended at once: one that was killed before it may still be dying, and hold a socket that looks in use.
+        }
+        throw new IOException($"wireguard-go does not come up for {name}, or somebody else has that name.");
     }
 
     /// <summary>Asks until it answers.</summary>

@@ -23,9 +23,6 @@ internal static class Ext4
 {
     public const long BlockSize = 4096;
 
-    /// <summary>mke2fs makes no journal in less, and without one nothing survives a power failure.</summary>
-    public static readonly Bytes Smallest = Bytes.MiB(8);
-
     public const string DataDirectory = "data";
 
     private const string Program = "/usr/sbin/mke2fs";

@@ -22,7 +22,7 @@ namespace Grid.Node.Volumes;
 /// </code>
 /// An image is formatted once, before anybody could write to it, under another name. What has the name of an image is only ever mounted.
 /// </summary>
-public sealed class VolumeHost : IDisposable
+public sealed partial class VolumeHost : IDisposable
 {
     private static readonly TimeSpan Settle = TimeSpan.FromSeconds(2);
 
@@ -190,172 +190,6 @@ public sealed class VolumeHost : IDisposable
         return found is [var files] ? files : null;
     }
 
-    private Outcome Make(ContainerId id, Volume volume)
-    {
-        var files = Locate(id, out var fault);
-        if (files is null && fault is not null)
-            return fault;
-        if (volume.Size < Ext4.Smallest)
-            return new Outcome.Refused(new Refusal(RefusalCode.SizeInvalid, $"The volume '{volume.Name}' has {volume.Size}; a file system with a journal needs {Ext4.Smallest}."));
-        if (files is null)
-            return MakeNew(id, volume);
-        if (files.Disk.Media != volume.Media)
-            return new Outcome.Refused(new Refusal(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' cannot move to another medium.", "Add a new volume and copy."));
-        switch (Observe(files, null))
-        {
-            case VolumeSighting.Partial:
-                if (!File.Exists(files.Key))
-                {
-                    Discard(files);
-                    return MakeNew(id, volume);
-                }
-                // Whole and sealed: only its name was missing.
-                File.Move(files.MakingImage, files.Image);
-                files.SyncNames();
-                break;
-            case VolumeSighting.Wiped:
-                // Its key is gone, and with it all that could be lost.
-                return Destroy(files) is Outcome.Done ? MakeNew(id, volume) : new Outcome.Transient($"{id} is being destroyed");
-            case VolumeSighting.Lost lost:
-                return new Outcome.Broken($"{id}: {lost.Why}; nothing is made in its place");
-        }
-        return Use(files, volume);
-    }
-
-    private Outcome MakeNew(ContainerId id, Volume volume)
-    {
-        var disks = _disks.Where(d => d.Media == volume.Media).ToList();
-        if (disks.Count == 0)
-            return new Outcome.Refused(new Refusal(RefusalCode.Capacity, $"This node has no {volume.Media} disk for volumes."));
-        if (disks.OrderByDescending(d => d.Free).First() is var disk && disk.Free < OpenDisk.Footprint(volume.Size))
-            return new Outcome.Transient($"no {volume.Media} disk has {volume.Size} free; {disk.Directory} has {disk.Free}");
-        var files = new VolumeFiles(disk, id);
-        try
-        {
-            return MakeNew(files, volume.Size);
-        }
-        catch (Exception e) when (IsOfTheDisk(e))
-        {
-            // Cut short by a failure rather than a kill. With its key in place it is whole, and is finished later.
-            if (!File.Exists(files.Key))
-                Discard(files);
-            throw;
-        }
-    }
-
-    private Outcome MakeNew(VolumeFiles files, Bytes size)
-    {
-        using (var image = FcntlH.Open(files.MakingImage, FcntlH.O_RDWR | FcntlH.O_CREAT | FcntlH.O_EXCL, 0b110_000_000))
-        {
-            if (!FcntlH.Allocate(image, size.Value))
-            {
-                Discard(files);
-                return new Outcome.Transient($"{files.Disk.Directory} has not {size} free");
-            }
-            FcntlH.SetLength(image, size.Value);
-            Ext4.Format(files.MakingImage, files.Id);
-            // mke2fs may have given blocks back where it wanted zeros.
-            if (!FcntlH.Allocate(image, size.Value))
-            {
-                Discard(files);
-                return new Outcome.Transient($"{files.Disk.Directory} has not {size} free");
-            }
-            Span<byte> key = stackalloc byte[LinuxFscrypt.KeySize];
-            RandomNumberGenerator.Fill(key);
-            try
-            {
-                VolumeKeys.Write(files.MakingKey, _keys.Seal(files.Id, key));
-                using var device = LoopDevice.Of(files.MakingImage, files.Id.ToString());
-                using var mount = Ext4.Mount(device);
-                Ext4.Encrypt(mount, key);
-                files.SizeOfMaking = size;
-                FcntlH.Sync(image);
-                File.Move(files.MakingKey, files.Key);
-                files.SyncNames();
-                File.Move(files.MakingImage, files.Image);
-                files.SyncNames();
-                Place(mount, files.Id);
-            }
-            finally
-            {
-                CryptographicOperations.ZeroMemory(key);
-            }
-        }
-        return new Outcome.Done();
-    }
-
-    private Outcome Use(VolumeFiles files, Volume volume)
-    {
-        var length = new Bytes(new FileInfo(files.Image).Length);
-        if (volume.Size < length)
-            return new Outcome.Refused(new Refusal(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' has {length}; it cannot shrink to {volume.Size}."));
-        if (length < files.Size)
-            return new Outcome.Broken($"{files.Image} is {length} long and was {files.Size}");
-        // Before it is mounted: were it the other way round, a power failure could leave a volume in use that counts as detached long ago.
-        if (files.Detached is not null)
-        {
-            files.Detached = null;
-            files.SyncImage();
-        }
-        if (LoopMount.Read().All(m => m.Point != MountPointOf(files.Id)) && Mount(files) is { } failed)
-            return failed;
-        return files.Size < volume.Size ? Grow(files, length, volume.Size) : new Outcome.Done();
-    }
-
-    private Outcome.Broken? Mount(VolumeFiles files)
-    {
-        Span<byte> key = stackalloc byte[LinuxFscrypt.KeySize];
-        try
-        {
-            if (!_keys.TryOpen(files.Id, File.ReadAllBytes(files.Key), key))
-                return new Outcome.Broken($"{files.Key} is not the key of {files.Id}, or not this node's");
-            using var device = LoopDevice.Of(files.Image, files.Id.ToString());
-            using var mount = Ext4.Mount(device);
-            if (!Ext4.Unlock(mount, key))
-                return new Outcome.Broken($"{files.Image} is not what {files.Key} is the key of");
-            Place(mount, files.Id);
-            return null;
-        }
-        catch (Win32Exception e) when (e.NativeErrorCode is Posix.EINVAL or FcntlH.EUCLEAN)
-        {
-            return new Outcome.Broken($"{files.Image} cannot be mounted: {e.Message}");
-        }
-        finally
-        {
-            CryptographicOperations.ZeroMemory(key);
-        }
-    }
-
-    private void Place(Microsoft.Win32.SafeHandles.SafeFileHandle mount, ContainerId id)
-    {
-        // A container's root, nobody in particular out here, may walk through it.
-        Directory.CreateDirectory(_mounts, (UnixFileMode)0b111_001_001);
-        Directory.CreateDirectory(MountPointOf(id));
-        MountApi.Place(mount, MountPointOf(id));
-    }
-
-    private Outcome Grow(VolumeFiles files, Bytes length, Bytes size)
-    {
-        using var device = LoopDevice.Of(files.Image, files.Id.ToString());
-        if (!CanGrow && device.Ext4Blocks() < (ulong)(size.Value / Ext4.BlockSize))
-            return new Outcome.Broken($"{files.Id} cannot grow: ext4 wants CAP_SYS_RESOURCE, which the agent does not have");
-        using var image = FcntlH.Open(files.Image, FcntlH.O_RDWR);
-        if (length < size && files.Disk.Free < OpenDisk.Footprint(size - length) || !FcntlH.Allocate(image, size.Value))
-        {
-            FcntlH.SetLength(image, length.Value);
-            return new Outcome.Transient($"{files.Id} cannot grow: {files.Disk.Directory} has {files.Disk.Free} free");
-        }
-        FcntlH.SetLength(image, size.Value);
-        Ext4.Grow(device, MountPointOf(files.Id), size);
-        // Where ext4 wanted zeros for its new tables, the loop device gave the blocks back. In the meantime nobody else should have taken them.
-        if (!FcntlH.Allocate(image, size.Value))
-            return new Outcome.Transient($"{files.Id} has grown, but {files.Disk.Directory} is full and does not hold all of it");
-        FcntlH.Sync(image);
-        files.Size = size;
-        FcntlH.Sync(image);
-        return new Outcome.Done();
-    }
-
     private Outcome Detach(VolumeFiles files)
     {
         var point = MountPointOf(files.Id);
@@ -397,15 +231,6 @@ public sealed class VolumeHost : IDisposable
         File.Delete(files.Key);
         files.SyncNames();
         return new Outcome.Done();
-    }
-
-    /// <summary>What was being made and is in nobody's hands. Its key was never that of anything else.</summary>
-    private static void Discard(VolumeFiles files)
-    {
-        File.Delete(files.MakingImage);
-        if (File.Exists(files.MakingKey))
-            VolumeKeys.Wipe(files.MakingKey);
-        File.Delete(files.MakingKey);
     }
 
     private static bool IsOfTheDisk(Exception e) => e is Win32Exception or IOException or UnauthorizedAccessException;

@@ -29,8 +29,8 @@ public static class AgreementRules
                 found.Add(new(RefusalCode.UnresolvedNode, $"'{workload.Name}' is on {node}, which no farm of this agreement brings."));
             if (workload is Container container)
                 CheckContainer(container, terms, found);
-            if (workload is Volume { Size.Value: <= 0 })
-                found.Add(new(RefusalCode.SizeInvalid, $"The volume '{workload.Name}' has no size."));
+            if (workload is Volume volume && volume.Size < Volume.Smallest)
+                found.Add(new(RefusalCode.SizeInvalid, $"The volume '{volume.Name}' has {volume.Size}; the smallest has {Volume.Smallest}."));
         }
         NetworkRules.Check(terms, found);
         return found.ToImmutable();

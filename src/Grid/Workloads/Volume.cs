@@ -21,6 +21,9 @@ public sealed record Volume(string Name, NodeId Node, Bytes Size, Media Media, T
 {
     public const string KindName = "volume";
 
+    /// <summary>A file system below that has no room for a journal.</summary>
+    public static readonly Bytes Smallest = Bytes.MiB(8);
+
     private const string Local = "local";
 
     public override string Kind => KindName;

@@ -96,6 +96,10 @@ public sealed class RefusalCases
         Container("scratch-over-proc", RefusalCode.HostAccess, "a writable place over the kernel's", c => c with { Scratch = [new Scratch("/proc/sys", Bytes.MiB(1))] });
         Container("scratch-over-root", RefusalCode.HostAccess, "a writable place over everything", c => c with { Scratch = [new Scratch("/", Bytes.MiB(1))] });
         Container("entry-in-scratch", RefusalCode.ExecFromWritable, "an entry below a scratch", c => c with { Scratch = [new Scratch("/bin", Bytes.MiB(1))] });
+        Terms("volume-too-small", RefusalCode.SizeInvalid, "a volume below the smallest", t => t with
+        {
+            Workloads = [new Volume("data", Node, Volume.Smallest - new Bytes(1), Media.Ssd, TimeSpan.Zero), .. t.Workloads],
+        });
         Container("volume-of-nobody", RefusalCode.UnresolvedVolume, "a mount of a volume that the agreement does not have", c => c with { Mounts = [new VolumeMount("/data", "data")] });
         Container("variable-placeholder", RefusalCode.EnvPlaceholder, "a variable to be filled in", c => c with { Environment = [new("URL", "http://${HOST}/")] });
         Container("argument-placeholder", RefusalCode.EnvPlaceholder, "an argument to be filled in", c => c with { Args = ["--token", "<TOKEN>"] });

@@ -1,5 +1,6 @@
 using Grid.Bench.Flists;
 using Grid.Bench.Ledger;
+using Grid.Bench.Networks;
 using Grid.Bench.Start;
 using Grid.Flists.Mount;
 
@@ -15,9 +16,11 @@ switch (args)
         return await FlistBench.RunAsync(rest);
     case ["start", .. var rest]:
         return await StartBench.RunAsync(rest);
+    case ["networks", .. var rest]:
+        return await NetworkBench.RunAsync(rest);
     case [BuildRows.Verb, var tree, var store]:
         return await BuildRows.RunAsync(tree, store);
     default:
-        Console.Error.WriteLine("tools/bench/run ledger [--statements N] [--callers N]\ntools/bench/run flists [--tree DIR] [--only build|read]\ntools/bench/run start [--rounds N]");
+        Console.Error.WriteLine("tools/bench/run ledger [--statements N] [--callers N]\ntools/bench/run flists [--tree DIR] [--only build|read]\ntools/bench/run start [--rounds N]\ntools/bench/run networks");
         return 2;
 }
