@@ -236,6 +236,8 @@ public sealed class JourneyTests(RealLedger real)
             Directory.CreateDirectory(Path.GetDirectoryName(shell.PathOf("root" + path))!);
             File.Copy(path == "/bin/web" ? needed[0] : path, shell.PathOf("root" + path));
         }
+        foreach (var directory in new[] { "proc", "dev", "sys" })
+            Directory.CreateDirectory(shell.PathOf($"root/{directory}"));
         File.WriteAllText(shell.PathOf("root/bin/script"), "#!/bin/no-such-interpreter\n");
         File.SetUnixFileMode(shell.PathOf("root/bin/script"), (UnixFileMode)0b111_101_101);
 

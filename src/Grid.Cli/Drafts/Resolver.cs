@@ -52,6 +52,8 @@ internal sealed class Resolver(Catalogue catalogue, AccountId user, DateTimeOffs
             standing is null ? 1 : standing.InForce.Terms.Version + 1, standing is null ? null : new Amends(standing.Agreement, standing.InForce.Id), user, parts, term,
             new MoneyTerms(currencies[0], rates.Aggregate(Money.Zero, (sum, r) => sum + r.Rate), rates, draft.Grace), workloads, draft.Note);
         Check(draft, terms, standing);
+        foreach (var refusal in parts.Select(p => Agreeable.Meets(terms, p, offers[p.Farm].Id, offers[p.Farm].Terms)).OfType<Refusal>())
+            _faults.Add(new Fault(Place(draft, refusal), refusal));
         return _faults.Count > 0 ? (null, Sorted()) : (terms, []);
     }
 

@@ -229,8 +229,8 @@ internal sealed class Play(PrivateGrid grid, Shell shell, Format format, Action<
     private const string OfferYaml = """
         currency: { code: EUR, decimals: 9 }
         kinds: [container, network, volume]
-        prices: { cpu: 3, memory: 1000 }
-        ceiling: { cpu: 2, memory: 2GiB }
+        prices: { cpu: 3, memory: 1000, ssd: 10 }
+        ceiling: { cpu: 2, memory: 2GiB, ssd: 4GiB }
         notice: 0s
         expires: +30d
 

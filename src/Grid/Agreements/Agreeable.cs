@@ -1,3 +1,4 @@
+using Grid.Offers;
 using Grid.Units;
 using Grid.World;
 
@@ -31,25 +32,31 @@ public static class Agreeable
         var kept = inForce is not null && inForce.Version.Terms.Farms.Any(f => f.Offer == part.Offer);
         if (!kept && !offer.IsOpen(now))
             return new Refusal(RefusalCode.OfferExpired, $"The offer {offer.Id} is {(offer.Withdrawn ? "withdrawn" : $"expired since {offer.Terms.Expires:u}")}.", "Choose an open one.");
-        if (!offer.Terms.Nodes.IsEmpty && part.Nodes.FirstOrDefault(n => !offer.Terms.Nodes.Contains(n)) is var stray && stray != default)
-            return new Refusal(RefusalCode.OfferMismatch, $"The offer {offer.Id} is not for the node {stray}.");
-        if (terms.Term.Notice < offer.Terms.Notice)
-            return new Refusal(RefusalCode.OfferMismatch, $"The offer asks for {offer.Terms.Notice.TotalSeconds} s of notice; the agreement gives {terms.Term.Notice.TotalSeconds} s.");
-        if (terms.Money.Currency != offer.Terms.Currency)
-            return new Refusal(RefusalCode.PriceMismatch, $"The offer is in {offer.Terms.Currency}, the agreement in {terms.Money.Currency}.");
+        return Meets(terms, part, offer.Id, offer.Terms);
+    }
+
+    /// <summary>Whether an agreement is within what an offer says: nodes, notice, currency, kinds, ceiling, price. The draft tool asks it as well.</summary>
+    public static Refusal? Meets(AgreementTerms terms, FarmPart part, OfferId id, PostOffer offer)
+    {
+        if (!offer.Nodes.IsEmpty && part.Nodes.FirstOrDefault(n => !offer.Nodes.Contains(n)) is var stray && stray != default)
+            return new Refusal(RefusalCode.OfferMismatch, $"The offer {id} is not for the node {stray}.");
+        if (terms.Term.Notice < offer.Notice)
+            return new Refusal(RefusalCode.OfferMismatch, $"The offer asks for {offer.Notice.TotalSeconds} s of notice; the agreement gives {terms.Term.Notice.TotalSeconds} s.");
+        if (terms.Money.Currency != offer.Currency)
+            return new Refusal(RefusalCode.PriceMismatch, $"The offer is in {offer.Currency}, the agreement in {terms.Money.Currency}.");
         var use = Capacity.None;
         foreach (var node in part.Nodes)
         {
             use += terms.DemandOn(node);
-            if (terms.KindsOn(node).FirstOrDefault(k => !offer.Terms.Kinds.Contains(k)) is { } kind)
-                return new Refusal(RefusalCode.UnsupportedKind, $"The offer {offer.Id} has no {kind}, which the agreement wants on {node}.");
+            if (terms.KindsOn(node).FirstOrDefault(k => !offer.Kinds.Contains(k)) is { } kind)
+                return new Refusal(RefusalCode.UnsupportedKind, $"The offer {id} has no {kind}, which the agreement wants on {node}.");
         }
-        if (!use.FitsIn(offer.Terms.Ceiling))
-            return new Refusal(RefusalCode.OfferMismatch, $"The offer allows {offer.Terms.Ceiling}; the agreement takes {use}.");
-        var (rate, agreed) = (offer.Terms.Prices.Rate(use), terms.Money.Parts.First(p => p.Farm == part.Farm).Rate);
+        if (!use.FitsIn(offer.Ceiling))
+            return new Refusal(RefusalCode.OfferMismatch, $"The offer allows {offer.Ceiling}; the agreement takes {use}.");
+        var (rate, agreed) = (offer.Prices.Rate(use), terms.Money.Parts.First(p => p.Farm == part.Farm).Rate);
         return rate == agreed
             ? null
-            : new Refusal(RefusalCode.PriceMismatch, $"By the offer {offer.Id} it costs {rate} per second, not {agreed}.");
+            : new Refusal(RefusalCode.PriceMismatch, $"By the offer {id} it costs {rate} per second, not {agreed}.");
     }
 
     private static Refusal? CheckNode(GridState state, AgreementTerms terms, NodeId id, Agreement? inForce)

@@ -32,6 +32,9 @@ public sealed record Wish(WorkloadKey Key, StatementId Version, Placed Workload,
     /// <summary>Its ends of the networks it is in, sorted by network. They change while it runs, as other members come and go.</summary>
     public ImmutableArray<Tunnel> Tunnels { get; init; } = [];
 
+    // In logs: what it says stands in the agreement, and environments are nobody's business.
+    public override string ToString() => $"{Key}";
+
     public TunnelId TunnelOf(Tunnel tunnel) => new(Key.Agreement, new Membership(tunnel.Network, Key.Name));
 
     /// <summary>

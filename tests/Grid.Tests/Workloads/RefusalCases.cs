@@ -160,6 +160,10 @@ public sealed class RefusalCases
             Flist().File("/usr/lib/libb.so", ElfBuilder.Library("libb.so") with { Machine = ElfBuilder.Arm64 }));
         Add("runpath-is-not-inherited", RefusalCode.LibraryNotDescribed, "a library that only the program's DT_RUNPATH would lead to", Flist().Without("/usr/lib/libb.so")
             .File("/bin/app", ElfBuilder.Program("liba.so") with { Runpath = "$ORIGIN/../opt" }).File("/opt/libb.so", ElfBuilder.Library(null)));
+        Add("no-directory-for-proc", RefusalCode.PathInvalid, "a root without a directory for /proc", Flist().Without("/proc"));
+        Add("no-directory-for-scratch", RefusalCode.PathInvalid, "a scratch where the flist has nothing", Flist().With(c => c with { Scratch = [new Scratch("/var/tmp", Bytes.MiB(1))] }));
+        Add("link-for-volume", RefusalCode.PathInvalid, "a volume on a link to a directory", Flist().Link("/data", "/srv").Directory("/srv").Volume("/data"));
+        Add("file-for-volume", RefusalCode.PathInvalid, "a volume on a file", Flist().File("/data", "x").Volume("/data"));
         Add("entry-links-into-volume", RefusalCode.ExecFromWritable, "an entry that is a link into a volume", new SmallFlist().Link("/bin/app", "/data/app").Volume("/data"));
         Add("scratch-over-library", RefusalCode.ExecFromWritable, "a scratch over the directory of a library", Flist().Scratch("/usr/lib"));
         Add("library-path-in-volume", RefusalCode.ExecFromWritable, "LD_LIBRARY_PATH that names a volume", Flist().Volume("/data").Environment(("LD_LIBRARY_PATH", "/data/lib")));

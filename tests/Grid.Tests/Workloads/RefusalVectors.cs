@@ -112,12 +112,14 @@ public sealed partial class RefusalVectors
 
     private static SmallFlist FlistOf(JsonNode c)
     {
-        var flist = new SmallFlist();
+        var flist = SmallFlist.Bare();
         foreach (var e in c["tree"]!.AsArray().Select(e => e!))
         {
             var path = Text(e, "path");
             if (e["target"] is { } target)
                 flist.Link(path, target.GetValue<string>());
+            else if (e["hex"] is null)
+                flist.Directory(path);
             else
                 flist.Add(path, new SmallFlist.Entry(
                     Convert.FromHexString(Text(e, "hex")), null, Convert.ToUInt16(Text(e, "mode"), 8), e["size"]?.GetValue<long>(), e["withheld"] is not null));

@@ -10,7 +10,10 @@ namespace Grid.Tests.Workloads;
 /// <summary>A tree written down in a test, with its chunks, and the container that starts it.</summary>
 public sealed class SmallFlist
 {
-    private readonly SortedDictionary<string, Entry> _entries = new(StringComparer.Ordinal);
+    private static readonly Entry Empty = new(null, null, 0b111_101_101);
+
+    // What every container is mounted over.
+    private readonly SortedDictionary<string, Entry> _entries = new(StringComparer.Ordinal) { ["/dev"] = Empty, ["/proc"] = Empty, ["/sys"] = Empty };
 
     public Dictionary<Digest, ReadOnlyMemory<byte>> Chunks { get; } = [];
 
@@ -40,9 +43,18 @@ public sealed class SmallFlist
 
     public SmallFlist Directory(string path) => Add(path, new Entry(null, null, 0b111_101_101));
 
+    /// <summary>Nothing at all, not even what a container is mounted over.</summary>
+    public static SmallFlist Bare()
+    {
+        var flist = new SmallFlist();
+        flist._entries.Clear();
+        return flist;
+    }
+
     public SmallFlist Without(string path)
     {
-        var copy = new SmallFlist { Container = Container };
+        var copy = Bare();
+        copy.Container = Container;
         foreach (var (key, value) in _entries.Where(e => e.Key != path))
             copy._entries.Add(key, value);
         return copy;
@@ -57,9 +69,12 @@ public sealed class SmallFlist
     public SmallFlist Environment(params (string Key, string Value)[] variables) =>
         With(c => c with { Environment = [.. variables.Select(v => KeyValuePair.Create(v.Key, v.Value))] });
 
-    public SmallFlist Volume(string path) => With(c => c with { Mounts = [new VolumeMount(path, "data")] });
+    public SmallFlist Volume(string path) => On(path).With(c => c with { Mounts = [new VolumeMount(path, "data")] });
 
-    public SmallFlist Scratch(string path) => With(c => c with { Scratch = [new Scratch(path, Bytes.MiB(1))] });
+    // Unless a link or a file is in the way.
+    private SmallFlist On(string path) => _entries.Any(e => e.Value != Empty && (path + "/").StartsWith(e.Key + "/", StringComparison.Ordinal)) ? this : Directory(path);
+
+    public SmallFlist Scratch(string path) => On(path).With(c => c with { Scratch = [new Scratch(path, Bytes.MiB(1))] });
 
     public MetaFile Build()
     {

@@ -21,6 +21,7 @@ public static class Closure
         var evidence = new Evidence(meta, chunks, limits ?? ClosureLimits.Default);
         var refusals = new RefusalSet();
         var files = new SortedSet<string>(StringComparer.Ordinal);
+        MountPoints.Check(container, meta, refusals);
         new Execution(container, new ContainerRoot(container, evidence), evidence, refusals, files).Run();
         if (evidence.Missing.Count > 0)
             return new Examination.Needs([.. evidence.Missing]);
