@@ -96,6 +96,7 @@ public sealed class JourneyTests(RealLedger real)
         Assert.Equal(RefusalCode.EnvPlaceholder, await shell.RefusedAsync("plan", shell.Write("hole.yaml", Draft("hole", farm) + "    env: { TOKEN: \"${TOKEN}\" }\n")));
         Assert.Equal(RefusalCode.UnresolvedVolume, await shell.RefusedAsync("plan", shell.Write("volume.yaml", Draft("volume", farm) + "    mounts: { /data: store }\n")));
         Assert.Equal(RefusalCode.ExecFromWritable, await shell.RefusedAsync("plan", shell.Write("write.yaml", Draft("write", farm) + "    scratch: { /bin: 1MiB }\n")));
+        Assert.Equal(RefusalCode.OfferMismatch, await shell.RefusedAsync("plan", shell.Write("large.yaml", Draft("large", farm).Replace("cpu: 0.5", "cpu: 3", StringComparison.Ordinal))));
         Assert.Equal(RefusalCode.TermInPast, await shell.RefusedAsync("plan", shell.Write("past.yaml", Draft("past", farm).Replace("{ until: +24h }", "{ answerBy: 2020-01-01T00:00Z }", StringComparison.Ordinal))));
         Assert.Equal(RefusalCode.NotFound, await shell.RefusedAsync("status", "nothing"));
         Assert.Equal(RefusalCode.NotFound, await shell.RefusedAsync("status", new AgreementId(Digest.Of("x"u8)).ToString()));
