@@ -16,7 +16,7 @@ internal static class MountPoints
         foreach (var path in Always.Concat(container.Scratch.Select(s => s.Path)).Concat(container.Mounts.Select(m => m.Path)))
         {
             if (!IsDirectory(meta, path))
-                refusals.Add(RefusalCode.PathInvalid, $"The flist has no directory '{path}' to mount on.", "Add it to the flist, empty.");
+                refusals.Add(RefusalCode.PathInvalid, $"The flist of '{container.Name}' has no directory '{path}' to mount on.", "Add it to the flist, empty.");
         }
     }
 
