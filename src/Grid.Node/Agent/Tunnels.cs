@@ -13,9 +13,6 @@ namespace Grid.Node.Agent;
 /// <param name="underlay">where other nodes reach this one</param>
 internal sealed class Tunnels(TunnelHost host, TunnelKeys keys, ImmutableArray<IPAddress> underlay, TimeProvider time)
 {
-    // A session is renewed every two minutes and given up after three (WireGuard, section 6.1): whoever was not heard for so long may be elsewhere.
-    private static readonly TimeSpan Lately = TimeSpan.FromMinutes(3);
-
     /// <summary>Keys follow from the node's own; a port once published is kept for as long as the workload is a member.</summary>
     public TunnelEnds EndsFor(Agreement agreement, Agreements.Version version, NodeId node, IEnumerable<Agreement> all)
     {
@@ -46,7 +43,7 @@ internal sealed class Tunnels(TunnelHost host, TunnelKeys keys, ImmutableArray<I
     {
         TunnelSighting.Present p => new Sighting<TunnelSeen>.Present(new TunnelSeen(
             p.State.Key ?? default, p.Listens || p.IsYoung ? p.State.Port : 0, p.Place is { } place ? (place.Address, place.Bits) : null,
-            [.. p.State.Peers.Select(s => new PeerSeen(s.Key, s.Address, s.Endpoint, time.GetUtcNow() - s.LastHandshake < Lately))], p.Nat ? Egress.Nat : Egress.None)),
+            [.. p.State.Peers.Select(s => new PeerSeen(s.Key, s.Address, s.Endpoint, s.IsHeard(time.GetUtcNow())))], p.Nat ? Egress.Nat : Egress.None)),
         TunnelSighting.Unknown u => new Sighting<TunnelSeen>.Unknown(u.Why),
         _ => throw new System.Diagnostics.UnreachableException(),
     };

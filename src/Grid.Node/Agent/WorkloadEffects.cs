@@ -158,13 +158,7 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
 
     private static Task<Outcome> NoVolumes => Task.FromResult<Outcome>(new Outcome.Transient("This node has no volumes now."));
 
-    private static ProcessIdentity? InitOf(Observation? observation) => (observation as Observation.Present)?.Phase switch
-    {
-        Phase.Created c => c.Init,
-        Phase.Running r => r.Init,
-        Phase.Paused p => p.Init,
-        _ => null,
-    };
+    private static ProcessIdentity? InitOf(Observation? observation) => (observation as Observation.Present)?.Phase.Process;
 
     private async Task<Outcome> RemoveAsync(ContainerId id)
     {

@@ -59,24 +59,24 @@ public sealed class ContainerHost
 
     /// <summary>Makes it exist with its namespaces, its first process waiting; done also when it runs already, or has ended.</summary>
     /// <param name="seen">a look taken for this very start; null takes one</param>
-    public Task<Outcome> CreateAsync(ContainerSpec spec, Sighting? seen = null) => Apply(() => Make(spec, seen).Outcome);
+    public Task<Outcome> CreateAsync(ContainerSpec spec, Sighting? seen = null) => Effect.Run(() => Make(spec, seen).Outcome);
 
     /// <summary>Makes it exist and execute its entry. The same label again changes nothing, even after its end.</summary>
     /// <param name="seen">a look taken for this very start; null takes one</param>
-    public Task<Outcome> StartAsync(ContainerSpec spec, Sighting? seen = null) => Apply(() => Make(spec, seen) switch
+    public Task<Outcome> StartAsync(ContainerSpec spec, Sighting? seen = null) => Effect.Run(() => Make(spec, seen) switch
     {
         (Outcome.Done, { } waiting) => Release(spec, waiting),
         var (outcome, _) => outcome,
     });
 
     /// <summary>SIGTERM to its first process, SIGKILL to all after <paramref name="grace"/>. It stays, ended, with its exit code and counters.</summary>
-    public Task<Outcome> StopAsync(ContainerId id, TimeSpan grace, CancellationToken cancel) => Apply(() =>
+    public Task<Outcome> StopAsync(ContainerId id, TimeSpan grace, CancellationToken cancel) => Effect.Run(() =>
     {
         switch (Observe(id))
         {
             case Observation.Unknown u:
                 return new Outcome.Transient(u.Why);
-            case Observation.Present p when InitOf(p.Phase) is { } init:
+            case Observation.Present p when p.Phase.Process is { } init:
                 using (var process = Posix.OpenProcess(init.Pid))
                 {
                     _cgroups.Freeze(id, false);
@@ -90,19 +90,11 @@ public sealed class ContainerHost
     });
 
     /// <summary>Ends what runs and takes away everything that belongs to it, however much of it is there.</summary>
-    public Task<Outcome> RemoveAsync(ContainerId id, bool keepLog) => Apply(() => Remove(id, keepLog));
+    public Task<Outcome> RemoveAsync(ContainerId id, bool keepLog) => Effect.Run(() => Remove(id, keepLog));
 
-    public Task<Outcome> PauseAsync(ContainerId id) => Apply(() => Freeze(id, true));
+    public Task<Outcome> PauseAsync(ContainerId id) => Effect.Run(() => Freeze(id, true));
 
-    public Task<Outcome> ResumeAsync(ContainerId id) => Apply(() => Freeze(id, false));
-
-    private static ProcessIdentity? InitOf(Phase phase) => phase switch
-    {
-        Phase.Created c => c.Init,
-        Phase.Running r => r.Init,
-        Phase.Paused p => p.Init,
-        _ => null,
-    };
+    public Task<Outcome> ResumeAsync(ContainerId id) => Effect.Run(() => Freeze(id, false));
 
     /// <summary>What can be seen to be wrong before anything is made.</summary>
     private static Outcome? Unfit(ContainerSpec spec)
@@ -270,19 +262,4 @@ public sealed class ContainerHost
         }
         return true;
     }
-
-    // Effects block in the kernel; a pool thread may not.
-    private static Task<Outcome> Apply(Func<Outcome> effect) => Task.Factory.StartNew(
-        () =>
-        {
-            try
-            {
-                return effect();
-            }
-            catch (Exception e) when (e is Win32Exception or IOException or UnauthorizedAccessException)
-            {
-                return new Outcome.Transient(e.Message);
-            }
-        },
-        CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 }

@@ -31,6 +31,15 @@ public abstract record Phase
     {
     }
 
+    /// <summary>The first process, while there is one.</summary>
+    public ProcessIdentity? Process => this switch
+    {
+        Created c => c.Init,
+        Running r => r.Init,
+        Paused p => p.Init,
+        _ => null,
+    };
+
     /// <summary>Something is there, no process of the workload is, and it never ended: a step that was cut short.</summary>
     public sealed record Partial : Phase;
 

@@ -68,7 +68,7 @@ public sealed class TunnelHost : IDisposable
 
     /// <summary>Makes it, or makes of it what is wished. Sessions with peers that stay are not dropped, and nothing in the container is restarted.</summary>
     /// <param name="init">a process in the namespace that gets the interface: the first of the container, before or after its entry runs</param>
-    public Task<Outcome> ApplyAsync(TunnelId id, Tunnel tunnel, ProcessIdentity init) => Effect(() =>
+    public Task<Outcome> ApplyAsync(TunnelId id, Tunnel tunnel, ProcessIdentity init) => Effect.Run(() =>
     {
         if (_keys.PublicOf(id) != tunnel.Key)
             return new Outcome.Refused(new Refusal(RefusalCode.TunnelMismatch, $"The key published for {id.Of} is not this node's.", "The node has to publish its tunnels anew."));
@@ -77,7 +77,7 @@ public sealed class TunnelHost : IDisposable
     });
 
     /// <summary>Ends it and its way out. The interface goes with the process, the address and the route with the interface.</summary>
-    public Task<Outcome> RemoveAsync(TunnelId id) => Effect(() =>
+    public Task<Outcome> RemoveAsync(TunnelId id) => Effect.Run(() =>
     {
         foreach (var process in _wireGuard.Find().Where(t => t.Id == id))
         {
@@ -214,19 +214,4 @@ public sealed class TunnelHost : IDisposable
         WireGuardSocket.Set(name, change, key);
         System.Security.Cryptography.CryptographicOperations.ZeroMemory(key);
     }
-
-    // Effects block in the kernel; a pool thread may not.
-    private static Task<Outcome> Effect(Func<Outcome> effect) => Task.Factory.StartNew(
-        () =>
-        {
-            try
-            {
-                return effect();
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException or Win32Exception or SocketException)
-            {
-                return new Outcome.Transient(e.Message);
-            }
-        },
-        CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 }

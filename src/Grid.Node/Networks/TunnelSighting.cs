@@ -40,4 +40,11 @@ public sealed record WireGuardState(TunnelKey? Key, int Port, ImmutableArray<Pee
 /// <param name="LastHandshake">null before the first</param>
 /// <param name="KeepAlive">seconds; 0 is never</param>
 /// <param name="Received">bytes, with WireGuard's own</param>
-public sealed record PeerSighting(TunnelKey Key, IPEndPoint? Endpoint, IPAddress? Address, DateTimeOffset? LastHandshake, int KeepAlive, long Received, long Sent);
+public sealed record PeerSighting(TunnelKey Key, IPEndPoint? Endpoint, IPAddress? Address, DateTimeOffset? LastHandshake, int KeepAlive, long Received, long Sent)
+{
+    // WireGuard's REJECT_AFTER_TIME.
+    private static readonly TimeSpan SessionLife = TimeSpan.FromMinutes(3);
+
+    /// <summary>Who was heard from within the life of a session may have roamed, and is where it was heard from.</summary>
+    public bool IsHeard(DateTimeOffset now) => now - LastHandshake < SessionLife;
+}

@@ -15,9 +15,6 @@ public sealed record WireGuardChange(bool Key, int? Port, ImmutableArray<TunnelK
     /// <summary>A node that moved is followed by what it sends; behind a NAT that forgets, so does the way to it.</summary>
     public const int KeepAliveSeconds = 25;
 
-    // WireGuard's REJECT_AFTER_TIME: who was heard from within it may have roamed, and is where it was heard from.
-    private static readonly TimeSpan SessionLife = TimeSpan.FromMinutes(3);
-
     /// <returns>null when nothing differs</returns>
     public static WireGuardChange? Between(WireGuardState state, Tunnel wish, DateTimeOffset now)
     {
@@ -26,8 +23,7 @@ public sealed record WireGuardChange(bool Key, int? Port, ImmutableArray<TunnelK
         foreach (var peer in wish.Peers)
         {
             var seen = state.Peers.FirstOrDefault(p => p.Key == peer.Key);
-            var heard = seen?.LastHandshake is { } last && now - last < SessionLife;
-            var endpoint = heard || peer.Endpoint is null || peer.Endpoint.Equals(seen?.Endpoint) ? null : peer.Endpoint;
+            var endpoint = seen?.IsHeard(now) == true || peer.Endpoint is null || peer.Endpoint.Equals(seen?.Endpoint) ? null : peer.Endpoint;
             if (endpoint is not null || seen is null || !peer.Address.Equals(seen.Address) || seen.KeepAlive != KeepAliveSeconds)
                 set.Add(new PeerChange(peer.Key, endpoint, peer.Address));
         }

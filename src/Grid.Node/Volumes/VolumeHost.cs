@@ -96,7 +96,7 @@ public sealed partial class VolumeHost : IDisposable
                     seen[key] = seen.ContainsKey(key) ? new VolumeSighting.Unknown("it is on two disks") : Observe(files, mounts[MountPointOf(files.Id)].FirstOrDefault());
                 }
             }
-            catch (Exception e) when (IsOfTheDisk(e))
+            catch (Exception e) when (Effect.IsOfTheMachine(e))
             {
                 blind = $"the data disk {disk.Directory} does not answer: {e.Message}";
             }
@@ -108,7 +108,7 @@ public sealed partial class VolumeHost : IDisposable
     public string PathOf(WorkloadKey key) => Path.Combine(MountPointOf(IdOf(key)), Ext4.DataDirectory);
 
     /// <summary>Absent: made and mounted. Idle: mounted. Smaller: grown, while workloads write. A volume that would have to shrink is refused.</summary>
-    public Task<Outcome> MakeAsync(WorkloadKey key, Volume volume) => Effect(() =>
+    public Task<Outcome> MakeAsync(WorkloadKey key, Volume volume) => OnDisk(() =>
     {
         var outcome = Make(IdOf(key), volume);
         // Written once it is there; until then nothing destroys it.
@@ -125,7 +125,7 @@ public sealed partial class VolumeHost : IDisposable
     /// ranges see the same owners. Whoever removes the container detaches the view.
     /// </summary>
     /// <param name="at">where; made when it is not there, and what was mounted there before is detached</param>
-    public Task<Outcome> AttachAsync(WorkloadKey key, string at, UidRange uids) => Effect(() =>
+    public Task<Outcome> AttachAsync(WorkloadKey key, string at, UidRange uids) => OnDisk(() =>
     {
         if (LoopMount.Read().All(m => m.Point != MountPointOf(IdOf(key))))
             return new Outcome.Transient($"the volume {key} is not mounted");
@@ -137,14 +137,14 @@ public sealed partial class VolumeHost : IDisposable
     });
 
     /// <summary>Unmounts it; with the last mount the kernel forgets the key. The data stays, and since when is written down the first time.</summary>
-    public Task<Outcome> DetachAsync(WorkloadKey key) => Effect(() => Locate(IdOf(key), out var fault) switch
+    public Task<Outcome> DetachAsync(WorkloadKey key) => OnDisk(() => Locate(IdOf(key), out var fault) switch
     {
         { } files => Detach(files),
         null => fault ?? new Outcome.Done(),
     });
 
     /// <summary>Detaches it, destroys the key, then removes what nobody can read any more.</summary>
-    public Task<Outcome> DestroyAsync(WorkloadKey key) => Effect(() => Locate(IdOf(key), out var fault) switch
+    public Task<Outcome> DestroyAsync(WorkloadKey key) => OnDisk(() => Locate(IdOf(key), out var fault) switch
     {
         { } files => Destroy(files),
         null => fault ?? new Outcome.Done(),
@@ -233,22 +233,10 @@ public sealed partial class VolumeHost : IDisposable
         return new Outcome.Done();
     }
 
-    private static bool IsOfTheDisk(Exception e) => e is Win32Exception or IOException or UnauthorizedAccessException;
-
-    // Effects block in the kernel; a pool thread may not.
-    private static Task<Outcome> Effect(Func<Outcome> effect) => Task.Factory.StartNew(
-        () =>
-        {
-            try
-            {
-                return effect();
-            }
-            catch (Exception e) when (IsOfTheDisk(e))
-            {
-                var errno = e is Win32Exception native ? native.NativeErrorCode : e.HResult & 0xFFFF;
-                // The disk itself says so: what is asked of it next would not be better.
-                return errno is FcntlH.EIO or FcntlH.EROFS or FcntlH.EUCLEAN ? new Outcome.Broken(e.Message) : new Outcome.Transient(e.Message);
-            }
-        },
-        CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+    private static Task<Outcome> OnDisk(Func<Outcome> effect) => Effect.Run(effect, e =>
+    {
+        var errno = e is Win32Exception native ? native.NativeErrorCode : e.HResult & 0xFFFF;
+        // The disk itself says so: what is asked of it next would not be better.
+        return errno is FcntlH.EIO or FcntlH.EROFS or FcntlH.EUCLEAN ? new Outcome.Broken(e.Message) : new Outcome.Transient(e.Message);
+    });
 }

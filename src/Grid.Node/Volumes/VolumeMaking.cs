@@ -55,7 +55,7 @@ public sealed partial class VolumeHost
         {
             return MakeNew(files, volume.Size);
         }
-        catch (Exception e) when (IsOfTheDisk(e))
+        catch (Exception e) when (Effect.IsOfTheMachine(e))
         {
             // Cut short by a failure rather than a kill. With its key in place it is whole, and is finished later.
             if (!File.Exists(files.Key))
