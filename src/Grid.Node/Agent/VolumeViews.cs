@@ -44,9 +44,7 @@ internal sealed class VolumeViews(VolumeHost host, string directory)
     }
 
     /// <summary>The containers that have views, whether or not anything else of them is there.</summary>
-    public IEnumerable<ContainerId> Viewers() => from path in Directory.Exists(directory) ? Directory.EnumerateDirectories(directory) : []
-                                                 where ContainerId.TryParse(Path.GetFileName(path), out _)
-                                                 select ContainerId.TryParse(Path.GetFileName(path), out var id) ? id : default;
+    public IEnumerable<ContainerId> Viewers() => ContainerId.NamedIn(directory);
 
     /// <summary>Takes a container's views away. Directories are removed only when they are empty: behind one that is not lies somebody's data.</summary>
     public void Hide(ContainerId id)

@@ -33,8 +33,7 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
                 seen[KeyOf(id)] = thing;
         }
         // A root, or a view of a volume, without a container is what a cut-short start or removal left.
-        var roots = (Directory.Exists(paths.Roots) ? Directory.EnumerateDirectories(paths.Roots) : []).Select(r => ContainerId.TryParse(Path.GetFileName(r), out var id) ? id : (ContainerId?)null);
-        foreach (var id in roots.OfType<ContainerId>().Union(volumes?.Viewers() ?? []))
+        foreach (var id in ContainerId.NamedIn(paths.Roots).Union(volumes?.Viewers() ?? []))
         {
             if (!seen.ContainsKey(KeyOf(id)) && sighting.Blind is null)
                 seen[KeyOf(id)] = new Sighting<ContainerSeen>.Present(new ContainerSeen(default, mounts[paths.Root(id)].FirstOrDefault(), 0, ContainerPhase.Partial));

@@ -22,6 +22,18 @@ public readonly record struct ContainerId(AgreementId Agreement, string Workload
         return true;
     }
 
+    /// <summary>The containers after which directories are named here; none where there is no such directory.</summary>
+    public static IEnumerable<ContainerId> NamedIn(string directory)
+    {
+        if (!Directory.Exists(directory))
+            yield break;
+        foreach (var entry in Directory.EnumerateDirectories(directory))
+        {
+            if (TryParse(Path.GetFileName(entry), out var id))
+                yield return id;
+        }
+    }
+
     public override string ToString() => $"{Agreement}.{Workload}";
 
     private static readonly System.Buffers.SearchValues<char> Letters = System.Buffers.SearchValues.Create("abcdefghijklmnopqrstuvwxyz0123456789-");

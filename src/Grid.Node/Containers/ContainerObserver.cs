@@ -23,7 +23,7 @@ internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, C
         try
         {
             var attendants = Attendants();
-            foreach (var id in attendants.Select(a => a.Id).Concat(cgroups.List()).Concat(Named(paths.Bundles)).Concat(Named(paths.State)).ToHashSet())
+            foreach (var id in attendants.Select(a => a.Id).Concat(cgroups.List()).Concat(ContainerId.NamedIn(paths.Bundles)).Concat(ContainerId.NamedIn(paths.State)).ToHashSet())
                 seen[id] = Observe(id, attendants);
             return new Sighting(seen, null);
         }
@@ -134,17 +134,6 @@ internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, C
         {
             // Cut short while it was written, or removed meanwhile: it says nothing.
             return null;
-        }
-    }
-
-    private static IEnumerable<ContainerId> Named(string directory)
-    {
-        if (!Directory.Exists(directory))
-            yield break;
-        foreach (var entry in Directory.EnumerateDirectories(directory))
-        {
-            if (ContainerId.TryParse(Path.GetFileName(entry), out var id))
-                yield return id;
         }
     }
 
