@@ -55,7 +55,7 @@ internal static class ClearProgram
     private static string? Left(WorkloadEffects effects, out ImmutableArray<Step> steps)
     {
         var observed = effects.Observe();
-        var desired = Desired.Nothing with { Settled = [.. observed.Containers.Keys.Select(k => k.Agreement), .. observed.Tunnels.Keys.Select(t => t.Agreement), .. observed.Volumes.Keys.Select(v => v.Agreement)] };
+        var desired = Desired.Nothing with { Settled = [.. observed.Agreements] };
         steps = Reconciler.Plan(desired, observed, DateTimeOffset.MinValue);
         var attached = observed.Volumes.Where(v => v.Value is Sighting<VolumeSeen>.Present({ Attached: true })).Select(v => $"{v.Key}");
         IEnumerable<string> left = [.. attached, .. observed.Containers.Keys.Select(k => $"{k}"), .. observed.Tunnels.Keys.Select(t => $"{t}"), .. observed.Flists.Keys.Select(f => $"{f}")];

@@ -57,6 +57,9 @@ public static class RefusalCode
     public const string UnresolvedNode = "unresolved-node";
     public const string UnresolvedVolume = "unresolved-volume";
     public const string UnresolvedNetwork = "unresolved-network";
+    public const string UnresolvedBackend = "unresolved-backend";
+    public const string HostnameInvalid = "hostname-invalid";
+    public const string DomainNotProven = "domain-not-proven";
     public const string CidrInvalid = "cidr-invalid";
     public const string TunnelMismatch = "tunnel-mismatch";
     public const string PortConflict = "port-conflict";

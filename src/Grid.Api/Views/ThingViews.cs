@@ -29,13 +29,14 @@ public sealed record HardwareView(string Cpu, string Arch, string Kernel)
     internal static HardwareView Of(Hardware h) => new(h.Cpu, h.Architecture, h.Kernel);
 }
 
+/// <param name="Domain">under which it gives names to gateways; null when it gives none</param>
 /// <param name="Offered">what may be agreed in all: what it reported less its reserve; null before its first report</param>
 /// <param name="Held">what agreements hold of it</param>
 public sealed record NodeView(
-    string Id, string Farm, string Key, string Invite, bool Retired, HardwareView Hardware, ImmutableArray<string> Kinds, CapacityView? Offered, CapacityView Held)
+    string Id, string Farm, string Key, string Invite, bool Retired, HardwareView Hardware, ImmutableArray<string> Kinds, string? Domain, CapacityView? Offered, CapacityView Held)
 {
     internal static NodeView Of(Node n) => new(n.Id.ToString(), n.Farm.ToString(), n.Key.ToString(), n.Invite.ToString(), n.Retired,
-        HardwareView.Of(n.Report?.Hardware ?? n.Hardware), n.Report?.Kinds ?? [], n.Report is null ? null : CapacityView.Of(n.Offered), CapacityView.Of(n.Held));
+        HardwareView.Of(n.Report?.Hardware ?? n.Hardware), n.Report?.Kinds ?? [], n.Report?.Domain, n.Report is null ? null : CapacityView.Of(n.Offered), CapacityView.Of(n.Held));
 }
 
 /// <summary>Per second, in the smallest unit of the currency: per millicore, per GiB, per address.</summary>

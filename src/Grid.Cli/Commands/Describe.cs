@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Grid.Agreements;
 using Grid.Cli.Drafts;
+using Grid.Gateways;
 using Grid.Networks;
 using Grid.Offers;
 using Grid.Units;
@@ -76,7 +77,7 @@ internal static class Describe
             ["scratch"] = new JsonObject(c.Scratch.Select(s => KeyValuePair.Create(s.Path, (JsonNode?)s.Size.ToString()))),
             ["restart"] = new JsonObject { ["policy"] = c.Restart.Name, ["first"] = Quantities.Text(c.Restart.First), ["max"] = Quantities.Text(c.Restart.Max) },
             ["logs"] = c.Logs.ToString(),
-            ["networks"] = new JsonObject(c.Networks.Select(a => KeyValuePair.Create(a.Network, (JsonNode?)a.Address.ToString()))),
+            ["networks"] = Networks(c),
         },
         Volume v => new JsonObject
         {
@@ -86,9 +87,21 @@ internal static class Describe
             ["media"] = v.Media == Media.Ssd ? "ssd" : "hdd",
             ["keep"] = Quantities.Text(v.Keep),
         },
+        Gateway g => new JsonObject
+        {
+            ["kind"] = g.Kind,
+            ["node"] = g.Node.ToString(),
+            ["hostname"] = g.Hostname,
+            ["tls"] = g.Tls is Tls.Terminate ? "terminate" : "passthrough",
+            ["proof"] = g.Proof is DomainProof.Domain ? "domain" : "dns",
+            ["backend"] = $"{g.Backend.Workload}:{g.Backend.Port}",
+            ["networks"] = Networks(g),
+        },
         Network n => new JsonObject { ["kind"] = n.Kind, ["cidr"] = n.Cidr.ToString(), ["egress"] = n.Egress is Egress.Nat ? "nat" : "none" },
         _ => throw new System.Diagnostics.UnreachableException(workload.Kind),
     };
+
+    private static JsonObject Networks(Placed workload) => new(workload.Networks.Select(a => KeyValuePair.Create(a.Network, (JsonNode?)a.Address.ToString())));
 
     private static JsonObject Money(MoneyTerms money)
     {

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using System.Net;
 using Grid.Cli.Yaml;
+using Grid.Gateways;
 using Grid.Networks;
 using Grid.Units;
 using Grid.Workloads;
@@ -15,6 +16,7 @@ namespace Grid.Cli.Drafts;
 ///              scratch: { /path: SIZE }, networks: { NETWORK: ADDRESS }, restart: always | on-failure | never | { policy, first: 1s, max: 1m }, logs: 1MiB }
 /// volume:    { node, size, media: ssd | hdd, keep: 0s }
 /// network:   { cidr: 10.0.0.0/24, egress: none | nat }
+/// gateway:   { node, hostname, tls: terminate | passthrough, proof: domain | dns, backend: WORKLOAD:PORT, networks: { NETWORK: ADDRESS } }
 /// </code>
 /// </summary>
 internal static class WorkloadReader
@@ -36,11 +38,12 @@ internal static class WorkloadReader
         {
             Container.KindName => ReadContainer(name, f),
             Volume.KindName => ReadVolume(name, f),
+            Gateway.KindName => ReadGateway(name, f),
             _ => null,
         };
         if (kind is not null && workload is null)
         {
-            f.Fault(kind.At, RefusalCode.UnknownKind, $"The workload kind '{kind.Text}' is not known.", "Known are container, volume and network.");
+            f.Fault(kind.At, RefusalCode.UnknownKind, $"The workload kind '{kind.Text}' is not known.", "Known are container, gateway, network and volume.");
             return null;
         }
         if (workload is null)
@@ -63,13 +66,11 @@ internal static class WorkloadReader
         var mounts = Pairs(f, "mounts", (fields, key, value) => new VolumeMount(Path(fields, key, "a mount"), fields.Scalar(value, key.Text)?.Text ?? ""));
         var scratch = Pairs(f, "scratch", (fields, key, value) =>
             new Scratch(Path(fields, key, "a scratch"), fields.Parsed<Bytes>(fields.Scalar(value, key.Text), key.Text, Quantities.TryBytes, Quantities.BytesForm, default)));
-        var networks = Pairs(f, "networks", (fields, key, value) => new NetworkAddress(key.Text,
-            fields.Parsed(fields.Scalar(value, key.Text), key.Text, TryAddress, "an address of the network, such as 10.0.0.2", IPAddress.None)));
+        var networks = Addresses(f);
         var logs = f.Parsed("logs", Quantities.TryBytes, Quantities.BytesForm, Bytes.MiB(1));
         return new Container(name, default, flist, entry, args,
             [.. env.OrderBy(e => System.Text.Encoding.UTF8.GetByteCount(e.Key)).ThenBy(e => e.Key, StringComparer.Ordinal)], workdir, user, cpu, memory, pids,
-            [.. mounts.OrderBy(m => m.Path, StringComparer.Ordinal)], [.. scratch.OrderBy(s => s.Path, StringComparer.Ordinal)], Restart(f), logs,
-            [.. networks.OrderBy(n => n.Network, StringComparer.Ordinal)]);
+            [.. mounts.OrderBy(m => m.Path, StringComparer.Ordinal)], [.. scratch.OrderBy(s => s.Path, StringComparer.Ordinal)], Restart(f), logs, networks);
     }
 
     private static Volume ReadVolume(string name, Fields f)
@@ -83,6 +84,37 @@ internal static class WorkloadReader
         var keep = f.Parsed("keep", Quantities.TryDuration, Quantities.DurationForm, TimeSpan.Zero);
         return new Volume(name, default, size, media, keep);
     }
+
+    private static Gateway ReadGateway(string name, Fields f)
+    {
+        var hostname = f.Scalar("hostname", required: true)?.Text ?? "";
+        var tls = f.Parsed("tls", (string text, out Tls value) =>
+        {
+            value = text == "passthrough" ? Tls.Passthrough : Tls.Terminate;
+            return text is "terminate" or "passthrough";
+        }, "terminate or passthrough", Tls.Terminate);
+        var proof = f.Parsed("proof", (string text, out DomainProof value) =>
+        {
+            value = text == "dns" ? DomainProof.Dns : DomainProof.Domain;
+            return text is "domain" or "dns";
+        }, "domain or dns", DomainProof.Domain);
+        var backend = f.Parsed("backend", TryBackend, "a workload and its port, such as web:8080", new Backend("", 0), required: true);
+        return new Gateway(name, default, hostname, tls, proof, backend, Addresses(f));
+    }
+
+    private static bool TryBackend(string text, out Backend backend)
+    {
+        var parts = text.Split(':');
+        var fine = parts is [{ Length: > 0 }, { Length: > 0 }] & int.TryParse(parts[^1], NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port is > 0 and <= 65_535;
+        backend = new Backend(parts[0], port);
+        return fine;
+    }
+
+    private static ImmutableArray<NetworkAddress> Addresses(Fields f) =>
+    [
+        .. Pairs(f, "networks", (fields, key, value) => new NetworkAddress(key.Text,
+            fields.Parsed(fields.Scalar(value, key.Text), key.Text, TryAddress, "an address of the network, such as 10.0.0.2", IPAddress.None))).OrderBy(n => n.Network, StringComparer.Ordinal),
+    ];
 
     private static Network ReadNetwork(string name, Fields f)
     {

@@ -125,7 +125,7 @@ internal sealed partial class NodeAgent(
     // What is here and belongs to an agreement we do not hold: ask; only the ledger's word makes it an orphan.
     private async Task ResolveStrangersAsync(Observed observed, CancellationToken cancel)
     {
-        foreach (var id in observed.Containers.Keys.Union(observed.Volumes.Keys).Select(k => k.Agreement).Union(observed.Tunnels.Keys.Select(t => t.Agreement)))
+        foreach (var id in observed.Agreements)
         {
             if (feed[id] is null && !feed.Unknown.Contains(id))
             {
@@ -151,6 +151,8 @@ internal sealed partial class NodeAgent(
             Step.MakeVolume s => s.Wish.Key,
             Step.DetachVolume s => s.Key,
             Step.DestroyVolume s => s.Key,
+            Step.OpenGateway s => s.Wish.Key,
+            Step.CloseGateway s => s.Key,
             _ => step,
         };
         if (moving.Contains(key))
@@ -170,7 +172,7 @@ internal sealed partial class NodeAgent(
             try
             {
                 // Verified again before every change, not once: the proof on disk must still say so.
-                var wish = (step as Step.Start)?.Wish ?? (step as Step.Connect)?.Wish;
+                var wish = (step as Step.Start)?.Wish ?? (step as Step.Connect)?.Wish ?? (step as Step.OpenGateway)?.Wish;
                 var outcome = wish is not null && !feed.Proves(wish.Key.Agreement, wish.Version)
                     ? new Outcome.Transient("The agreement's proof does not hold any more.")
                     : await effects.ApplyAsync(step, cancel);
@@ -224,6 +226,8 @@ internal sealed partial class NodeAgent(
         Step.MakeVolume s => [s.Wish.Key],
         Step.DetachVolume s => [s.Key],
         Step.DestroyVolume s => [s.Key],
+        Step.OpenGateway s => [s.Wish.Key],
+        Step.CloseGateway s => [s.Key],
         Step.MountFlist m => feed.Agreements.Where(a => a.IsInForce)
             .SelectMany(a => a.Version.Terms.Workloads.OfType<Container>().Where(c => c.Node == voice.Node && c.Flist == m.Flist).Select(c => new WorkloadKey(a.Id, c.Name))),
         _ => [],
@@ -246,8 +250,8 @@ internal sealed partial class NodeAgent(
                 _attempts.TryRemove(key, out _);
         }
         var soonest = desired.Wishes.Values
-            .Where(w => w.Workload is Container && _attempts.ContainsKey(w.Key))
-            .Select(w => Reconciler.NotBefore(((Container)w.Workload).Restart, _attempts.GetValueOrDefault(w.Key)))
+            .Where(w => _attempts.ContainsKey(w.Key))
+            .Select(w => Reconciler.NotBefore(w.Workload, _attempts.GetValueOrDefault(w.Key)))
             .Where(t => t > now).DefaultIfEmpty(DateTimeOffset.MaxValue).Min();
         return soonest - now < Sweep ? soonest - now : Sweep;
     }

@@ -1,3 +1,4 @@
+using Grid.Gateways;
 using Grid.Offers;
 using Grid.Units;
 using Grid.World;
@@ -14,6 +15,8 @@ public static class Agreeable
             return broken;
         if (terms.Term.AnswerBy <= now)
             return new Refusal(RefusalCode.TermInPast, $"Everybody was to answer by {terms.Term.AnswerBy:u}; it is {now:u}.", "Draft it again with a later time.");
+        if (Taken(state, terms, inForce) is { } taken)
+            return taken;
         foreach (var part in terms.Farms)
         {
             if (CheckOffer(state, terms, part, inForce, now) is { } refusal)
@@ -21,6 +24,12 @@ public static class Agreeable
         }
         return terms.Nodes.Select(node => CheckNode(state, terms, node, inForce)).FirstOrDefault(r => r is not null);
     }
+
+    // A name is held as capacity is: from the last farm's signature on. A proposal costs nobody anything and holds nothing.
+    private static Refusal? Taken(GridState state, AgreementTerms terms, Agreement? inForce) => terms.Gateways
+        .Where(g => state.Hostnames.TryGetValue(g.Hostname, out var holder) && holder != inForce?.Id)
+        .Select(g => new Refusal(RefusalCode.NameTaken, $"{g.Hostname} of '{g.Name}' is held by another agreement, {state.Hostnames[g.Hostname]}.", "Choose another name."))
+        .FirstOrDefault();
 
     private static Refusal? CheckOffer(GridState state, AgreementTerms terms, FarmPart part, Agreement? inForce, DateTimeOffset now)
     {
@@ -68,6 +77,8 @@ public static class Agreeable
             return new Refusal(RefusalCode.UnresolvedNode, $"The node {id} {(node.Retired ? "is retired" : "has not reported what it has")}.");
         if (terms.KindsOn(id).FirstOrDefault(k => !node.Report.Kinds.Contains(k)) is { } kind)
             return new Refusal(RefusalCode.UnsupportedKind, $"The node {id} has no {kind}.", "Choose another node; 'grid node show' lists what each can do.");
+        if (terms.Gateways.Where(g => g.Node == id).Select(g => GatewayRules.CheckDomain(g, node.Report.Domain)).FirstOrDefault(r => r is not null) is { } unproven)
+            return unproven;
         var own = inForce?.HeldOn(id) ?? Capacity.None;
         var held = node.Held - own + Capacity.Max(own, terms.DemandOn(id));
         return held.FitsIn(node.Offered)

@@ -54,6 +54,11 @@ public abstract partial record Agreement
     /// <summary>What it holds of a node.</summary>
     public virtual Capacity HeldOn(NodeId node) => Capacity.None;
 
+    /// <summary>The hostnames that no other agreement may have.</summary>
+    public virtual IEnumerable<string> HeldNames => [];
+
+    private static IEnumerable<string> NamesOf(Version version) => version.Terms.Gateways.Select(g => g.Hostname);
+
     public IEnumerable<FarmPart> EveryPart => Version.Terms.Farms.Concat(Next?.Version.Terms.Farms ?? []).Concat(PastParts);
 
     /// <param name="Signed">the farms that countersigned so far</param>
@@ -74,6 +79,8 @@ public abstract partial record Agreement
         public override IEnumerable<NodeId> HeldNodes => Version.Terms.Nodes;
 
         public override Capacity HeldOn(NodeId node) => Version.Terms.DemandOn(node);
+
+        public override IEnumerable<string> HeldNames => NamesOf(Version);
     }
 
     /// <summary>In force: the common part of Ready and Running.</summary>
@@ -90,6 +97,8 @@ public abstract partial record Agreement
         public override Capacity HeldOn(NodeId node) => Amendment is Amendment.Agreed next
             ? Capacity.Max(Version.Terms.DemandOn(node), next.Version.Terms.DemandOn(node))
             : Version.Terms.DemandOn(node);
+
+        public override IEnumerable<string> HeldNames => Amendment is Amendment.Agreed next ? NamesOf(Version).Union(NamesOf(next.Version)) : NamesOf(Version);
 
         protected DateTimeOffset? SoonestWith(DateTimeOffset? own)
         {
@@ -131,6 +140,8 @@ public abstract partial record Agreement
         public override IEnumerable<NodeId> HeldNodes => Version.Terms.Nodes;
 
         public override Capacity HeldOn(NodeId node) => Version.Terms.DemandOn(node);
+
+        public override IEnumerable<string> HeldNames => NamesOf(Version);
     }
 
     /// <summary>The common part of the four states after which only receipts come.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Grid.Gateways;
 using Grid.Networks;
 using Grid.Units;
 using Grid.Workloads;
@@ -33,6 +34,7 @@ public static class AgreementRules
                 found.Add(new(RefusalCode.SizeInvalid, $"The volume '{volume.Name}' has {volume.Size}; the smallest has {Volume.Smallest}."));
         }
         NetworkRules.Check(terms, found);
+        GatewayRules.Check(terms, found);
         return found.ToImmutable();
     }
 
@@ -44,6 +46,8 @@ public static class AgreementRules
             found.Add(new(RefusalCode.NotAParty, "An amendment cannot change the user.", "Make a new agreement."));
         if (after.Version != before.Version + 1)
             found.Add(new(RefusalCode.Conflict, $"Version {before.Version} is in force; the next is {before.Version + 1}, not {after.Version}."));
+        foreach (var (was, becomes) in before.Workloads.Join(after.Workloads, w => w.Name, w => w.Name, (was, becomes) => (was, becomes)).Where(p => p.was.Kind != p.becomes.Kind))
+            found.Add(new(RefusalCode.UnsupportedKind, $"'{was.Name}' is a {was.Kind}; it cannot become a {becomes.Kind}.", "Give the new one another name."));
         foreach (var volume in before.Workloads.OfType<Volume>())
         {
             if (after.Workloads.OfType<Volume>().FirstOrDefault(v => v.Name == volume.Name) is not { } next)

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Grid.Gateways;
 using Grid.Networks;
 using Grid.Offers;
 using Grid.Statements;
@@ -27,6 +28,8 @@ public sealed record AgreementTerms(
     public IEnumerable<NodeId> Nodes => Farms.SelectMany(f => f.Nodes);
 
     public IEnumerable<Placed> Placed => Workloads.OfType<Placed>();
+
+    public IEnumerable<Gateway> Gateways => Workloads.OfType<Gateway>();
 
     /// <summary>The workloads on one node.</summary>
     public IEnumerable<Placed> On(NodeId node) => Placed.Where(w => w.Node == node);

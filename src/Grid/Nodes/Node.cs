@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
 using Grid.Agreements;
+using Grid.Gateways;
 using Grid.Statements;
 using Grid.Units;
 using Grid.World;
@@ -48,6 +49,8 @@ public sealed record Node(NodeId Id, FarmId Farm, PublicKey Key, StatementId Inv
     {
         if (state.NodeSpeaks(statement, out var node) is { } refusal)
             return refusal;
+        if (body.Domain is { } domain && !Hostname.IsValid(domain))
+            return Decision.Refuse(RefusalCode.HostnameInvalid, $"'{domain}' is not a domain under which names can be given.");
         return (body.Capacity - body.Reserve).IsNegative
             ? Decision.Refuse(RefusalCode.Capacity, "The reserve is larger than the capacity.")
             : new NodeEvent.Reported(node.Id, body);

@@ -77,7 +77,7 @@ public sealed record Hardware(string Cpu, string Architecture, string Kernel)
 
 /// <summary>
 /// What the node has, keeps back for itself, and can run; by the node, on every change.
-/// <code>node.report = { "kinds": [*16 text], "reserve": capacity, "capacity": capacity, "hardware": hardware }    ; kinds sorted, unique</code>
+/// <code>node.report = { "kinds": [*16 text], ? "domain": text, "reserve": capacity, "capacity": capacity, "hardware": hardware }    ; kinds sorted, unique</code>
 /// </summary>
 public sealed record ReportNode(Capacity Capacity, Capacity Reserve, ImmutableArray<string> Kinds, Hardware Hardware) : Body
 {
@@ -85,9 +85,14 @@ public sealed record ReportNode(Capacity Capacity, Capacity Reserve, ImmutableAr
 
     public override string Kind => Name;
 
-    public override void Write(CanonicalWriter w) => w.Map(4, m =>
+    /// <summary>The domain under which the farmer gives names to gateways on this node; null when it gives none.</summary>
+    public string? Domain { get; init; }
+
+    public override void Write(CanonicalWriter w) => w.Map(Domain is null ? 4 : 5, m =>
     {
         m.Key("kinds").Array(Kinds, (a, k) => a.Text(k));
+        if (Domain is not null)
+            m.Key("domain").Text(Domain);
         m.Key("reserve");
         CapacityFields.Write(m, Reserve);
         m.Key("capacity");
@@ -99,13 +104,14 @@ public sealed record ReportNode(Capacity Capacity, Capacity Reserve, ImmutableAr
     internal static ReportNode Read(CanonicalReader r) => r.Map(m =>
     {
         var kinds = m.Field("kinds").Set(16, k => k.Text(32), CanonicalReader.Order);
+        var domain = m.TryField("domain") ? m.Text(Gateways.Hostname.LongestRead) : null;
         var reserve = CapacityFields.Read(m.Field("reserve"));
         var capacity = CapacityFields.Read(m.Field("capacity"));
-        return new ReportNode(capacity, reserve, kinds, Hardware.Read(m.Field("hardware")));
+        return new ReportNode(capacity, reserve, kinds, Hardware.Read(m.Field("hardware"))) { Domain = domain };
     });
 
     public bool Equals(ReportNode? other) => other is not null
-        && (Capacity, Reserve, Hardware) == (other.Capacity, other.Reserve, other.Hardware) && Kinds.AsSpan().SequenceEqual(other.Kinds.AsSpan());
+        && (Capacity, Reserve, Hardware, Domain) == (other.Capacity, other.Reserve, other.Hardware, other.Domain) && Kinds.AsSpan().SequenceEqual(other.Kinds.AsSpan());
 
     public override int GetHashCode() => HashCode.Combine(Capacity, Reserve, Hardware, Kinds.Length);
 }

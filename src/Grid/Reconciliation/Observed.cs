@@ -53,7 +53,12 @@ public sealed record Observed(
 
     public ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>> Volumes { get; init; } = ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>>.Empty;
 
+    public ImmutableSortedDictionary<WorkloadKey, Sighting<GatewaySeen>> Gateways { get; init; } = ImmutableSortedDictionary<WorkloadKey, Sighting<GatewaySeen>>.Empty;
+
     public ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>> Tunnels { get; init; } = ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>.Empty;
+
+    /// <summary>The agreements of which something is here.</summary>
+    public IEnumerable<AgreementId> Agreements => Containers.Keys.Concat(Volumes.Keys).Concat(Gateways.Keys).Select(k => k.Agreement).Concat(Tunnels.Keys.Select(t => t.Agreement)).Distinct();
 }
 
 /// <param name="Serving">false when the mount is there and nothing answers behind it</param>

@@ -46,6 +46,12 @@ public abstract record Step
 
     /// <summary>Destroy its key, then its data.</summary>
     public sealed record DestroyVolume(WorkloadKey Key) : Step;
+
+    /// <summary>Make its place in its network, its route, and what serves it, or make of them what is wished.</summary>
+    public sealed record OpenGateway(Wish Wish) : Step;
+
+    /// <summary>Take its route away, cut what goes through it, and leave its network.</summary>
+    public sealed record CloseGateway(WorkloadKey Key) : Step;
 }
 
 /// <summary>
@@ -73,10 +79,17 @@ public static class Reconciler
                 steps.Add(TearDown(key, seen));
         }
         steps.AddRange(VolumePlan.Plan(desired, observed, now));
+        steps.AddRange(GatewayPlan.Plan(desired, observed, now));
         steps.AddRange(TunnelPlan.Unused(desired, observed));
         steps.AddRange(UnusedFlists(desired, observed));
         return Distinct(steps);
     }
+
+    // What has no policy of its own is tried again soon, and then every minute.
+    private static readonly RestartPolicy Again = new(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1));
+
+    /// <summary>When a step for this workload, or for what is left of one, may be tried again after its failures.</summary>
+    public static DateTimeOffset NotBefore(Placed? workload, Attempts? attempts) => NotBefore((workload as Container)?.Restart ?? Again, attempts);
 
     /// <summary>When this workload may be started again after its failures: the wait doubles from the first to the largest.</summary>
     public static DateTimeOffset NotBefore(RestartPolicy policy, Attempts? attempts)

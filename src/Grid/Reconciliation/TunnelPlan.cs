@@ -11,19 +11,22 @@ internal static class TunnelPlan
     {
         if (now < Reconciler.NotBefore(container.Restart, observed.Attempts.GetValueOrDefault(wish.Key)))
             return null;
-        return wish.Tunnels.Any(t => observed.Tunnels.GetValueOrDefault(wish.TunnelOf(t)) switch
-        {
-            null => true,
-            Sighting<TunnelSeen>.Present(var seen) => !seen.Is(t),
-            _ => false,
-        }) ? new Step.Connect(wish) : null;
+        return IsApart(wish, observed) ? new Step.Connect(wish) : null;
     }
+
+    /// <summary>True when a tunnel of it is not there or not what it must be.</summary>
+    public static bool IsApart(Wish wish, Observed observed) => wish.Tunnels.Any(t => observed.Tunnels.GetValueOrDefault(wish.TunnelOf(t)) switch
+    {
+        null => true,
+        Sighting<TunnelSeen>.Present(var seen) => !seen.Is(t),
+        _ => false,
+    });
 
     /// <summary>A tunnel goes with its workload's namespace. What is left without one was cut short, or its workload is gone.</summary>
     public static IEnumerable<Step> Unused(Desired desired, Observed observed) =>
         from tunnel in observed.Tunnels
         let key = new WorkloadKey(tunnel.Key.Agreement, tunnel.Key.Of.Workload)
-        where tunnel.Value is Sighting<TunnelSeen>.Present && desired.Settled.Contains(key.Agreement) && !observed.Containers.ContainsKey(key)
+        where tunnel.Value is Sighting<TunnelSeen>.Present && desired.Settled.Contains(key.Agreement) && !observed.Containers.ContainsKey(key) && !observed.Gateways.ContainsKey(key)
         where !desired.Wishes.TryGetValue(key, out var wish) || !wish.Tunnels.Any(t => t.Network == tunnel.Key.Of.Network)
         select new Step.Disconnect(tunnel.Key);
 }

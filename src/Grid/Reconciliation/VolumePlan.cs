@@ -14,21 +14,18 @@ public sealed record VolumeSeen(Units.Bytes Size, bool Attached, DateTimeOffset?
 /// </summary>
 internal static class VolumePlan
 {
-    // A volume has no restart policy of its own: trouble with a disk is tried again soon, and then every minute.
-    private static readonly RestartPolicy Again = new(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1));
-
     public static IEnumerable<Step> Plan(Desired desired, Observed observed, DateTimeOffset now)
     {
         foreach (var wish in desired.Wishes.Values)
         {
             if (wish.Workload is Volume volume && IsWanting(volume, observed.Volumes.GetValueOrDefault(wish.Key))
-                && now >= Reconciler.NotBefore(Again, observed.Attempts.GetValueOrDefault(wish.Key)))
+                && now >= Reconciler.NotBefore(volume, observed.Attempts.GetValueOrDefault(wish.Key)))
                 yield return new Step.MakeVolume(wish);
         }
         foreach (var (key, sighting) in observed.Volumes)
         {
             if (desired.Wishes.ContainsKey(key) || !desired.Settled.Contains(key.Agreement) || sighting is not Sighting<VolumeSeen>.Present(var seen)
-                || now < Reconciler.NotBefore(Again, observed.Attempts.GetValueOrDefault(key)) || MayBeMounted(key, desired, observed))
+                || now < Reconciler.NotBefore((Placed?)null, observed.Attempts.GetValueOrDefault(key)) || MayBeMounted(key, desired, observed))
                 continue;
             if (seen.Attached || seen.DetachedAt is null)
                 yield return new Step.DetachVolume(key);

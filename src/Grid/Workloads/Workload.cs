@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Grid.Gateways;
 using Grid.Networks;
 using Grid.Statements;
 using Grid.Units;
@@ -22,6 +23,7 @@ public abstract record Workload(string Name)
             Container.KindName => CanonicalReader.ReadAll(bytes, Container.Read),
             Volume.KindName => CanonicalReader.ReadAll(bytes, Volume.Read),
             Network.KindName => CanonicalReader.ReadAll(bytes, Network.Read),
+            Gateway.KindName => CanonicalReader.ReadAll(bytes, Gateway.Read),
             _ => throw new StatementFormatException(RefusalCode.UnknownKind, $"The workload kind '{kind}' is not known."),
         };
     }

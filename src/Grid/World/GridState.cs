@@ -55,6 +55,9 @@ public sealed record GridState
 
     public ImmutableDictionary<AgreementId, Agreement> Agreements { get; init; } = ImmutableDictionary<AgreementId, Agreement>.Empty;
 
+    /// <summary>Which agreement holds a name of a gateway: for each just what <see cref="Agreement.HeldNames"/> says.</summary>
+    public ImmutableDictionary<string, AgreementId> Hostnames { get; init; } = ImmutableDictionary.Create<string, AgreementId>(StringComparer.Ordinal);
+
     /// <summary>What agreements wait for, soonest first.</summary>
     public ImmutableSortedSet<Deadline> Deadlines { get; init; } = ImmutableSortedSet<Deadline>.Empty;
 
@@ -204,7 +207,7 @@ public sealed record GridState
         _ => throw new UnreachableException($"No state for {happened.Name}."),
     };
 
-    // Two things follow from an agreement's state alone and are kept beside it: what it holds of each node, and what it waits for.
+    // Three things follow from an agreement's state alone and are kept beside it: what it holds of each node, which names, and what it waits for.
     private GridState With(Agreement? before, Agreement after)
     {
         var nodes = Nodes;
@@ -213,12 +216,13 @@ public sealed record GridState
             if (nodes.TryGetValue(id, out var node))
                 nodes = nodes.SetItem(id, node with { Held = node.Held - (before?.HeldOn(id) ?? Capacity.None) + after.HeldOn(id) });
         }
+        var hostnames = Hostnames.RemoveRange(before?.HeldNames ?? []).SetItems(after.HeldNames.Select(n => KeyValuePair.Create(n, after.Id)));
         var deadlines = Deadlines;
         if (before?.Due is { } old)
             deadlines = deadlines.Remove(new Deadline(old, after.Id));
         if (after.Due is { } due)
             deadlines = deadlines.Add(new Deadline(due, after.Id));
-        return this with { Agreements = Agreements.SetItem(after.Id, after), Nodes = nodes, Deadlines = deadlines };
+        return this with { Agreements = Agreements.SetItem(after.Id, after), Nodes = nodes, Hostnames = hostnames, Deadlines = deadlines };
     }
 }
 

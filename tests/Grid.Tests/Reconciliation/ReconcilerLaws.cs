@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Net;
 using Grid.Agreements;
+using Grid.Gateways;
 using Grid.Networks;
 using Grid.Reconciliation;
 using Grid.Tests.World;
@@ -102,6 +103,7 @@ public sealed class ReconcilerLaws
         private readonly Dictionary<FlistId, FlistSeen> _flists = [];
         private readonly Dictionary<TunnelId, TunnelSeen> _tunnels = [];
         private readonly Dictionary<WorkloadKey, VolumeSeen> _volumes = [];
+        private readonly Dictionary<WorkloadKey, GatewaySeen> _gateways = [];
         private readonly Dictionary<Digest, HashSet<string>> _mounting = [];
         private readonly Dictionary<WorkloadKey, Attempts> _attempts = [];
         private DateTimeOffset _now = TestGrid.Epoch;
@@ -110,7 +112,7 @@ public sealed class ReconcilerLaws
         private static readonly AgreementId Agreement = new(Digest.Of("agreement"u8));
         private static readonly TimeSpan Keep = TimeSpan.FromMinutes(1);
 
-        /// <param name="workloads">a container with its flist, or a volume with its size below zero; the first containers mount every volume</param>
+        /// <param name="workloads">a container with its flist, a gateway ("door" or "exit") with its port, or a volume with its size below zero; the first containers mount every volume</param>
         public static Desired Wishing(params (string Name, int Flist)[] workloads)
         {
             return new Desired(
@@ -119,11 +121,18 @@ public sealed class ReconcilerLaws
                     var key = new WorkloadKey(Agreement, w.Name);
                     if (w.Flist < 0)
                         return KeyValuePair.Create(key, new Wish(key, default, new Volume(w.Name, Here, Bytes.GiB(-w.Flist), Media.Ssd, Keep), Paused: false));
+                    if (IsGateway(w.Name))
+                    {
+                        var gateway = new Gateway(w.Name, Here, $"{w.Name}.example.org", Tls.Terminate, DomainProof.Dns, new Backend("a", 80 + w.Flist), []);
+                        return KeyValuePair.Create(key, new Wish(key, default, gateway, Paused: w.Flist > 1) { Tunnels = [Tunnel(w.Name, workloads.Where(o => o.Flist >= 0).Select(o => o.Name))] });
+                    }
                     var mounts = workloads.Where(v => v.Flist < 0 && w.Name[0] < 'c').Select(v => new VolumeMount("/" + v.Name, v.Name));
                     var container = TestGrid.Container(w.Name, Here) with { Flist = new FlistId(Digest.Of([(byte)w.Flist])), Mounts = [.. mounts] };
                     return KeyValuePair.Create(key, new Wish(key, default, container, Paused: false) { Tunnels = [Tunnel(w.Name, workloads.Where(o => o.Flist >= 0).Select(o => o.Name))] });
                 }).ToImmutableSortedDictionary(), [Agreement]);
         }
+
+        private static bool IsGateway(string name) => name.Length > 1;
 
         // Everybody is in one network with everybody else: whoever comes or goes changes all tunnels.
         private static Tunnel Tunnel(string name, IEnumerable<string> members)
@@ -160,6 +169,7 @@ public sealed class ReconcilerLaws
                 Assert.True(IsUp(wish), $"seed {seed}: {wish.Key} is not up");
             Assert.True(_containers.Keys.All(k => _desired.Wishes.ContainsKey(k) || !_desired.Settled.Contains(k.Agreement)), $"seed {seed}: something is left");
             Assert.True(_volumes.All(v => _desired.Wishes.ContainsKey(v.Key) || (!v.Value.Attached && _now < v.Value.DetachedAt + Keep)), $"seed {seed}: a volume is left");
+            Assert.True(_gateways.Keys.All(_desired.Wishes.ContainsKey), $"seed {seed}: a gateway is left");
             Assert.True(_tunnels.Keys.All(t => _desired.Wishes.ContainsKey(new WorkloadKey(t.Agreement, t.Of.Workload))), $"seed {seed}: a tunnel is left");
             Assert.True(_flists.Keys.All(f => _containers.Values.Any(c => c.Flist == f)), $"seed {seed}: a mount is left");
         }
@@ -170,7 +180,8 @@ public sealed class ReconcilerLaws
             // A volume that is wished again is at least as large as it was.
             var volumes = new[] { "v", "w" }.Where(_ => _random.Next(2) == 0)
                 .Select(n => (n, -int.Max(1 + _random.Next(3), (int)(_volumes.GetValueOrDefault(new WorkloadKey(Agreement, n))?.Size.Value >> 30 ?? 0))));
-            _desired = Wishing([.. names.Select(n => (n, _random.Next(3))), .. volumes]);
+            var gateways = new[] { "door", "exit" }.Where(_ => _random.Next(2) == 0);
+            _desired = Wishing([.. names.Concat(gateways).Select(n => (n, _random.Next(3))), .. volumes]);
         }
 
         private void Disturb()
@@ -187,6 +198,15 @@ public sealed class ReconcilerLaws
                     _tunnels.Remove(TunnelOf(key));
                 }
             }
+            // What serves them ends for all at once.
+            var ended = _random.Next(4) == 0;
+            foreach (var key in _gateways.Keys.ToList())
+            {
+                if (ended)
+                    _gateways[key] = _gateways[key] with { Whole = false, Serving = false };
+                if (_random.Next(6) == 0)
+                    _tunnels.Remove(TunnelOf(key));
+            }
             foreach (var flist in _flists.Keys.ToList())
             {
                 if (_random.Next(6) == 0)
@@ -194,13 +214,16 @@ public sealed class ReconcilerLaws
             }
         }
 
-        // Also until what was to be kept has been kept.
-        private bool Waiting() => !_desired.Wishes.Values.All(IsUp) || _volumes.Keys.Any(v => !_desired.Wishes.ContainsKey(v));
+        // Also until what was to be kept has been kept, and what could not be closed is tried again.
+        private bool Waiting() => !_desired.Wishes.Values.All(IsUp) || _volumes.Keys.Concat(_gateways.Keys).Any(k => !_desired.Wishes.ContainsKey(k));
 
         private bool IsUp(Wish wish) => wish.Workload is Volume volume
             ? _volumes.TryGetValue(wish.Key, out var v) && v.Attached && v.Size == volume.Size
-            : _containers.TryGetValue(wish.Key, out var c) && c.Spec == wish.Spec && c.Phase is ContainerPhase.Running
-            && wish.Tunnels.All(t => _tunnels.TryGetValue(wish.TunnelOf(t), out var seen) && seen.Is(t));
+            : wish is { Workload: Gateway, Paused: true } ? !_gateways.ContainsKey(wish.Key)
+            : wish.Workload is Gateway ? _gateways.TryGetValue(wish.Key, out var g) && g.Whole && g.Spec == wish.Spec && IsConnected(wish)
+            : _containers.TryGetValue(wish.Key, out var c) && c.Spec == wish.Spec && c.Phase is ContainerPhase.Running && IsConnected(wish);
+
+        private bool IsConnected(Wish wish) => wish.Tunnels.All(t => _tunnels.TryGetValue(wish.TunnelOf(t), out var seen) && seen.Is(t));
 
         private static TunnelId TunnelOf(WorkloadKey key) => new(key.Agreement, new Membership("back", key.Name));
 
@@ -228,6 +251,7 @@ public sealed class ReconcilerLaws
             {
                 Tunnels = _tunnels.ToImmutableSortedDictionary(t => t.Key, t => See(t.Value)),
                 Volumes = _volumes.ToImmutableSortedDictionary(v => v.Key, v => See(v.Value)),
+                Gateways = _gateways.ToImmutableSortedDictionary(g => g.Key, g => See(g.Value)),
             };
         }
 
@@ -238,6 +262,8 @@ public sealed class ReconcilerLaws
                 Assert.IsType<Sighting<ContainerSeen>.Present>(sighting);
             if (KeyOf(step) is { } volume && observed.Volumes.TryGetValue(volume, out var looked))
                 Assert.IsType<Sighting<VolumeSeen>.Present>(looked);
+            if (KeyOf(step) is { } gateway && observed.Gateways.TryGetValue(gateway, out var door))
+                Assert.IsType<Sighting<GatewaySeen>.Present>(door);
             switch (step)
             {
                 case Step.Start s:
@@ -254,7 +280,14 @@ public sealed class ReconcilerLaws
                     Assert.True(_containers[c.Wish.Key].Phase is ContainerPhase.Running, "connected what does not run");
                     break;
                 case Step.Disconnect d:
-                    Assert.DoesNotContain(new WorkloadKey(d.Tunnel.Agreement, d.Tunnel.Of.Workload), _containers.Keys);
+                    Assert.DoesNotContain(new WorkloadKey(d.Tunnel.Agreement, d.Tunnel.Of.Workload), _containers.Keys.Concat(_gateways.Keys));
+                    break;
+                case Step.OpenGateway o:
+                    Assert.Equal(_desired.Wishes[o.Wish.Key], o.Wish);
+                    Assert.False(o.Wish.Paused, "opened what is paused");
+                    break;
+                case Step.CloseGateway c:
+                    Assert.True(!_desired.Wishes.TryGetValue(c.Key, out var open) || open.Paused, "closed what is wished");
                     break;
                 case Step.MakeVolume m:
                     Assert.Equal(_desired.Wishes[m.Wish.Key], m.Wish);
@@ -298,6 +331,17 @@ public sealed class ReconcilerLaws
                     _containers[s.Wish.Key] = new ContainerSeen(s.Wish.Spec, flist, s.Generation, fate != 1 ? ContainerPhase.Running : _random.Next(2) == 0 ? ContainerPhase.Partial : ContainerPhase.Created);
                     foreach (var tunnel in s.Wish.Tunnels.Where(_ => fate != 1 || _random.Next(2) == 0))
                         _tunnels[s.Wish.TunnelOf(tunnel)] = Made(tunnel, whole: fate != 1);
+                    break;
+                case Step.OpenGateway o:
+                    _gateways[o.Wish.Key] = new GatewaySeen(fate != 1 || _random.Next(2) == 0 ? o.Wish.Spec : default, fate != 1, false);
+                    foreach (var tunnel in o.Wish.Tunnels.Where(_ => fate != 1 || _random.Next(2) == 0))
+                        _tunnels[o.Wish.TunnelOf(tunnel)] = Made(tunnel, whole: fate != 1);
+                    break;
+                case Step.CloseGateway c:
+                    if (fate == 1)
+                        _gateways[c.Key] = _gateways[c.Key] with { Spec = default, Whole = false };
+                    else
+                        _gateways.Remove(c.Key);
                     break;
                 case Step.MakeVolume m:
                     var size = ((Volume)m.Wish.Workload).Size;
@@ -349,6 +393,8 @@ public sealed class ReconcilerLaws
             Step.Pause s => s.Key,
             Step.Resume s => s.Key,
             Step.Connect s => s.Wish.Key,
+            Step.OpenGateway s => s.Wish.Key,
+            Step.CloseGateway s => s.Key,
             Step.MakeVolume s => s.Wish.Key,
             Step.DetachVolume s => s.Key,
             Step.DestroyVolume s => s.Key,

@@ -3,6 +3,7 @@ using System.Net;
 using Grid.Accounts;
 using Grid.Agreements;
 using Grid.Farms;
+using Grid.Gateways;
 using Grid.Log;
 using Grid.Networks;
 using Grid.Nodes;
@@ -26,7 +27,7 @@ internal sealed class AnyBody(Random random)
         RegisterFarm.Name => new RegisterFarm(Text(40)),
         InviteNode.Name => new InviteNode(Id<FarmId>(), Key(), Time()),
         JoinNode.Name => new JoinNode(Id<FarmId>(), Id<StatementId>(), Key(), Hardware()),
-        ReportNode.Name => new ReportNode(Capacity(), Capacity(), Texts(16, 32), Hardware()),
+        ReportNode.Name => new ReportNode(Capacity(), Capacity(), Texts(16, 32), Hardware()) { Domain = Flag() ? null : Text(253) },
         RetireNode.Name => new RetireNode(Id<NodeId>(), Flag()),
         PostOffer.Name => new PostOffer(Id<FarmId>(), Flag() ? [] : Ids<NodeId>(1000), Texts(16, 32), Prices(), Currency(), Capacity(), Span(), Time()),
         WithdrawOffer.Name => new WithdrawOffer(Id<OfferId>()),
@@ -58,10 +59,11 @@ internal sealed class AnyBody(Random random)
             [.. Some(8, () => Text(36), CanonicalReader.Order).Select(AnyWorkload)], Text(1000));
     }
 
-    private Workload AnyWorkload(string name) => random.Next(3) switch
+    private Workload AnyWorkload(string name) => random.Next(4) switch
     {
         0 => Container(name),
         1 => Volume(name),
+        2 => Gateway(name),
         _ => new Network(name, Cidr(), Flag() ? Egress.Nat : Egress.None),
     };
 
@@ -86,6 +88,10 @@ internal sealed class AnyBody(Random random)
         Some(10, () => new Membership(Text(64), Text(64)), (a, b) => a.CompareTo(b)).Select(m => new TunnelEnd(m, new TunnelKey(Digest()), random.Next(65_536))).ToImmutableArray());
 
     private Volume Volume(string name) => new(name, Id<NodeId>(), Size(), Flag() ? Media.Ssd : Media.Hdd, Span());
+
+    private Gateway Gateway(string name) => new(
+        name, Id<NodeId>(), Text(253), Flag() ? Tls.Terminate : Tls.Passthrough, Flag() ? DomainProof.Domain : DomainProof.Dns, new Backend(Text(64), 1 + random.Next(65_535)),
+        [.. Texts(3, 64).Select(n => new NetworkAddress(n, Address()))]);
 
     private Container Container(string name) => new(
         name, Id<NodeId>(), Id<FlistId>(), Text(4095), [.. Enumerable.Range(0, random.Next(6)).Select(_ => Text(300))],

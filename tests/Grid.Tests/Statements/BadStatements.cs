@@ -152,6 +152,7 @@ internal static class BadStatements
 
     private static ImmutableArray<string> Optional(string kind) => kind switch
     {
+        "node.report" => ["domain"],
         "offer.post" => ["nodes"],
         "agreement" => ["amends"],
         "agreement.cancel" => ["at", "version"],

@@ -5,6 +5,7 @@ using System.Text;
 using Grid.Accounts;
 using Grid.Agreements;
 using Grid.Farms;
+using Grid.Gateways;
 using Grid.Log;
 using Grid.Networks;
 using Grid.Nodes;
@@ -54,6 +55,7 @@ internal static class GoodStatements
         yield return By("node.invite", farm, new InviteNode(new FarmId(farm), Key("invite").Public, Issued.AddDays(1)), "farmer");
         yield return By("node.join", null, new JoinNode(new FarmId(farm), new StatementId(Hash("invite")), Key("node").Public, hardware), "node", "invite");
         yield return By("node.report", Hash("node"), new ReportNode(capacity, Capacity.None with { Memory = Bytes.GiB(2) }, ["container", "volume"], hardware), "node");
+        yield return By("node.report with a domain", Hash("node"), new ReportNode(capacity, Capacity.None, ["container", "gateway", "network"], hardware) { Domain = "gw.example" }, "node");
         yield return By("node.retire", farm, new RetireNode(new NodeId(Hash("node")), Breach: false), "farmer");
         yield return By("node.retire as breach", farm, new RetireNode(new NodeId(Hash("node")), Breach: true), "farmer");
         var offer = new PostOffer(
@@ -63,6 +65,7 @@ internal static class GoodStatements
         yield return By("offer.post for two nodes", farm, offer with { Nodes = [.. new[] { "node", "node-2" }.Select(n => new NodeId(Hash(n))).OrderBy(n => n.Value)] }, "farmer");
         yield return By("offer.withdraw", farm, new WithdrawOffer(new OfferId(Hash("offer"))), "farmer");
         yield return By("agreement", user, Terms(), "alice", "bob", "farmer");
+        yield return By("agreement with gateways", user, WithGateways(), "alice", "bob", "farmer");
         yield return By("agreement amended", user, Amended(), "alice", "bob", "farmer");
         var (agreement, version) = (new AgreementId(Hash("agreement")), new StatementId(Hash("version")));
         yield return By("workload.ready", Hash("node"), new WorkloadReady(agreement, version, TunnelEnds.None), "node");
@@ -94,6 +97,17 @@ internal static class GoodStatements
             1, null, new AccountId(Hash("user")), [new FarmPart(farm, new OfferId(Hash("offer")), [node])],
             new Term(Issued.AddHours(1), Issued.AddDays(30), TimeSpan.FromDays(3), Issued.AddMinutes(10), Issued.AddMinutes(30), new Offline(TimeSpan.FromHours(6), Pause: false)),
             new MoneyTerms(new Currency("EUR", 9), new Money(1_905_500), [new FarmRate(farm, new Money(1_905_500))], TimeSpan.FromDays(1)), [back, volume, web], "a small shop");
+    }
+
+    private static AgreementTerms WithGateways()
+    {
+        var terms = Terms();
+        Gateway Gateway(string name, string hostname, byte host) => new(
+            name, terms.Farms[0].Nodes[0], hostname, Tls.Terminate, DomainProof.Domain, new Backend("web", 8080), [new NetworkAddress("back", new IPAddress([10, 1, 0, host]))]);
+        return terms with
+        {
+            Workloads = [terms.Workloads[0], terms.Workloads[1], Gateway("in", "shop.gw.example", 3), Gateway("own", "shop.example.org", 4) with { Tls = Tls.Passthrough, Proof = DomainProof.Dns }, terms.Workloads[2]],
+        };
     }
 
     private static AgreementTerms Amended()

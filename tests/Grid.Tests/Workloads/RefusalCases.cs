@@ -3,6 +3,7 @@ using System.Net;
 using System.Formats.Cbor;
 using System.Text;
 using Grid.Agreements;
+using Grid.Gateways;
 using Grid.Networks;
 using Grid.Offers;
 using Grid.Statements;
@@ -50,6 +51,7 @@ public sealed class RefusalCases
         cases.Containers();
         cases.Amendments();
         cases.Networks();
+        cases.Gateways();
         cases.Unread();
         cases.Closures();
         return [.. cases._cases];
@@ -118,6 +120,8 @@ public sealed class RefusalCases
         Add("other-user", RefusalCode.NotAParty, "another user than before", t => t with { User = new AccountId(Of("mallory")) });
         Add("version-left-out", RefusalCode.Conflict, "version 3 after version 1", t => t with { Version = 3 });
         Add("volume-shrinks", RefusalCode.VolumeShrink, "a volume that becomes smaller", t => t with { Workloads = t.Workloads.SetItem(0, volume with { Size = Bytes.GiB(9) }) });
+        Add("kind-changes", RefusalCode.UnsupportedKind, "a volume that becomes a network",
+            t => t with { Workloads = [new Network("data", IPNetwork.Parse("10.1.0.0/24"), Egress.None), Web("web", Node) with { Networks = [new NetworkAddress("data", IPAddress.Parse("10.1.0.2"))] }] });
         Add("volume-moves", RefusalCode.VolumeShrink, "a volume that changes its medium", t => t with { Workloads = t.Workloads.SetItem(0, volume with { Media = Media.Hdd }) });
     }
 
@@ -207,6 +211,37 @@ public sealed class RefusalCases
                 Net("back", "10.1.0.0/24"), Web("web", Node) with { Networks = [At("back", "10.1.0.2")] }, Web("web-1", Node) with { Networks = [At("back", "10.1.0.2")] },
             ],
         });
+    }
+
+    private void Gateways()
+    {
+        static NetworkAddress At(string network, byte host) => new(network, new IPAddress([10, 1, 0, host]));
+        var gateway = new Gateway("door", Node, "shop.example.org", Tls.Terminate, DomainProof.Dns, new Backend("web", 8080), [At("back", 3)]);
+        void Case(string name, string code, string describes, params Gateway[] gateways) => Terms($"gateway-{name}", code, describes, t => t with
+        {
+            Workloads =
+            [
+                new Network("back", IPNetwork.Parse("10.1.0.0/24"), Egress.None), .. gateways, new Network("side", IPNetwork.Parse("10.2.0.0/24"), Egress.None),
+                Web("web", Node) with { Networks = [At("back", 2)] }, Web("web-1", Node) with { Networks = [new NetworkAddress("side", IPAddress.Parse("10.2.0.2"))] },
+            ],
+        });
+
+        var label = new string('a', 63);
+        foreach (var (name, hostname) in new[]
+        {
+            ("one-label", "localhost"), ("empty", ""), ("empty-label", "shop..org"), ("dot-at-end", "shop.example.org."), ("wildcard", "*.example.org"), ("ipv4", "192.0.2.7"),
+            ("ipv4-hex", "192.0.2.0x7"), ("ipv6", "2001:db8::7"), ("port", "shop.example.org:443"), ("capital", "Shop.example.org"), ("underscore", "my_shop.example.org"), ("umlaut", "bücher.example.org"),
+            ("hyphen-first", "-shop.example.org"), ("hyphen-last", "shop-.example.org"), ("space", "shop.example.org "), ("newline", "shop.example.org\r\nx: y"),
+            ("long-label", $"{label}a.example.org"), ("long", $"{label}.{label}.{label}.{label[..60]}.o"),
+        })
+            Case($"hostname-{name}", RefusalCode.HostnameInvalid, $"a gateway of the name '{hostname.ReplaceLineEndings("↵")}'", gateway with { Hostname = hostname });
+        Case("name-twice", RefusalCode.NameTaken, "two gateways of one name", gateway, gateway with { Name = "gate", Networks = [At("back", 4)] });
+        Case("backend-of-nobody", RefusalCode.UnresolvedBackend, "a gateway to a workload that the agreement does not have", gateway with { Backend = new Backend("app", 8080) });
+        Case("backend-elsewhere", RefusalCode.UnresolvedBackend, "a gateway to a workload of another network", gateway with { Backend = new Backend("web-1", 8080) });
+        Case("backend-itself", RefusalCode.UnresolvedBackend, "a gateway to itself", gateway with { Backend = new Backend("door", 8080) });
+        Case("backend-network", RefusalCode.UnresolvedBackend, "a gateway to a network", gateway with { Backend = new Backend("back", 8080) });
+        Case("no-network", RefusalCode.UnresolvedNetwork, "a gateway in no network", gateway with { Networks = [] });
+        Case("two-networks", RefusalCode.UnresolvedNetwork, "a gateway in two networks", gateway with { Networks = [At("back", 3), new NetworkAddress("side", IPAddress.Parse("10.2.0.3"))] });
     }
 
     private void Terms(string name, string code, string describes, Func<AgreementTerms, AgreementTerms> change) =>

@@ -145,10 +145,19 @@ public sealed class Laws
                 if (decision is Decision.Accepted accepted && accepted.Events.Any(e => e is AgreementEvent.Agreed or AgreementEvent.AmendmentAgreed))
                     Assert.True(node.Held.FitsIn(node.Offered), $"oversold: {node.Held} of {node.Offered}");
             }
+            // A name is held by one agreement or by none, and the index says by which.
+            Assert.Equal(
+                state.Agreements.Values.SelectMany(a => a.HeldNames.Select(n => (n, a.Id.ToString()))).Order().ToList(),
+                state.Hostnames.Select(h => (h.Key, h.Value.ToString())).Order().ToList());
             Assert.Equal(
                 state.Agreements.Values.Where(a => a.Due is not null).Select(a => new Deadline(a.Due!.Value, a.Id)).Order().ToList(),
                 state.Deadlines.ToList());
         }
+
+        // Few, so that several want one.
+        private static string Hostname(Choice choice) => $"{(char)('a' + choice.Of(3))}.example.org";
+
+        private static AgreementTerms Doored(AgreementTerms terms, Choice choice) => choice.Of(2) == 0 ? TestGrid.WithGateway(terms, Hostname(choice)) : terms;
 
         private Statement? Make(Choice choice)
         {
@@ -161,6 +170,8 @@ public sealed class Laws
             {
                 case 0 or 1:
                     var fresh = _grid.Terms([.. nodes.Where((_, i) => choice.Of(2) == 0 || i == 0).Select(n => n.Id)]) with { Note = $"{_made++}" };
+                    if (choice.Of(2) == 0)
+                        fresh = TestGrid.WithGateway(fresh, Hostname(choice));
                     return _grid.SignedByUser(fresh, [.. farms.Where(f => fresh.Farms.Any(p => _grid.Farms.First(x => x.Name == f).Id == p.Farm))]);
                 case 2 or 3 when agreement is not null:
                     var open = agreement.Next is Amendment.Proposed p ? p.Version : agreement.Version;
@@ -175,7 +186,7 @@ public sealed class Laws
                     return _grid.Receipt(choice.Of(2) == 0 ? node : _grid.NodeOf(agreement.Version.Terms.Nodes.Last()), agreement, choice.Of(5) == 0 ? WorkloadState.Failed : WorkloadState.Running);
                 case 10 when agreement is not null:
                     var cpu = 500 + (choice.Of(8) * 500);
-                    return _grid.SignedByUser(_grid.Amend(agreement, t => t with { Note = $"{_made++}", Workloads = [TestGrid.Container("web-0", node.Id, cpu)] }), node.Name == "east" ? "beta" : "alpha");
+                    return _grid.SignedByUser(_grid.Amend(agreement, t => Doored(t with { Note = $"{_made++}", Workloads = [TestGrid.Container("web-0", node.Id, cpu)] }, choice)), node.Name == "east" ? "beta" : "alpha");
                 case 11 when agreement is not null:
                     return _grid.Sign(_grid.User.Value, new CancelAgreement(agreement.Id, choice.Of(2) == 0 ? null : _grid.Now.AddSeconds(choice.Of(900)), choice.Of(3) == 0 ? agreement.Next?.Version.Id : null), "user-a", "user-c");
                 case 12 when agreement is not null:

@@ -5,6 +5,7 @@ using System.Text;
 using Grid.Accounts;
 using Grid.Agreements;
 using Grid.Farms;
+using Grid.Gateways;
 using Grid.Log;
 using Grid.Networks;
 using Grid.Nodes;
@@ -130,6 +131,18 @@ public sealed class TestGrid : IDisposable
         new MilliCores(cpu), Bytes.GiB(1), 64, [], [new Scratch("/tmp", Bytes.MiB(16))],
         new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1)), Bytes.MiB(1), []);
 
+    /// <summary>The terms with a gateway on the first container's node that leads to it.</summary>
+    public static AgreementTerms WithGateway(AgreementTerms terms, string hostname, DomainProof proof = DomainProof.Dns)
+    {
+        var web = terms.Workloads.OfType<Container>().First();
+        static NetworkAddress At(byte host) => new("back", new IPAddress([10, 1, 0, host]));
+        var gateway = new Gateway("door", web.Node, hostname, Tls.Terminate, proof, new Backend(web.Name, 8080), [At(3)]);
+        return terms with
+        {
+            Workloads = [new Network("back", IPNetwork.Parse("10.1.0.0/24"), Egress.None), gateway, .. terms.Workloads.Replace(web, web with { Networks = [At(2)] })],
+        };
+    }
+
     public Statement Ready(TestNode node, Agreement agreement) => Sign(
         node.Id.Value, new WorkloadReady(agreement.Id, (agreement.Next?.Version ?? agreement.Version).Id, Ends(node, (agreement.Next?.Version ?? agreement.Version).Terms)), node.Name);
 
@@ -187,7 +200,7 @@ public sealed class TestGrid : IDisposable
         var joined = nodes.Select(n => Join(name, account, farm, n)).ToImmutableArray();
         var prices = new Prices(3, 1_000_000, 70_000, 9_000, 1_000);
         var offer = new OfferId(Accept(Sign(account.Value, new PostOffer(
-            farm, [], ["container", "network", "volume"], prices, Euro, new Capacity(new MilliCores(16_000), Bytes.GiB(64), Bytes.GiB(500), Bytes.GiB(5000), 4),
+            farm, [], ["container", "gateway", "network", "volume"], prices, Euro, new Capacity(new MilliCores(16_000), Bytes.GiB(64), Bytes.GiB(500), Bytes.GiB(5000), 4),
             TimeSpan.FromMinutes(30), Now.AddDays(90)), name)));
         return new TestFarm(name, account, farm, offer, prices, joined);
     }
@@ -197,7 +210,7 @@ public sealed class TestGrid : IDisposable
         var hardware = new Hardware("cpu", "x86_64", "6.18");
         var invite = new StatementId(Accept(Sign(account.Value, new InviteNode(farm, Key($"invite-{name}").Public, Now.AddDays(1)), farmKey)));
         var node = new NodeId(Accept(Sign(null, new JoinNode(farm, invite, Key(name).Public, hardware), name, $"invite-{name}")));
-        Accept(Sign(node.Value, new ReportNode(Large, Capacity.None with { Cpu = new MilliCores(1000), Memory = Bytes.GiB(1) }, ["container", "network", "volume"], hardware), name));
+        Accept(Sign(node.Value, new ReportNode(Large, Capacity.None with { Cpu = new MilliCores(1000), Memory = Bytes.GiB(1) }, ["container", "gateway", "network", "volume"], hardware) { Domain = $"{name}.example" }, name));
         return new TestNode(name, node);
     }
 
