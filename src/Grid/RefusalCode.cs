@@ -63,6 +63,9 @@ public static class RefusalCode
     public const string CidrInvalid = "cidr-invalid";
     public const string TunnelMismatch = "tunnel-mismatch";
     public const string PortConflict = "port-conflict";
+    public const string VolumeConflict = "volume-conflict";
+    public const string KernelNotDescribed = "kernel-not-described";
+    public const string EgressUnsupported = "egress-unsupported";
     public const string VolumeShrink = "volume-shrink";
     public const string UnsupportedKind = "unsupported-kind";
     public const string SizeInvalid = "size-invalid";

@@ -85,7 +85,7 @@ public sealed class DraftTests
     [InlineData("until: +24h", "untill: +24h", RefusalCode.UnknownField, 5, 3)]
     [InlineData("notice: 1h30m", "notice: 90", RefusalCode.Malformed, 6, 11)]
     [InlineData("then: pause", "then: stop", RefusalCode.Malformed, 8, 31)]
-    [InlineData("kind: container", "kind: vm", RefusalCode.UnknownKind, 14, 11)]
+    [InlineData("kind: container", "kind: function", RefusalCode.UnknownKind, 14, 11)]
     [InlineData("kind: container", "kind: container\n    privileged: true", RefusalCode.HostAccess, 15, 5)]
     [InlineData("entry: /bin/web", "entry: bin/web", RefusalCode.PathInvalid, 16, 12)]
     [InlineData("entry: /bin/web", "", RefusalCode.MissingField, 14, 5)]

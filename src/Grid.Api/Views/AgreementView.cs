@@ -20,7 +20,7 @@ public sealed record WorkloadView(string Name, string? Node, string Kind, Capaci
     internal static WorkloadView Of(Workload workload)
     {
         var placed = workload as Placed;
-        return new WorkloadView(workload.Name, placed?.Node.ToString(), workload.Kind, CapacityView.Of(placed?.Demand ?? Capacity.None), (workload as Container)?.Flist.ToString(),
+        return new WorkloadView(workload.Name, placed?.Node.ToString(), workload.Kind, CapacityView.Of(placed?.Demand ?? Capacity.None), (workload as Runnable)?.Flist.ToString(),
             (placed?.Networks ?? []).ToImmutableSortedDictionary(a => a.Network, a => a.Address.ToString(), StringComparer.Ordinal));
     }
 }

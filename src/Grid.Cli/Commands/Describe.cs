@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using Grid.Agreements;
 using Grid.Cli.Drafts;
 using Grid.Gateways;
+using Grid.Machines;
 using Grid.Networks;
 using Grid.Offers;
 using Grid.Units;
@@ -75,9 +76,24 @@ internal static class Describe
             ["pids"] = c.Pids,
             ["mounts"] = new JsonObject(c.Mounts.Select(m => KeyValuePair.Create(m.Path, (JsonNode?)m.Volume))),
             ["scratch"] = new JsonObject(c.Scratch.Select(s => KeyValuePair.Create(s.Path, (JsonNode?)s.Size.ToString()))),
-            ["restart"] = new JsonObject { ["policy"] = c.Restart.Name, ["first"] = Quantities.Text(c.Restart.First), ["max"] = Quantities.Text(c.Restart.Max) },
+            ["restart"] = Restart(c.Restart),
             ["logs"] = c.Logs.ToString(),
             ["networks"] = Networks(c),
+        },
+        Machine m => new JsonObject
+        {
+            ["kind"] = m.Kind,
+            ["node"] = m.Node.ToString(),
+            ["flist"] = m.Flist.ToString(),
+            ["kernel"] = m.Kernel,
+            ["initrd"] = m.Initrd,
+            ["cmdline"] = m.CommandLine,
+            ["cpu"] = m.Cpu.ToString(),
+            ["memory"] = m.Memory.ToString(),
+            ["disks"] = new JsonObject(m.Disks.Select(d => KeyValuePair.Create(d.Serial, (JsonNode?)d.Volume))),
+            ["restart"] = Restart(m.Restart),
+            ["logs"] = m.Logs.ToString(),
+            ["networks"] = Networks(m),
         },
         Volume v => new JsonObject
         {
@@ -85,6 +101,7 @@ internal static class Describe
             ["node"] = v.Node.ToString(),
             ["size"] = v.Size.ToString(),
             ["media"] = v.Media == Media.Ssd ? "ssd" : "hdd",
+            ["form"] = v.Form == VolumeForm.Disk ? "disk" : "files",
             ["keep"] = Quantities.Text(v.Keep),
         },
         Gateway g => new JsonObject
@@ -102,6 +119,9 @@ internal static class Describe
     };
 
     private static JsonObject Networks(Placed workload) => new(workload.Networks.Select(a => KeyValuePair.Create(a.Network, (JsonNode?)a.Address.ToString())));
+
+    private static JsonObject Restart(RestartPolicy policy) =>
+        new() { ["policy"] = policy.Name, ["first"] = Quantities.Text(policy.First), ["max"] = Quantities.Text(policy.Max) };
 
     private static JsonObject Money(MoneyTerms money)
     {

@@ -73,7 +73,7 @@ internal sealed class Resolver(Catalogue catalogue, AccountId user, DateTimeOffs
     public static Position Place(Draft draft, Refusal refusal)
     {
         bool Names(DraftWorkload w) => refusal.Detail.Contains($"'{w.Workload.Name}'", StringComparison.Ordinal)
-            || (w.Workload is Container c && refusal.Detail.Contains(c.Flist.ToString(), StringComparison.Ordinal));
+            || (w.Workload is Runnable r && refusal.Detail.Contains(r.Flist.ToString(), StringComparison.Ordinal));
         return (draft.Workloads.FirstOrDefault(Names) ?? draft.Workloads.FirstOrDefault())?.At ?? new Position(1, 1);
     }
 

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Net;
 using Grid.Cli.Yaml;
 using Grid.Gateways;
+using Grid.Machines;
 using Grid.Networks;
 using Grid.Units;
 using Grid.Workloads;
@@ -14,7 +15,8 @@ namespace Grid.Cli.Drafts;
 /// <code>
 /// container: { node, flist: fl1…, entry: /path, args: [], env: {}, workdir: /, user: "0:0", cpu, memory, pids: 128, mounts: { /path: VOLUME },
 ///              scratch: { /path: SIZE }, networks: { NETWORK: ADDRESS }, restart: always | on-failure | never | { policy, first: 1s, max: 1m }, logs: 1MiB }
-/// volume:    { node, size, media: ssd | hdd, keep: 0s }
+/// vm:        { node, flist: fl1…, kernel: /path, initrd: /path, cmdline: "", cpu, memory, disks: { SERIAL: VOLUME }, networks: { NETWORK: ADDRESS }, restart, logs: 1MiB }
+/// volume:    { node, size, media: ssd | hdd, form: files | disk, keep: 0s }
 /// network:   { cidr: 10.0.0.0/24, egress: none | nat }
 /// gateway:   { node, hostname, tls: terminate | passthrough, proof: domain | dns, backend: WORKLOAD:PORT, networks: { NETWORK: ADDRESS } }
 /// </code>
@@ -37,13 +39,14 @@ internal static class WorkloadReader
         Workload? workload = kind?.Text switch
         {
             Container.KindName => ReadContainer(name, f),
+            Machine.KindName => ReadMachine(name, f),
             Volume.KindName => ReadVolume(name, f),
             Gateway.KindName => ReadGateway(name, f),
             _ => null,
         };
         if (kind is not null && workload is null)
         {
-            f.Fault(kind.At, RefusalCode.UnknownKind, $"The workload kind '{kind.Text}' is not known.", "Known are container, gateway, network and volume.");
+            f.Fault(kind.At, RefusalCode.UnknownKind, $"The workload kind '{kind.Text}' is not known.", "Known are container, gateway, network, vm and volume.");
             return null;
         }
         if (workload is null)
@@ -67,11 +70,27 @@ internal static class WorkloadReader
         var scratch = Pairs(f, "scratch", (fields, key, value) =>
             new Scratch(Path(fields, key, "a scratch"), fields.Parsed<Bytes>(fields.Scalar(value, key.Text), key.Text, Quantities.TryBytes, Quantities.BytesForm, default)));
         var networks = Addresses(f);
-        var logs = f.Parsed("logs", Quantities.TryBytes, Quantities.BytesForm, Bytes.MiB(1));
+        var logs = Logs(f);
         return new Container(name, default, flist, entry, args,
             [.. env.OrderBy(e => System.Text.Encoding.UTF8.GetByteCount(e.Key)).ThenBy(e => e.Key, StringComparer.Ordinal)], workdir, user, cpu, memory, pids,
             [.. mounts.OrderBy(m => m.Path, StringComparer.Ordinal)], [.. scratch.OrderBy(s => s.Path, StringComparer.Ordinal)], Restart(f), logs, networks);
     }
+
+    private static Machine ReadMachine(string name, Fields f)
+    {
+        var flist = Flist(f);
+        var kernel = Path(f, f.Scalar("kernel", required: true), "kernel");
+        var initrd = Path(f, f.Scalar("initrd", required: true), "initrd");
+        var line = f.Scalar("cmdline")?.Text ?? "";
+        var cpu = f.Parsed<MilliCores>("cpu", Quantities.TryCpu, Quantities.CpuForm, default, required: true);
+        var memory = f.Parsed<Bytes>("memory", Quantities.TryBytes, Quantities.BytesForm, default, required: true);
+        var disks = Pairs(f, "disks", (fields, key, value) => new MachineDisk(key.Text, fields.Scalar(value, key.Text)?.Text ?? ""));
+        var networks = Addresses(f);
+        var logs = Logs(f);
+        return new Machine(name, default, flist, kernel, initrd, line, cpu, memory, [.. disks.OrderBy(d => d.Serial, StringComparer.Ordinal)], Restart(f), logs, networks);
+    }
+
+    private static Bytes Logs(Fields f) => f.Parsed("logs", Quantities.TryBytes, Quantities.BytesForm, Bytes.MiB(1));
 
     private static Volume ReadVolume(string name, Fields f)
     {
@@ -81,8 +100,13 @@ internal static class WorkloadReader
             value = text == "hdd" ? Media.Hdd : Media.Ssd;
             return text is "ssd" or "hdd";
         }, "ssd or hdd", Media.Ssd);
+        var form = f.Parsed("form", (string text, out VolumeForm value) =>
+        {
+            value = text == "disk" ? VolumeForm.Disk : VolumeForm.Files;
+            return text is "files" or "disk";
+        }, "files, for containers, or disk, for a machine", VolumeForm.Files);
         var keep = f.Parsed("keep", Quantities.TryDuration, Quantities.DurationForm, TimeSpan.Zero);
-        return new Volume(name, default, size, media, keep);
+        return new Volume(name, default, size, media, keep, form);
     }
 
     private static Gateway ReadGateway(string name, Fields f)

@@ -15,18 +15,18 @@ public sealed class DescribedFiles(HubClient hubs)
 {
     private static readonly SourceLimits Limits = new();
 
-    /// <summary>Every rule that the containers among <paramref name="workloads"/> break; empty when they keep them.</summary>
+    /// <summary>Every rule that what runs among <paramref name="workloads"/> break; empty when they keep them.</summary>
     /// <exception cref="HubException">no hub could be asked now; nothing is said about the agreement</exception>
     public async Task<ImmutableArray<Refusal>> CheckAsync(IEnumerable<Workload> workloads, CancellationToken cancel)
     {
         var found = ImmutableArray.CreateBuilder<Refusal>();
-        foreach (var group in workloads.OfType<Container>().GroupBy(c => c.Flist).OrderBy(g => g.Key.Value))
+        foreach (var group in workloads.OfType<Runnable>().GroupBy(w => w.Flist).OrderBy(g => g.Key.Value))
         {
             try
             {
                 using var source = await FlistSource.OpenAsync(group.Key, hubs, Limits, cancel);
-                foreach (var container in group)
-                    found.AddRange(await ExamineAsync(container, source, cancel));
+                foreach (var workload in group)
+                    found.AddRange(await ExamineAsync(workload, source, cancel));
                 if (found.Count == 0 && await source.ProveCompleteAsync(cancel) is { } incomplete)
                     found.Add(incomplete);
             }
@@ -46,12 +46,12 @@ public sealed class DescribedFiles(HubClient hubs)
         return found.ToImmutable();
     }
 
-    private static async Task<ImmutableArray<Refusal>> ExamineAsync(Container container, FlistSource source, CancellationToken cancel)
+    private static async Task<ImmutableArray<Refusal>> ExamineAsync(Runnable workload, FlistSource source, CancellationToken cancel)
     {
         var chunks = new Dictionary<Digest, ReadOnlyMemory<byte>>();
         while (true)
         {
-            switch (Closure.Examine(container, source.Meta, chunks))
+            switch (Closure.Examine(workload, source.Meta, chunks))
             {
                 case Examination.Needs(var wanted):
                     foreach (var chunk in wanted)

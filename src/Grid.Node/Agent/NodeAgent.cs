@@ -223,13 +223,14 @@ internal sealed partial class NodeAgent(
     {
         Step.Start s => [s.Wish.Key],
         Step.Connect s => [s.Wish.Key],
+        Step.Adjust s => [s.Wish.Key],
         Step.MakeVolume s => [s.Wish.Key],
         Step.DetachVolume s => [s.Key],
         Step.DestroyVolume s => [s.Key],
         Step.OpenGateway s => [s.Wish.Key],
         Step.CloseGateway s => [s.Key],
         Step.MountFlist m => feed.Agreements.Where(a => a.IsInForce)
-            .SelectMany(a => a.Version.Terms.Workloads.OfType<Container>().Where(c => c.Node == voice.Node && c.Flist == m.Flist).Select(c => new WorkloadKey(a.Id, c.Name))),
+            .SelectMany(a => a.Version.Terms.Workloads.OfType<Runnable>().Where(r => r.Node == voice.Node && r.Flist == m.Flist).Select(r => new WorkloadKey(a.Id, r.Name))),
         _ => [],
     };
 

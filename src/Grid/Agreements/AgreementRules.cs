@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Grid.Gateways;
+using Grid.Machines;
 using Grid.Networks;
 using Grid.Units;
 using Grid.Workloads;
@@ -32,7 +33,10 @@ public static class AgreementRules
                 CheckContainer(container, terms, found);
             if (workload is Volume volume && volume.Size < Volume.Smallest)
                 found.Add(new(RefusalCode.SizeInvalid, $"The volume '{volume.Name}' has {volume.Size}; the smallest has {Volume.Smallest}."));
+            if (workload is Volume { Form: VolumeForm.Disk } disk && disk.Size.Value % Volume.DiskPage != 0)
+                found.Add(new(RefusalCode.SizeInvalid, $"The disk '{disk.Name}' has {disk.Size}; a disk has whole pages of {Volume.DiskPage} bytes."));
         }
+        MachineRules.Check(terms, found);
         NetworkRules.Check(terms, found);
         GatewayRules.Check(terms, found);
         return found.ToImmutable();
@@ -54,8 +58,8 @@ public static class AgreementRules
                 continue;
             if (next.Size < volume.Size)
                 found.Add(new(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' has {volume.Size}; it cannot shrink to {next.Size}."));
-            if (next.Media != volume.Media || next.Node != volume.Node)
-                found.Add(new(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' cannot move to another medium or node.", "Add a new volume and copy."));
+            if (next.Media != volume.Media || next.Node != volume.Node || next.Form != volume.Form)
+                found.Add(new(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' cannot move to another medium, node or form.", "Add a new volume and copy."));
         }
         return found.ToImmutable();
     }
@@ -111,7 +115,9 @@ public static class AgreementRules
         }
         foreach (var mount in container.Mounts)
         {
-            if (!terms.On(container.Node).Any(w => w is Volume && w.Name == mount.Volume))
+            if (terms.On(container.Node).OfType<Volume>().FirstOrDefault(v => v.Name == mount.Volume) is { } volume)
+                MachineRules.CheckForm(name, volume, VolumeForm.Files, found);
+            else
                 found.Add(new(RefusalCode.UnresolvedVolume, $"'{name}' mounts the volume '{mount.Volume}', which is not on its node."));
         }
         foreach (var scratch in container.Scratch)
@@ -142,14 +148,14 @@ public static class AgreementRules
     public static bool Contains(string directory, string path) =>
         path == directory || (path.StartsWith(directory, StringComparison.Ordinal) && path.Length > directory.Length && path[directory.Length] == '/');
 
-    private static bool IsPlainPath(string path) => path == "/"
+    internal static bool IsPlainPath(string path) => path == "/"
         || (path.StartsWith('/') && path.Length <= Container.MaximumPath && !HasControl(path)
             && path[1..].Split('/').All(part => part is not ("" or "." or "..") && part.Length <= 255));
 
     private static bool HasControl(string text) => text.Any(char.IsControl);
 
     // ${NAME}, {{name}} and <NAME> are how the field's templating leaves a hole.
-    private static bool IsPlaceholder(string value)
+    internal static bool IsPlaceholder(string value)
     {
         var text = value.Trim();
         return Has(text, "${", "}") || Has(text, "{{", "}}") || (text.Length > 2 && text[0] == '<' && text[^1] == '>' && !text.Contains(' '));

@@ -28,7 +28,7 @@ public enum ContainerPhase
     Exited,
 }
 
-/// <summary>A container as the kernel shows it.</summary>
+/// <summary>A container, or the one that a machine's emulator is in, as the kernel shows it.</summary>
 /// <param name="Spec">the digest it was started from, as written on it</param>
 /// <param name="Generation">counts the starts of this workload, from 1</param>
 /// <param name="EndedAt">when its process ended, for <see cref="ContainerPhase.Exited"/></param>
@@ -54,6 +54,9 @@ public sealed record Observed(
     public ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>> Volumes { get; init; } = ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>>.Empty;
 
     public ImmutableSortedDictionary<WorkloadKey, Sighting<GatewaySeen>> Gateways { get; init; } = ImmutableSortedDictionary<WorkloadKey, Sighting<GatewaySeen>>.Empty;
+
+    /// <summary>What the machines that run say of themselves.</summary>
+    public ImmutableSortedDictionary<WorkloadKey, Sighting<MachineSeen>> Machines { get; init; } = ImmutableSortedDictionary<WorkloadKey, Sighting<MachineSeen>>.Empty;
 
     public ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>> Tunnels { get; init; } = ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>.Empty;
 

@@ -16,13 +16,13 @@ public abstract record Step
 
     public sealed record MountFlist(FlistId Flist) : Step;
 
-    /// <summary>Only when no container uses it.</summary>
+    /// <summary>Only when nothing uses it.</summary>
     public sealed record UnmountFlist(FlistId Flist) : Step;
 
     /// <summary>Make it, connect it to its networks and start it; its flist is mounted and its volumes are attached.</summary>
     public sealed record Start(Wish Wish, long Generation) : Step;
 
-    /// <summary>End its processes, in order: TERM, then KILL.</summary>
+    /// <summary>End it: a container by TERM, a machine by its power button, and what does not heed that by KILL.</summary>
     public sealed record Stop(WorkloadKey Key) : Step;
 
     /// <summary>Remove all that it left: cgroup, mounts, bundle, state. Nothing of it runs.</summary>
@@ -34,6 +34,9 @@ public abstract record Step
 
     /// <summary>Make its tunnels what they should be, while it runs.</summary>
     public sealed record Connect(Wish Wish) : Step;
+
+    /// <summary>Tell a machine that runs what its volumes have grown to, and let its processors run.</summary>
+    public sealed record Adjust(Wish Wish) : Step;
 
     /// <summary>Remove a tunnel that no workload has.</summary>
     public sealed record Disconnect(TunnelId Tunnel) : Step;
@@ -70,7 +73,7 @@ public static class Reconciler
         var steps = ImmutableArray.CreateBuilder<Step>();
         foreach (var wish in desired.Wishes.Values)
         {
-            if (wish.Workload is Container container && ForWish(wish, container, observed, now) is { } step)
+            if (wish.Workload is Runnable workload && ForWish(wish, workload, observed, now) is { } step)
                 steps.Add(step);
         }
         foreach (var (key, sighting) in observed.Containers)
@@ -89,7 +92,7 @@ public static class Reconciler
     private static readonly RestartPolicy Again = new(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1));
 
     /// <summary>When a step for this workload, or for what is left of one, may be tried again after its failures.</summary>
-    public static DateTimeOffset NotBefore(Placed? workload, Attempts? attempts) => NotBefore((workload as Container)?.Restart ?? Again, attempts);
+    public static DateTimeOffset NotBefore(Placed? workload, Attempts? attempts) => NotBefore((workload as Runnable)?.Restart ?? Again, attempts);
 
     /// <summary>When this workload may be started again after its failures: the wait doubles from the first to the largest.</summary>
     public static DateTimeOffset NotBefore(RestartPolicy policy, Attempts? attempts)
@@ -101,38 +104,38 @@ public static class Reconciler
         return attempts.Last + (wait < policy.Max ? wait : policy.Max);
     }
 
-    private static Step? ForWish(Wish wish, Container container, Observed observed, DateTimeOffset now)
+    private static Step? ForWish(Wish wish, Runnable workload, Observed observed, DateTimeOffset now)
     {
         var sighting = observed.Containers.GetValueOrDefault(wish.Key);
         return sighting switch
         {
             Sighting<ContainerSeen>.Unknown => null,
-            null => Begin(wish, container, 1, observed, now),
+            null => Begin(wish, workload, 1, observed, now),
             Sighting<ContainerSeen>.Present(var seen) when seen.Spec != wish.Spec => TearDown(wish.Key, seen),
             Sighting<ContainerSeen>.Present(var seen) => seen.Phase switch
             {
                 // A root that no longer answers fails every read: the workload is down, whatever its process says.
-                ContainerPhase.Created or ContainerPhase.Running when Dead(container.Flist, observed) => new Step.Stop(wish.Key),
-                ContainerPhase.Running => wish.Paused ? new Step.Pause(wish.Key) : TunnelPlan.Reconnect(wish, container, observed, now),
+                ContainerPhase.Created or ContainerPhase.Running when Dead(workload.Flist, observed) => new Step.Stop(wish.Key),
+                ContainerPhase.Running => wish.Paused ? new Step.Pause(wish.Key) : (Step?)TunnelPlan.Reconnect(wish, workload, observed, now) ?? MachinePlan.Keep(wish, observed, now),
                 ContainerPhase.Paused => wish.Paused ? null : new Step.Resume(wish.Key),
                 // A start that was cut short is finished, by the same start; one that is just happening is not disturbed by it.
-                ContainerPhase.Created => Begin(wish, container, seen.Generation, observed, now),
-                ContainerPhase.Exited => StartsAgain(container.Restart, seen) ? Begin(wish, container, seen.Generation + 1, observed, now) : null,
+                ContainerPhase.Created => Begin(wish, workload, seen.Generation, observed, now),
+                ContainerPhase.Exited => StartsAgain(workload.Restart, seen) ? Begin(wish, workload, seen.Generation + 1, observed, now) : null,
                 _ => new Step.Remove(wish.Key),
             },
             _ => null,
         };
     }
 
-    private static Step? Begin(Wish wish, Container container, long generation, Observed observed, DateTimeOffset now)
+    private static Step? Begin(Wish wish, Runnable workload, long generation, Observed observed, DateTimeOffset now)
     {
-        if (wish.Paused || now < NotBefore(container.Restart, observed.Attempts.GetValueOrDefault(wish.Key)) || !VolumePlan.IsReady(wish, container, observed))
+        if (wish.Paused || now < NotBefore(workload.Restart, observed.Attempts.GetValueOrDefault(wish.Key)) || !VolumePlan.IsReady(wish, workload, observed))
             return null;
-        return observed.Flists.GetValueOrDefault(container.Flist) switch
+        return observed.Flists.GetValueOrDefault(workload.Flist) switch
         {
-            null => new Step.MountFlist(container.Flist),
+            null => new Step.MountFlist(workload.Flist),
             Sighting<FlistSeen>.Present({ Serving: true }) => new Step.Start(wish, generation),
-            Sighting<FlistSeen>.Present => InUse(container.Flist, observed) ? null : new Step.UnmountFlist(container.Flist),
+            Sighting<FlistSeen>.Present => InUse(workload.Flist, observed) ? null : new Step.UnmountFlist(workload.Flist),
             _ => null,
         };
     }
@@ -154,7 +157,7 @@ public static class Reconciler
 
     private static IEnumerable<Step> UnusedFlists(Desired desired, Observed observed)
     {
-        var wished = desired.Wishes.Values.Select(w => w.Workload).OfType<Container>().Select(c => c.Flist).ToHashSet();
+        var wished = desired.Wishes.Values.Select(w => w.Workload).OfType<Runnable>().Select(r => r.Flist).ToHashSet();
         // An unknown container may use any flist.
         if (observed.Containers.Values.Any(s => s is Sighting<ContainerSeen>.Unknown))
             yield break;

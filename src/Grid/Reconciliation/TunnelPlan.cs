@@ -7,9 +7,9 @@ namespace Grid.Reconciliation;
 internal static class TunnelPlan
 {
     /// <summary>Members come and go while it runs, and what carries its tunnels may die: neither is a reason to restart it.</summary>
-    public static Step.Connect? Reconnect(Wish wish, Container container, Observed observed, DateTimeOffset now)
+    public static Step.Connect? Reconnect(Wish wish, Runnable workload, Observed observed, DateTimeOffset now)
     {
-        if (now < Reconciler.NotBefore(container.Restart, observed.Attempts.GetValueOrDefault(wish.Key)))
+        if (now < Reconciler.NotBefore(workload.Restart, observed.Attempts.GetValueOrDefault(wish.Key)))
             return null;
         return IsApart(wish, observed) ? new Step.Connect(wish) : null;
     }

@@ -34,9 +34,9 @@ internal static class VolumePlan
         }
     }
 
-    /// <summary>True when every volume that the container mounts is there.</summary>
-    public static bool IsReady(Wish wish, Container container, Observed observed) => container.Mounts.All(m =>
-        observed.Volumes.GetValueOrDefault(wish.Key with { Name = m.Volume }) is Sighting<VolumeSeen>.Present({ Attached: true }));
+    /// <summary>True when every volume that the workload uses is there.</summary>
+    public static bool IsReady(Wish wish, Runnable workload, Observed observed) => workload.Volumes.All(v =>
+        observed.Volumes.GetValueOrDefault(wish.Key with { Name = v }) is Sighting<VolumeSeen>.Present({ Attached: true }));
 
     private static bool IsWanting(Volume wished, Sighting<VolumeSeen>? sighting) => sighting switch
     {

@@ -21,7 +21,7 @@ public sealed record Container(
     string Name, NodeId Node, FlistId Flist, string Entry, ImmutableArray<string> Args,
     ImmutableArray<KeyValuePair<string, string>> Environment, string WorkDir, ContainerUser User,
     MilliCores Cpu, Bytes Memory, int Pids, ImmutableArray<VolumeMount> Mounts, ImmutableArray<Scratch> Scratch,
-    RestartPolicy Restart, Bytes Logs, ImmutableArray<NetworkAddress> Networks) : Placed(Name, Node, Networks)
+    RestartPolicy Restart, Bytes Logs, ImmutableArray<NetworkAddress> Networks) : Runnable(Name, Node, Flist, Restart, Networks)
 {
     public const string KindName = "container";
     public const int MaximumPath = 4095;
@@ -29,6 +29,8 @@ public sealed record Container(
     public override string Kind => KindName;
 
     public override Capacity Demand => Capacity.None with { Cpu = Cpu, Memory = Memory };
+
+    public override IEnumerable<string> Volumes => Mounts.Select(m => m.Volume);
 
     /// <summary>
     /// <code>
@@ -63,12 +65,8 @@ public sealed record Container(
             i.Key("path").Text(x.Path);
             i.Key("volume").Text(x.Volume);
         }));
-        m.Key("restart").Map(3, x =>
-        {
-            x.Key("max").Seconds(Restart.Max);
-            x.Key("first").Seconds(Restart.First);
-            x.Key("policy").Text(Restart.Name);
-        });
+        m.Key("restart");
+        Restart.Write(m);
         m.Key("scratch").Array(Scratch, (a, x) => a.Map(2, i =>
         {
             i.Key("path").Text(x.Path);
@@ -95,9 +93,7 @@ public sealed record Container(
             return new ContainerUser((int)u.Field("uid").UInt(65_534), gid);
         });
         var entry = m.Field("entry").Text(MaximumPath);
-        if (m.Field("flist").IsText)
-            throw new StatementFormatException(RefusalCode.MutableReference, $"The flist '{m.Text(1000)}' is a name; only an id says what the files are.");
-        var flist = m.Id<FlistId>();
+        var flist = ReadFlist(m);
         var memory = new Bytes(m.Field("memory").UInt(Limit));
         var mounts = m.Field("mounts").Set(64, a => a.Map(i =>
         {
@@ -155,6 +151,13 @@ public sealed record RestartPolicy(RestartWhen When, TimeSpan First, TimeSpan Ma
         };
         return text is "always" or "on-failure" or "never";
     }
+
+    internal void Write(CanonicalWriter w) => w.Map(3, x =>
+    {
+        x.Key("max").Seconds(Max);
+        x.Key("first").Seconds(First);
+        x.Key("policy").Text(Name);
+    });
 
     internal static RestartPolicy Read(CanonicalReader r) => r.Map(m =>
     {

@@ -9,20 +9,33 @@ public enum Media
     Hdd,
 }
 
+public enum VolumeForm
+{
+    /// <summary>Directories and files, mounted by containers.</summary>
+    Files,
+
+    /// <summary>Blocks, given to one machine, which makes of them what it likes.</summary>
+    Disk,
+}
+
 /// <summary>
-/// Storage that outlives the workloads which mount it.
+/// Storage that outlives the workloads which use it.
 /// <code>
-/// volume = { "keep": seconds, "kind": "volume", "name": text, "node": node-id, "size": bytes, "media": "ssd" / "hdd", "durability": "local" }
+/// volume = { "form": "disk" / "files", "keep": seconds, "kind": "volume", "name": text, "node": node-id, "size": bytes, "media": "ssd" / "hdd", "durability": "local" }
 /// </code>
 /// </summary>
 /// <param name="Size">exact; may grow by amendment, never shrink</param>
 /// <param name="Keep">how long after the end the data stays before its key is destroyed</param>
-public sealed record Volume(string Name, NodeId Node, Bytes Size, Media Media, TimeSpan Keep) : Placed(Name, Node, [])
+/// <param name="Form">for good</param>
+public sealed record Volume(string Name, NodeId Node, Bytes Size, Media Media, TimeSpan Keep, VolumeForm Form = VolumeForm.Files) : Placed(Name, Node, [])
 {
     public const string KindName = "volume";
 
     /// <summary>A file system below that has no room for a journal.</summary>
     public static readonly Bytes Smallest = Bytes.MiB(8);
+
+    /// <summary>A disk is whole pages of this many bytes.</summary>
+    public const int DiskPage = 4096;
 
     private const string Local = "local";
 
@@ -30,8 +43,9 @@ public sealed record Volume(string Name, NodeId Node, Bytes Size, Media Media, T
 
     public override Capacity Demand => Media is Media.Ssd ? Capacity.None with { Ssd = Size } : Capacity.None with { Hdd = Size };
 
-    public override void Write(CanonicalWriter w) => w.Map(7, m =>
+    public override void Write(CanonicalWriter w) => w.Map(8, m =>
     {
+        m.Key("form").Text(Form is VolumeForm.Disk ? "disk" : "files");
         m.Key("keep").Seconds(Keep);
         m.Key("kind").Text(KindName);
         m.Key("name").Text(Name);
@@ -43,6 +57,12 @@ public sealed record Volume(string Name, NodeId Node, Bytes Size, Media Media, T
 
     internal static Volume Read(CanonicalReader r) => r.Map(m =>
     {
+        var form = m.Field("form").Text(16) switch
+        {
+            "disk" => VolumeForm.Disk,
+            "files" => VolumeForm.Files,
+            var other => throw CanonicalReader.Malformed($"A volume's form is 'disk' or 'files', not '{other}'."),
+        };
         var keep = m.Field("keep").Seconds();
         m.Field("kind").Text(16);
         var name = m.Field("name").Text(64);
@@ -56,6 +76,6 @@ public sealed record Volume(string Name, NodeId Node, Bytes Size, Media Media, T
         };
         if (m.Field("durability").Text(16) is var durability and not Local)
             throw new StatementFormatException(RefusalCode.UnknownKind, $"The durability '{durability}' is not known; '{Local}' is.");
-        return new Volume(name, node, size, media, keep);
+        return new Volume(name, node, size, media, keep, form);
     });
 }

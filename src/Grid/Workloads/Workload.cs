@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Grid.Gateways;
+using Grid.Machines;
 using Grid.Networks;
 using Grid.Statements;
 using Grid.Units;
@@ -21,6 +22,7 @@ public abstract record Workload(string Name)
         return kind switch
         {
             Container.KindName => CanonicalReader.ReadAll(bytes, Container.Read),
+            Machine.KindName => CanonicalReader.ReadAll(bytes, Machine.Read),
             Volume.KindName => CanonicalReader.ReadAll(bytes, Volume.Read),
             Network.KindName => CanonicalReader.ReadAll(bytes, Network.Read),
             Gateway.KindName => CanonicalReader.ReadAll(bytes, Gateway.Read),
@@ -36,4 +38,16 @@ public abstract record Placed(string Name, NodeId Node, ImmutableArray<NetworkAd
 {
     /// <summary>What of the node's capacity it takes while the agreement is in force.</summary>
     public abstract Capacity Demand { get; }
+}
+
+/// <summary>A workload that executes something: it is started from an flist, ends, and is started again.</summary>
+/// <param name="Flist">its root, read-only; the id of the manifest, a name or tag is refused</param>
+public abstract record Runnable(string Name, NodeId Node, FlistId Flist, RestartPolicy Restart, ImmutableArray<NetworkAddress> Networks) : Placed(Name, Node, Networks)
+{
+    /// <summary>The names of the volumes that must be there before it starts.</summary>
+    public abstract IEnumerable<string> Volumes { get; }
+
+    private protected static FlistId ReadFlist(CanonicalReader m) => m.Field("flist").IsText
+        ? throw new StatementFormatException(RefusalCode.MutableReference, $"The flist '{m.Text(1000)}' is a name; only an id says what the files are.")
+        : m.Id<FlistId>();
 }

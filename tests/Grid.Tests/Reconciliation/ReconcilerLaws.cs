@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Net;
 using Grid.Agreements;
 using Grid.Gateways;
+using Grid.Machines;
 using Grid.Networks;
 using Grid.Reconciliation;
 using Grid.Tests.World;
@@ -84,6 +85,25 @@ public sealed class ReconcilerLaws
     }
 
     [Fact]
+    public void A_machine_is_told_of_a_larger_disk_and_is_not_restarted()
+    {
+        var small = Simulation.Wishing(("d", 1), ("x", -1)).Wishes.Values.First();
+        var large = Simulation.Wishing(("d", 1), ("x", -2));
+        var disk = large.Wishes.Values.Last();
+        Observed Seen(int volume, int shown) => new(
+            Observed.Nothing.Containers.Add(small.Key, new Sighting<ContainerSeen>.Present(new ContainerSeen(small.Spec, ((Machine)small.Workload).Flist, 1, ContainerPhase.Running))),
+            Observed.Nothing.Flists.Add(((Machine)small.Workload).Flist, new Sighting<FlistSeen>.Present(new FlistSeen(true))), Observed.Nothing.Attempts)
+        {
+            Tunnels = Simulation.MadeFor(small),
+            Volumes = Observed.Nothing.Volumes.Add(disk.Key, new Sighting<VolumeSeen>.Present(new VolumeSeen(Bytes.GiB(volume), Attached: true, null, ((Volume)disk.Workload).Keep))),
+            Machines = Observed.Nothing.Machines.Add(small.Key, new Sighting<MachineSeen>.Present(new MachineSeen(Ticks: true, ImmutableSortedDictionary<string, Bytes>.Empty.Add("x", Bytes.GiB(shown))))),
+        };
+        Assert.Equal([new Step.MakeVolume(disk)], Reconciler.Plan(large, Seen(1, 1), TestGrid.Epoch));
+        Assert.Equal([new Step.Adjust(large.Wishes[small.Key])], Reconciler.Plan(large, Seen(2, 1), TestGrid.Epoch));
+        Assert.Empty(Reconciler.Plan(large, Seen(2, 2), TestGrid.Epoch));
+    }
+
+    [Fact]
     public void A_peer_that_was_heard_elsewhere_is_left_where_it_is()
     {
         var tunnel = Simulation.Wishing(("a", 1), ("b", 1)).Wishes.Values.First().Tunnels[0];
@@ -104,6 +124,7 @@ public sealed class ReconcilerLaws
         private readonly Dictionary<TunnelId, TunnelSeen> _tunnels = [];
         private readonly Dictionary<WorkloadKey, VolumeSeen> _volumes = [];
         private readonly Dictionary<WorkloadKey, GatewaySeen> _gateways = [];
+        private readonly Dictionary<WorkloadKey, MachineSeen> _machines = [];
         private readonly Dictionary<Digest, HashSet<string>> _mounting = [];
         private readonly Dictionary<WorkloadKey, Attempts> _attempts = [];
         private DateTimeOffset _now = TestGrid.Epoch;
@@ -112,27 +133,39 @@ public sealed class ReconcilerLaws
         private static readonly AgreementId Agreement = new(Digest.Of("agreement"u8));
         private static readonly TimeSpan Keep = TimeSpan.FromMinutes(1);
 
-        /// <param name="workloads">a container with its flist, a gateway ("door" or "exit") with its port, or a volume with its size below zero; the first containers mount every volume</param>
-        public static Desired Wishing(params (string Name, int Flist)[] workloads)
+        /// <param name="workloads">
+        /// a container with its flist, a gateway ("door" or "exit") with its port, or a volume with its size below zero: the first containers mount every volume of
+        /// files, and 'd' is a machine with every disk, which are the volumes from 'x' on
+        /// </param>
+        public static Desired Wishing(params (string Name, int Flist)[] workloads) => Wishing(paused: false, workloads);
+
+        private static Desired Wishing(bool paused, params (string Name, int Flist)[] workloads)
         {
             return new Desired(
                 workloads.Select(w =>
                 {
                     var key = new WorkloadKey(Agreement, w.Name);
                     if (w.Flist < 0)
-                        return KeyValuePair.Create(key, new Wish(key, default, new Volume(w.Name, Here, Bytes.GiB(-w.Flist), Media.Ssd, Keep), Paused: false));
+                        return KeyValuePair.Create(key, new Wish(key, default, new Volume(w.Name, Here, Bytes.GiB(-w.Flist), Media.Ssd, Keep, IsDisk(w.Name) ? VolumeForm.Disk : VolumeForm.Files), Paused: false));
+                    ImmutableArray<Tunnel> tunnels = [Tunnel(w.Name, workloads.Where(o => o.Flist >= 0).Select(o => o.Name))];
                     if (IsGateway(w.Name))
                     {
                         var gateway = new Gateway(w.Name, Here, $"{w.Name}.example.org", Tls.Terminate, DomainProof.Dns, new Backend("a", 80 + w.Flist), []);
-                        return KeyValuePair.Create(key, new Wish(key, default, gateway, Paused: w.Flist > 1) { Tunnels = [Tunnel(w.Name, workloads.Where(o => o.Flist >= 0).Select(o => o.Name))] });
+                        return KeyValuePair.Create(key, new Wish(key, default, gateway, Paused: w.Flist > 1) { Tunnels = tunnels });
                     }
-                    var mounts = workloads.Where(v => v.Flist < 0 && w.Name[0] < 'c').Select(v => new VolumeMount("/" + v.Name, v.Name));
-                    var container = TestGrid.Container(w.Name, Here) with { Flist = new FlistId(Digest.Of([(byte)w.Flist])), Mounts = [.. mounts] };
-                    return KeyValuePair.Create(key, new Wish(key, default, container, Paused: false) { Tunnels = [Tunnel(w.Name, workloads.Where(o => o.Flist >= 0).Select(o => o.Name))] });
+                    var mounts = workloads.Where(v => v.Flist < 0 && !IsDisk(v.Name) && w.Name[0] < 'c').Select(v => new VolumeMount("/" + v.Name, v.Name));
+                    Runnable workload = TestGrid.Container(w.Name, Here) with { Flist = new FlistId(Digest.Of([(byte)w.Flist])), Mounts = [.. mounts] };
+                    if (IsMachine(w.Name))
+                        workload = new Machine(w.Name, Here, workload.Flist, "/vmlinuz", "/initrd", "", new MilliCores(1000), Bytes.MiB(64), [.. workloads.Where(v => v.Flist < 0 && IsDisk(v.Name)).Select(v => new MachineDisk(v.Name, v.Name))], workload.Restart, Bytes.MiB(1), workload.Networks);
+                    return KeyValuePair.Create(key, new Wish(key, default, workload, paused) { Tunnels = tunnels });
                 }).ToImmutableSortedDictionary(), [Agreement]);
         }
 
         private static bool IsGateway(string name) => name.Length > 1;
+
+        private static bool IsDisk(string name) => name[0] is >= 'x';
+
+        private static bool IsMachine(string name) => name == "d";
 
         // Everybody is in one network with everybody else: whoever comes or goes changes all tunnels.
         private static Tunnel Tunnel(string name, IEnumerable<string> members)
@@ -160,6 +193,8 @@ public sealed class ReconcilerLaws
                 Round(faults: true);
             }
             var rounds = 0;
+            // What is paused does not run; in the end nothing is.
+            _desired = _desired with { Wishes = _desired.Wishes.ToImmutableSortedDictionary(w => w.Key, w => w.Value with { Paused = false }) };
             while (Round(faults: false) || Waiting())
             {
                 _now = _now.AddMinutes(2);
@@ -178,10 +213,10 @@ public sealed class ReconcilerLaws
         {
             var names = new[] { "a", "b", "c", "d" }.Where(_ => _random.Next(2) == 0);
             // A volume that is wished again is at least as large as it was.
-            var volumes = new[] { "v", "w" }.Where(_ => _random.Next(2) == 0)
+            var volumes = new[] { "v", "w", "x", "y" }.Where(_ => _random.Next(2) == 0)
                 .Select(n => (n, -int.Max(1 + _random.Next(3), (int)(_volumes.GetValueOrDefault(new WorkloadKey(Agreement, n))?.Size.Value >> 30 ?? 0))));
             var gateways = new[] { "door", "exit" }.Where(_ => _random.Next(2) == 0);
-            _desired = Wishing([.. names.Concat(gateways).Select(n => (n, _random.Next(3))), .. volumes]);
+            _desired = Wishing(_random.Next(4) == 0, [.. names.Concat(gateways).Select(n => (n, _random.Next(3))), .. volumes]);
         }
 
         private void Disturb()
@@ -221,7 +256,8 @@ public sealed class ReconcilerLaws
             ? _volumes.TryGetValue(wish.Key, out var v) && v.Attached && v.Size == volume.Size
             : wish is { Workload: Gateway, Paused: true } ? !_gateways.ContainsKey(wish.Key)
             : wish.Workload is Gateway ? _gateways.TryGetValue(wish.Key, out var g) && g.Whole && g.Spec == wish.Spec && IsConnected(wish)
-            : _containers.TryGetValue(wish.Key, out var c) && c.Spec == wish.Spec && c.Phase is ContainerPhase.Running && IsConnected(wish);
+            : _containers.TryGetValue(wish.Key, out var c) && c.Spec == wish.Spec && c.Phase is ContainerPhase.Running && IsConnected(wish)
+            && (!IsMachine(wish.Key.Name) || (_machines[wish.Key].Ticks && _machines[wish.Key].Disks.All(d => d.Value == _volumes[wish.Key with { Name = d.Key }].Size)));
 
         private bool IsConnected(Wish wish) => wish.Tunnels.All(t => _tunnels.TryGetValue(wish.TunnelOf(t), out var seen) && seen.Is(t));
 
@@ -250,6 +286,7 @@ public sealed class ReconcilerLaws
                 _attempts.ToImmutableDictionary(), faults && _random.Next(10) == 0 ? "blind" : null)
             {
                 Tunnels = _tunnels.ToImmutableSortedDictionary(t => t.Key, t => See(t.Value)),
+                Machines = _machines.Where(m => _containers.GetValueOrDefault(m.Key)?.Phase is ContainerPhase.Running).ToImmutableSortedDictionary(m => m.Key, m => See(m.Value)),
                 Volumes = _volumes.ToImmutableSortedDictionary(v => v.Key, v => See(v.Value)),
                 Gateways = _gateways.ToImmutableSortedDictionary(g => g.Key, g => See(g.Value)),
             };
@@ -268,12 +305,16 @@ public sealed class ReconcilerLaws
             {
                 case Step.Start s:
                     Assert.Equal(_desired.Wishes[s.Wish.Key], s.Wish);
-                    Assert.True(((Container)s.Wish.Workload).Mounts.All(m => _volumes[s.Wish.Key with { Name = m.Volume }].Attached), "started without its volumes");
-                    Assert.True(_flists[((Container)s.Wish.Workload).Flist].Serving || !observed.Flists.ContainsKey(((Container)s.Wish.Workload).Flist), "started without its files");
+                    Assert.True(((Runnable)s.Wish.Workload).Volumes.All(v => _volumes[s.Wish.Key with { Name = v }].Attached), "started without its volumes");
+                    Assert.True(_flists[((Runnable)s.Wish.Workload).Flist].Serving || !observed.Flists.ContainsKey(((Runnable)s.Wish.Workload).Flist), "started without its files");
                     Assert.False(_containers.TryGetValue(s.Wish.Key, out var there) && there.Phase is ContainerPhase.Running or ContainerPhase.Paused, "started twice");
                     break;
                 case Step.Stop s:
                     Assert.True(!_desired.Wishes.TryGetValue(s.Key, out var wish) || wish.Spec != _containers[s.Key].Spec || !_flists.TryGetValue(_containers[s.Key].Flist, out var f) || !f.Serving, "stopped what is wished");
+                    break;
+                case Step.Adjust a:
+                    Assert.Equal(_desired.Wishes[a.Wish.Key], a.Wish);
+                    Assert.True(!a.Wish.Paused && _containers[a.Wish.Key].Phase is ContainerPhase.Running, "adjusted what does not run");
                     break;
                 case Step.Connect c:
                     Assert.Equal(_desired.Wishes[c.Wish.Key], c.Wish);
@@ -326,9 +367,11 @@ public sealed class ReconcilerLaws
                     _flists.Remove(u.Flist);
                     break;
                 case Step.Start s:
-                    var flist = ((Container)s.Wish.Workload).Flist;
-                    _mounting[s.Wish.Spec] = [.. ((Container)s.Wish.Workload).Mounts.Select(m => m.Volume)];
+                    var flist = ((Runnable)s.Wish.Workload).Flist;
+                    _mounting[s.Wish.Spec] = [.. ((Runnable)s.Wish.Workload).Volumes];
                     _containers[s.Wish.Key] = new ContainerSeen(s.Wish.Spec, flist, s.Generation, fate != 1 ? ContainerPhase.Running : _random.Next(2) == 0 ? ContainerPhase.Partial : ContainerPhase.Created);
+                    if (IsMachine(s.Wish.Key.Name))
+                        _machines[s.Wish.Key] = Shown(s.Wish, fate != 1);
                     foreach (var tunnel in s.Wish.Tunnels.Where(_ => fate != 1 || _random.Next(2) == 0))
                         _tunnels[s.Wish.TunnelOf(tunnel)] = Made(tunnel, whole: fate != 1);
                     break;
@@ -342,6 +385,20 @@ public sealed class ReconcilerLaws
                         _gateways[c.Key] = _gateways[c.Key] with { Spec = default, Whole = false };
                     else
                         _gateways.Remove(c.Key);
+                    break;
+                case Step.Pause p:
+                    if (_machines.TryGetValue(p.Key, out var ticking))
+                        _machines[p.Key] = ticking with { Ticks = false };
+                    if (fate != 1)
+                        _containers[p.Key] = _containers[p.Key] with { Phase = ContainerPhase.Paused };
+                    break;
+                case Step.Resume r:
+                    _containers[r.Key] = _containers[r.Key] with { Phase = ContainerPhase.Running };
+                    if (fate != 1 && _machines.TryGetValue(r.Key, out var held))
+                        _machines[r.Key] = held with { Ticks = true };
+                    break;
+                case Step.Adjust a:
+                    _machines[a.Wish.Key] = Shown(a.Wish, fate != 1);
                     break;
                 case Step.MakeVolume m:
                     var size = ((Volume)m.Wish.Workload).Size;
@@ -379,6 +436,8 @@ public sealed class ReconcilerLaws
                 Failed(step);
         }
 
+        private MachineSeen Shown(Wish wish, bool ticks) => new(ticks, ((Machine)wish.Workload).Disks.ToImmutableSortedDictionary(d => d.Volume, d => _volumes[wish.Key with { Name = d.Volume }].Size));
+
         private void Failed(Step step)
         {
             if (KeyOf(step) is { } key)
@@ -395,6 +454,7 @@ public sealed class ReconcilerLaws
             Step.Connect s => s.Wish.Key,
             Step.OpenGateway s => s.Wish.Key,
             Step.CloseGateway s => s.Key,
+            Step.Adjust s => s.Wish.Key,
             Step.MakeVolume s => s.Wish.Key,
             Step.DetachVolume s => s.Key,
             Step.DestroyVolume s => s.Key,

@@ -5,6 +5,7 @@ using Grid.Agreements;
 using Grid.Farms;
 using Grid.Gateways;
 using Grid.Log;
+using Grid.Machines;
 using Grid.Networks;
 using Grid.Nodes;
 using Grid.Offers;
@@ -59,11 +60,12 @@ internal sealed class AnyBody(Random random)
             [.. Some(8, () => Text(36), CanonicalReader.Order).Select(AnyWorkload)], Text(1000));
     }
 
-    private Workload AnyWorkload(string name) => random.Next(4) switch
+    private Workload AnyWorkload(string name) => random.Next(5) switch
     {
         0 => Container(name),
         1 => Volume(name),
         2 => Gateway(name),
+        3 => Machine(name),
         _ => new Network(name, Cidr(), Flag() ? Egress.Nat : Egress.None),
     };
 
@@ -87,7 +89,11 @@ internal sealed class AnyBody(Random random)
         [.. Enumerable.Range(0, random.Next(9)).Select(_ => Address()).OrderBy(a => a.GetAddressBytes().Length).ThenBy(a => Convert.ToHexString(a.GetAddressBytes()), StringComparer.Ordinal)],
         Some(10, () => new Membership(Text(64), Text(64)), (a, b) => a.CompareTo(b)).Select(m => new TunnelEnd(m, new TunnelKey(Digest()), random.Next(65_536))).ToImmutableArray());
 
-    private Volume Volume(string name) => new(name, Id<NodeId>(), Size(), Flag() ? Media.Ssd : Media.Hdd, Span());
+    private Volume Volume(string name) => new(name, Id<NodeId>(), Size(), Flag() ? Media.Ssd : Media.Hdd, Span(), Flag() ? VolumeForm.Files : VolumeForm.Disk);
+
+    private Machine Machine(string name) => new(
+        name, Id<NodeId>(), Id<FlistId>(), Text(4095), Text(4095), Text(4096), new MilliCores(Number(1_000_000_000)), Size(), [.. Texts(16, 64).Select(s => new MachineDisk(s, Text(64)))],
+        new RestartPolicy((RestartWhen)random.Next(3), Span(), Span()), Size(), [.. Texts(5, 64).Select(n => new NetworkAddress(n, Address()))]);
 
     private Gateway Gateway(string name) => new(
         name, Id<NodeId>(), Text(253), Flag() ? Tls.Terminate : Tls.Passthrough, Flag() ? DomainProof.Domain : DomainProof.Dns, new Backend(Text(64), 1 + random.Next(65_535)),

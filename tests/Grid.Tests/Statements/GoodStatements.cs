@@ -7,6 +7,7 @@ using Grid.Agreements;
 using Grid.Farms;
 using Grid.Gateways;
 using Grid.Log;
+using Grid.Machines;
 using Grid.Networks;
 using Grid.Nodes;
 using Grid.Offers;
@@ -123,7 +124,11 @@ internal static class GoodStatements
             Workloads =
             [
                 new Volume("archive", web.Node, Bytes.GiB(4000), Media.Hdd, TimeSpan.Zero),
+                new Volume("disk", web.Node, Bytes.GiB(10), Media.Ssd, TimeSpan.FromDays(1), VolumeForm.Disk),
                 new Network("inner", IPNetwork.Parse("fd12:3456:789a::/64"), Egress.None),
+                new Machine(
+                    "legacy", web.Node, new FlistId(Hash("system")), "/boot/vmlinuz", "/boot/initrd.img", "console=ttyS0 ro", new MilliCores(1500), Bytes.MiB(512), [new MachineDisk("data", "disk")],
+                    new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)), Bytes.MiB(1), [new NetworkAddress("inner", IPAddress.Parse("fd12:3456:789a::3"))]),
                 web with { Args = [], Environment = [], Mounts = [], Scratch = [], Networks = [new NetworkAddress("inner", IPAddress.Parse("fd12:3456:789a::2"))], Restart = new RestartPolicy(RestartWhen.Never, TimeSpan.Zero, TimeSpan.Zero) },
             ],
         };

@@ -4,6 +4,7 @@ using System.Formats.Cbor;
 using System.Text;
 using Grid.Agreements;
 using Grid.Gateways;
+using Grid.Machines;
 using Grid.Networks;
 using Grid.Offers;
 using Grid.Statements;
@@ -18,7 +19,7 @@ namespace Grid.Tests.Workloads;
 /// <param name="Describes">what it is, for people</param>
 /// <param name="Payload">what is read; nothing for a closure</param>
 /// <param name="Before">what an amendment follows</param>
-/// <param name="Flist">the tree of a closure and the container that starts it</param>
+/// <param name="Flist">the tree of a closure and the container that starts it, or the machine that boots from it</param>
 public sealed record RefusalCase(string Name, string Rules, string Code, string Describes, byte[]? Payload = null, byte[]? Before = null, SmallFlist? Flist = null);
 
 /// <summary>At least one case for every code of the static rules, always the same.</summary>
@@ -52,6 +53,8 @@ public sealed class RefusalCases
         cases.Amendments();
         cases.Networks();
         cases.Gateways();
+        cases.Machines();
+        cases.Boots();
         cases.Unread();
         cases.Closures();
         return [.. cases._cases];
@@ -123,6 +126,7 @@ public sealed class RefusalCases
         Add("kind-changes", RefusalCode.UnsupportedKind, "a volume that becomes a network",
             t => t with { Workloads = [new Network("data", IPNetwork.Parse("10.1.0.0/24"), Egress.None), Web("web", Node) with { Networks = [new NetworkAddress("data", IPAddress.Parse("10.1.0.2"))] }] });
         Add("volume-moves", RefusalCode.VolumeShrink, "a volume that changes its medium", t => t with { Workloads = t.Workloads.SetItem(0, volume with { Media = Media.Hdd }) });
+        Add("volume-changes-form", RefusalCode.VolumeShrink, "a volume of files that becomes a disk", t => t with { Workloads = t.Workloads.SetItem(0, volume with { Form = VolumeForm.Disk }) });
     }
 
     private void Unread()
@@ -242,6 +246,98 @@ public sealed class RefusalCases
         Case("backend-network", RefusalCode.UnresolvedBackend, "a gateway to a network", gateway with { Backend = new Backend("back", 8080) });
         Case("no-network", RefusalCode.UnresolvedNetwork, "a gateway in no network", gateway with { Networks = [] });
         Case("two-networks", RefusalCode.UnresolvedNetwork, "a gateway in two networks", gateway with { Networks = [At("back", 3), new NetworkAddress("side", IPAddress.Parse("10.2.0.3"))] });
+    }
+
+    private void Machines()
+    {
+        static Machine Vm(string name = "vm") => new(
+            name, Node, new FlistId(Of("flist")), "/boot/vmlinuz", "/boot/initrd.img", "console=ttyS0", new MilliCores(1000), Bytes.MiB(256), [],
+            new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1)), Bytes.MiB(1), []);
+        static Volume Disk(string name = "disk") => new(name, Node, Bytes.GiB(1), Media.Ssd, TimeSpan.Zero, VolumeForm.Disk);
+        void With(string name, string code, string describes, params Workload[] workloads) => Terms(
+            $"vm-{name}", code, describes, t => t with { Workloads = [.. t.Workloads.Concat(workloads).OrderBy(w => w.Name, StringComparer.Ordinal)] });
+
+        Assert.Empty(AgreementRules.Check(Good with { Workloads = [Disk(), Vm() with { Disks = [new("data", "disk")] }, .. Good.Workloads] }));
+        With("no-cpu", RefusalCode.SizeInvalid, "a machine without cpu", Vm() with { Cpu = new MilliCores(0) });
+        With("too-many-cores", RefusalCode.SizeInvalid, "a machine of 65 cores", Vm() with { Cpu = new MilliCores(64_001) });
+        With("no-memory", RefusalCode.SizeInvalid, "a machine without memory", Vm() with { Memory = Bytes.Zero });
+        With("little-memory", RefusalCode.SizeInvalid, "a machine with less memory than a kernel needs", Vm() with { Memory = Bytes.MiB(63) });
+        With("odd-memory", RefusalCode.SizeInvalid, "memory that is not whole MiB", Vm() with { Memory = Bytes.MiB(256) + new Bytes(1) });
+        With("restart-backwards", RefusalCode.TermInvalid, "a largest wait below the first", Vm() with { Restart = new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.Zero) });
+        With("kernel-is-root", RefusalCode.PathInvalid, "a kernel that is the root directory", Vm() with { Kernel = "/" });
+        With("initrd-left-out", RefusalCode.PathInvalid, "no initial RAM disk", Vm() with { Initrd = "" });
+        With("initrd-relative", RefusalCode.PathInvalid, "an initial RAM disk of no absolute path", Vm() with { Initrd = "boot/initrd.img" });
+        With("line-of-two-lines", RefusalCode.Malformed, "a command line with a control character", Vm() with { CommandLine = "ro\ninit=/bin/sh" });
+        With("line-too-long", RefusalCode.Malformed, "a command line longer than a kernel takes", Vm() with { CommandLine = new string('a', 2048) });
+        With("line-placeholder", RefusalCode.EnvPlaceholder, "a command line to be filled in", Vm() with { CommandLine = "ro ip=<ADDRESS>" });
+        With("disk-of-nobody", RefusalCode.UnresolvedVolume, "a disk that is no volume of the agreement", Vm() with { Disks = [new("data", "disk")] });
+        With("disk-is-a-container", RefusalCode.UnresolvedVolume, "a disk that is no volume at all", Vm() with { Disks = [new("data", "web")] });
+        With("disk-of-files", RefusalCode.VolumeConflict, "a volume of files as a disk", Disk() with { Form = VolumeForm.Files }, Vm() with { Disks = [new("data", "disk")] });
+        With("disk-of-two", RefusalCode.VolumeConflict, "one disk of two machines", Disk(), Vm() with { Disks = [new("data", "disk")] }, Vm("vm-1") with { Disks = [new("data", "disk")] });
+        With("disk-twice", RefusalCode.VolumeConflict, "one disk twice", Disk(), Vm() with { Disks = [new("a", "disk"), new("b", "disk")] });
+        With("disk-odd", RefusalCode.SizeInvalid, "a disk that ends in the middle of a page", Disk() with { Size = Bytes.GiB(1) + new Bytes(512) });
+        With("serial-too-long", RefusalCode.NameInvalid, "a serial that a disk cannot say", Disk(), Vm() with { Disks = [new("a-serial-of-21-letters", "disk")] });
+        With("serial-of-the-root", RefusalCode.NameInvalid, "a disk that calls itself the root", Disk(), Vm() with { Disks = [new("root", "disk")] });
+        With("by-nat", RefusalCode.EgressUnsupported, "a machine in a network that leads out",
+            new Network("back", IPNetwork.Parse("10.1.0.0/24"), Egress.Nat), Vm() with { Networks = [new("back", IPAddress.Parse("10.1.0.2"))] });
+        With("by-ipv6", RefusalCode.AddressConflict, "a machine with an IPv6 address",
+            new Network("back", IPNetwork.Parse("fd00:1::/64"), Egress.None), Vm() with { Networks = [new("back", IPAddress.Parse("fd00:1::2"))] });
+        Terms("mount-of-a-disk", RefusalCode.VolumeConflict, "a container that mounts a machine's disk", t => t with
+        {
+            Workloads = [Disk("disk"), ((Container)t.Workloads[0]) with { Mounts = [new VolumeMount("/data", "disk")] }],
+        });
+        var vm = CanonicalWriter.Encode(Vm().Write);
+        var good = Encode(Good with { Workloads = [Vm(), .. Good.Workloads] });
+        var flist = new byte[Digest.Size];
+        Of("flist").CopyTo(flist);
+        byte[] named = [.. Text("flist"), 0x58, 0x20, .. flist];
+        byte[] Altered(byte[] old, byte[] @new) => Splice(good, vm, Splice(vm, old, @new));
+        _cases.Add(new RefusalCase("reader-vm-flist-by-name", "reader", RefusalCode.MutableReference, "a machine's flist named by a tag", Altered(named, [.. Text("flist"), .. Text("debian:12")])));
+        _cases.Add(new RefusalCase("reader-vm-initrd-left-out", "reader", RefusalCode.MissingField, "a machine without an initial RAM disk",
+            Altered([0xad, .. vm[1..]], [0xac, .. Splice(vm, [.. Text("initrd"), .. Text("/boot/initrd.img")], [])[1..]])));
+        _cases.Add(new RefusalCase("reader-vm-with-a-device", "reader", RefusalCode.HostAccess, "a machine with a device of its node", Altered(vm, [0xae, .. Splice(vm, Text("restart"), [.. Text("devices"), 0x80, .. Text("restart")])[1..]])));
+    }
+
+    private void Boots()
+    {
+        const string Kernel = "/boot/vmlinuz", Initrd = "/boot/initrd.img";
+        static byte[] BzImage()
+        {
+            var image = new byte[4096];
+            (image[0x1fe], image[0x1ff], image[0x206], image[0x207], image[0x211]) = (0x55, 0xaa, 0x0f, 0x02, 1);
+            "HdrS"u8.CopyTo(image.AsSpan(0x202));
+            return image;
+        }
+        static byte[] Archive() => [.. "070701"u8, .. new byte[506]];
+        static SmallFlist Good() => SmallFlist.Bare().File(Kernel, BzImage()).File(Initrd, Archive()).Boots(Kernel, Initrd, Bytes.MiB(64));
+        static byte[] Broken(Action<byte[]> how)
+        {
+            var image = BzImage();
+            how(image);
+            return image;
+        }
+        void Add(string name, string describes, SmallFlist flist, string code = RefusalCode.KernelNotDescribed) =>
+            _cases.Add(new RefusalCase($"closure-vm-{name}", "closure", code, describes, Flist: flist));
+
+        Good().Holds(Initrd, Kernel);
+        Good().File(Kernel, MachineKernels.Elf(18)).Holds(Initrd, Kernel);
+        Add("kernel-absent", "a kernel that the flist does not have", SmallFlist.Bare().File(Initrd, Archive()).Boots(Kernel, Initrd, Bytes.MiB(64)));
+        Add("initrd-absent", "an initial RAM disk that the flist does not have", SmallFlist.Bare().File(Kernel, BzImage()).Boots(Kernel, Initrd, Bytes.MiB(64)));
+        Add("kernel-is-a-link", "a kernel that is a link", Good().Link(Kernel, "vmlinuz-6.1"));
+        Add("kernel-behind-a-link", "a kernel behind a link to a directory", Good().Link("/kernels", "/boot").Boots("/kernels/vmlinuz", Initrd, Bytes.MiB(64)));
+        Add("kernel-is-a-directory", "a kernel that is a directory", Good().Boots("/boot", Initrd, Bytes.MiB(64)));
+        Add("kernel-empty", "an empty kernel", Good().File(Kernel, ""));
+        Add("kernel-is-text", "a kernel that is a script", Good().File(Kernel, "#!/bin/sh\nexec /bin/linux\n"));
+        Add("kernel-cut-off", "a kernel that ends within its header", Good().File(Kernel, BzImage()[..0x210]));
+        Add("kernel-without-magic", "a boot sector, which is no kernel", Good().File(Kernel, Broken(b => b[0x202] = 0)));
+        Add("kernel-without-flag", "a setup header without its boot flag", Good().File(Kernel, Broken(b => b[0x1fe] = 0)));
+        Add("kernel-zimage", "a kernel that is loaded low", Good().File(Kernel, Broken(b => b[0x211] = 0)));
+        Add("kernel-is-a-program", "an ELF file that is no kernel", Good().File(Kernel, ElfBuilder.Program("liba.so")));
+        Add("kernel-with-other-notes", "an ELF file whose notes name no entry", Good().File(Kernel, MachineKernels.Elf(17)));
+        Add("kernel-with-endless-note", "an ELF file with a note longer than itself", Good().File(Kernel, MachineKernels.Elf(18, content: 0xffff_fff0)));
+        Add("initrd-empty", "an empty initial RAM disk", Good().File(Initrd, ""));
+        Add("initrd-is-text", "an initial RAM disk that no kernel unpacks", Good().File(Initrd, "root=/dev/vda"));
+        Add("kernel-too-large", "a kernel that leaves no memory", Good().Boots(Kernel, Initrd, Bytes.KiB(8)), RefusalCode.SizeInvalid);
     }
 
     private void Terms(string name, string code, string describes, Func<AgreementTerms, AgreementTerms> change) =>

@@ -44,7 +44,9 @@ public sealed partial class RefusalVectors
 
     [Theory]
     [InlineData("terms,amendment", "src/Grid/Agreements/AgreementRules.cs")]
+    [InlineData("terms", "src/Grid/Machines/MachineRules.cs")]
     [InlineData("closure", "src/Grid/Workloads/Closure")]
+    [InlineData("closure", "src/Grid/Machines/BootFiles.cs")]
     public void Every_code_of_the_static_rules_has_a_case(string rules, string source)
     {
         var path = Path.Combine(Vectors.Folder, "..", "..", source);
@@ -78,7 +80,10 @@ public sealed partial class RefusalVectors
             node["payload"] = Convert.ToHexStringLower(c.Payload);
         if (c.Flist is { } flist)
         {
-            node["container"] = Container(flist.Container);
+            if (flist.Machine is { } machine)
+                node["vm"] = new JsonObject { ["kernel"] = machine.Kernel, ["initrd"] = machine.Initrd, ["memory"] = machine.Memory.Value };
+            else
+                node["container"] = Container(flist.Container);
             node["tree"] = new JsonArray([.. flist.Entries.Select(Entry)]);
         }
         return node;
@@ -124,6 +129,8 @@ public sealed partial class RefusalVectors
                 flist.Add(path, new SmallFlist.Entry(
                     Convert.FromHexString(Text(e, "hex")), null, Convert.ToUInt16(Text(e, "mode"), 8), e["size"]?.GetValue<long>(), e["withheld"] is not null));
         }
+        if (c["vm"] is { } vm)
+            return flist.Boots(Text(vm, "kernel"), Text(vm, "initrd"), new Units.Bytes(vm["memory"]!.GetValue<long>()));
         var container = c["container"]!;
         string[] Texts(string member) => [.. container[member]!.AsArray().Select(t => t!.GetValue<string>())];
         return flist.Environment([.. container["env"]!.AsObject().Select(v => (v.Key, v.Value!.GetValue<string>()))]).With(x => x with

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text;
 using Grid.Flists;
+using Grid.Machines;
 using Grid.Tests.World;
 using Grid.Units;
 using Grid.Workloads;
@@ -24,6 +25,9 @@ public sealed class SmallFlist
         Scratch = [],
         Mounts = [],
     };
+
+    /// <summary>What boots from it instead of the container, if anything does.</summary>
+    public Machine? Machine { get; private set; }
 
     public IEnumerable<KeyValuePair<string, Entry>> Entries => _entries;
 
@@ -66,6 +70,12 @@ public sealed class SmallFlist
         return this;
     }
 
+    public SmallFlist Boots(string kernel, string initrd, Bytes memory)
+    {
+        Machine = new Machine("vm", Container.Node, Container.Flist, kernel, initrd, "", new MilliCores(1000), memory, [], Container.Restart, Bytes.MiB(1), []);
+        return this;
+    }
+
     public SmallFlist Environment(params (string Key, string Value)[] variables) =>
         With(c => c with { Environment = [.. variables.Select(v => KeyValuePair.Create(v.Key, v.Value))] });
 
@@ -98,7 +108,7 @@ public sealed class SmallFlist
     public Examination Examine(ClosureLimits? limits = null)
     {
         var meta = Build();
-        return Closure.Examine(Container, meta, hash => Chunks.TryGetValue(hash, out var chunk) ? chunk : default(ReadOnlyMemory<byte>?), limits);
+        return Closure.Examine((Runnable?)Machine ?? Container, meta, hash => Chunks.TryGetValue(hash, out var chunk) ? chunk : default(ReadOnlyMemory<byte>?), limits);
     }
 
     public void Holds(params string[] files) => Assert.Equal(files.Order(StringComparer.Ordinal), Complete());

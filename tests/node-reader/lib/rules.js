@@ -31,6 +31,7 @@ function agreement(body) {
     sorted('workloads', body.get('workloads'), 'name'),
     ...body.get('workloads').filter((w) => w.get('kind') === 'container').flatMap((c) => [sorted('mounts', c.get('mounts'), 'path'), sorted('scratch', c.get('scratch'), 'path'), sorted('networks', c.get('networks'), 'network')]),
     ...body.get('workloads').filter((w) => w.get('kind') === 'gateway').map((g) => sorted('networks', g.get('networks'), 'network')),
+    ...body.get('workloads').filter((w) => w.get('kind') === 'vm').flatMap((m) => [sorted('disks', m.get('disks'), 'serial'), sorted('networks', m.get('networks'), 'network')]),
     ...body.get('workloads').filter((w) => w.get('kind') === 'network').map((n) => range(n.get('cidr'))),
   ];
   return lists.find((problem) => problem) ?? null;

@@ -1,12 +1,13 @@
 using System.Collections.Immutable;
 using Grid.Flists;
+using Grid.Machines;
 using Grid.Units;
 
 namespace Grid.Workloads;
 
 /// <summary>
 /// The static rules that need the flist's files: a container's entry, its interpreters and every library they are linked with are files of the flist
-/// (RULES.md beside this). The draft tool, the ledger and every node call this same function, so limits and verdict are the same for all.
+/// (RULES.md beside this), and so are a machine's kernel and initial RAM disk. The draft tool, the ledger and every node call this same function, so limits and verdict are the same for all.
 /// </summary>
 public static class Closure
 {
@@ -16,13 +17,23 @@ public static class Closure
     /// <param name="chunks">content by hash; the caller has checked that each hashes to its key</param>
     /// <returns><see cref="Examination.Needs"/> until enough is there; every one names at least one chunk that the verdict depends on</returns>
     public static Examination Examine(
-        Container container, MetaFile meta, IReadOnlyDictionary<Digest, ReadOnlyMemory<byte>> chunks, ClosureLimits? limits = null)
+        Runnable workload, MetaFile meta, IReadOnlyDictionary<Digest, ReadOnlyMemory<byte>> chunks, ClosureLimits? limits = null)
     {
         var evidence = new Evidence(meta, chunks, limits ?? ClosureLimits.Default);
         var refusals = new RefusalSet();
         var files = new SortedSet<string>(StringComparer.Ordinal);
-        MountPoints.Check(container, meta, refusals);
-        new Execution(container, new ContainerRoot(container, evidence), evidence, refusals, files).Run();
+        switch (workload)
+        {
+            case Container container:
+                MountPoints.Check(container, meta, refusals);
+                new Execution(container, new ContainerRoot(container, evidence), evidence, refusals, files).Run();
+                break;
+            case Machine machine:
+                new BootFiles(machine, evidence, refusals, files).Check();
+                break;
+            default:
+                throw new System.Diagnostics.UnreachableException(workload.Kind);
+        }
         if (evidence.Missing.Count > 0)
             return new Examination.Needs([.. evidence.Missing]);
         // After a fault nothing more was looked at: what seemed absent then may be there.
@@ -35,12 +46,12 @@ public static class Closure
 
     /// <summary>Asks for what is needed until there is a verdict.</summary>
     /// <param name="fetch">the content of a chunk, checked against its hash; null when it cannot be had, which is refused as flist-incomplete</param>
-    public static Examination Examine(Container container, MetaFile meta, Func<Digest, ReadOnlyMemory<byte>?> fetch, ClosureLimits? limits = null)
+    public static Examination Examine(Runnable workload, MetaFile meta, Func<Digest, ReadOnlyMemory<byte>?> fetch, ClosureLimits? limits = null)
     {
         var chunks = new Dictionary<Digest, ReadOnlyMemory<byte>>();
         while (true)
         {
-            var examination = Examine(container, meta, chunks, limits);
+            var examination = Examine(workload, meta, chunks, limits);
             if (examination is not Examination.Needs needs)
                 return examination;
             foreach (var hash in needs.Chunks)
@@ -62,7 +73,7 @@ public abstract record Examination
 
     /// <summary>Every rule holds.</summary>
     /// <param name="Files">
-    /// absolute paths without links of every program, script, interpreter and library, sorted; bytes that are no text are written \xNN
+    /// absolute paths without links of every program, script, interpreter and library, or of kernel and initial RAM disk, sorted; bytes that are no text are written \xNN
     /// </param>
     public sealed record Complete(ImmutableArray<string> Files) : Examination;
 

@@ -1,0 +1,30 @@
+using System.Collections.Immutable;
+using Grid.Machines;
+using Grid.Units;
+
+namespace Grid.Reconciliation;
+
+/// <summary>A machine as its emulator tells it.</summary>
+/// <param name="Ticks">false while its processors are held</param>
+/// <param name="Disks">by volume: as large as the guest sees each</param>
+public sealed record MachineSeen(bool Ticks, ImmutableSortedDictionary<string, Bytes> Disks);
+
+/// <summary>
+/// The part of the plan that is a machine's alone. All else, to start, stop, pause and restart, is as with containers: its emulator is in one.
+/// </summary>
+internal static class MachinePlan
+{
+    /// <summary>What a machine that runs, and shall run, still wants: a cut-short resume finished, and a disk as large as its volume has become.</summary>
+    public static Step.Adjust? Keep(Wish wish, Observed observed, DateTimeOffset now)
+    {
+        if (wish.Workload is not Machine machine || observed.Machines.GetValueOrDefault(wish.Key) is not Sighting<MachineSeen>.Present(var seen)
+            || now < Reconciler.NotBefore(machine.Restart, observed.Attempts.GetValueOrDefault(wish.Key)))
+            return null;
+        return !seen.Ticks || machine.Disks.Any(d => SizeOf(wish.Key with { Name = d.Volume }, observed) is { } size && seen.Disks.TryGetValue(d.Volume, out var shown) && shown < size)
+            ? new Step.Adjust(wish)
+            : null;
+    }
+
+    private static Bytes? SizeOf(WorkloadKey volume, Observed observed) =>
+        observed.Volumes.GetValueOrDefault(volume) is Sighting<VolumeSeen>.Present({ Attached: true } seen) ? seen.Size : null;
+}
