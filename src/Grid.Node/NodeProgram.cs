@@ -63,12 +63,13 @@ internal static partial class NodeProgram
             if (enrolment.IsNew)
                 await report;
 
+            var contact = new LedgerContact(options.Paths.Heard, time);
             var effects = new WorkloadEffects(containers, tunnels, volumes, options.Paths, options.Hubs);
-            var feed = new AgreementFeed(ledger, new AgreementStore(options.Paths.Agreements, logging.CreateLogger<AgreementStore>()), node, time, logging.CreateLogger<AgreementFeed>());
+            var feed = new AgreementFeed(ledger, contact, new AgreementStore(options.Paths.Agreements, logging.CreateLogger<AgreementStore>()), node, time, logging.CreateLogger<AgreementFeed>());
             var answers = new Answers(ledger, new DescribedFiles(hubs), kinds, tunnels, voice, enrolment.Available, logging.CreateLogger<Answers>());
-            var receipts = new Receipts(options.Paths.Receipts, ledger, voice, effects, time, logging.CreateLogger<Receipts>());
-            var status = new StatusFile(options.Paths.Status, voice, effects);
-            using var agent = new NodeAgent(feed, answers, receipts, effects, status, voice, time, logging.CreateLogger<NodeAgent>());
+            var receipts = new Receipts(options.Paths.Receipts, ledger, contact, voice, effects, time, logging.CreateLogger<Receipts>());
+            var status = new StatusFile(options.Paths.Status, voice, effects, contact);
+            using var agent = new NodeAgent(feed, contact, answers, receipts, effects, status, voice, time, logging.CreateLogger<NodeAgent>());
             Console.WriteLine($"grid-node ready {node}");
             await Task.WhenAll(agent.RunAsync(stopping.Token), report);
         }

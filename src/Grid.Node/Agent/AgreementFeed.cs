@@ -12,7 +12,7 @@ namespace Grid.Node.Agent;
 /// are hints until their proofs hold.
 /// </summary>
 internal sealed partial class AgreementFeed(
-    LedgerClient ledger, AgreementStore store, NodeId node, TimeProvider time, ILogger log)
+    LedgerClient ledger, LedgerContact contact, AgreementStore store, NodeId node, TimeProvider time, ILogger log)
 {
     private ImmutableDictionary<AgreementId, Held> _held = ImmutableDictionary<AgreementId, Held>.Empty;
     private ImmutableHashSet<AgreementId> _unknown = [];
@@ -22,9 +22,6 @@ internal sealed partial class AgreementFeed(
     private static readonly TimeSpan JustNow = TimeSpan.FromSeconds(5);
 
     private static readonly string[] Over = ["ended", "lapsed", "refused", "withdrawn"];
-
-    /// <summary>When the ledger last proved that it stands on what it said before.</summary>
-    public DateTimeOffset Heard { get; private set; } = DateTimeOffset.MinValue;
 
     /// <summary>Why the last pull gave nothing; null when it succeeded.</summary>
     public string? Trouble { get; private set; }
@@ -39,6 +36,7 @@ internal sealed partial class AgreementFeed(
     /// <summary>Verifies again what was kept; what no longer holds is dropped and said.</summary>
     public void Restore()
     {
+        contact.Restore();
         foreach (var bundle in store.Read())
         {
             if (Verify(bundle) is { } held)
@@ -72,7 +70,8 @@ internal sealed partial class AgreementFeed(
                 changed = true;
             }
             _after = page.Index;
-            (Heard, Trouble) = (time.GetUtcNow(), null);
+            contact.Hear();
+            Trouble = null;
             return changed;
         }
         catch (LedgerUnreachableException e)
@@ -121,6 +120,7 @@ internal sealed partial class AgreementFeed(
         if (_held.TryGetValue(id, out var known) && known.Verified.Changed > held.Verified.Changed)
             return new Refusal(RefusalCode.Inconsistent, $"The bundle of {id} is older than the one before.");
         store.Keep(held.Bundle);
+        contact.Hear(held.Verified.History[^1].Time);
         ImmutableInterlocked.AddOrUpdate(ref _held, id, held, (_, _) => held);
         ImmutableInterlocked.Update(ref _unknown, (all, one) => all.Remove(one), id);
         Changed(id, held.Verified.Agreement.Status);

@@ -15,7 +15,7 @@ namespace Grid.Node.Agent;
 /// and a sweep every <see cref="Sweep"/> finds whatever was missed.
 /// </summary>
 internal sealed partial class NodeAgent(
-    AgreementFeed feed, Answers answers, Receipts receipts, WorkloadEffects effects, StatusFile status, NodeVoice voice, TimeProvider time, ILogger log)
+    AgreementFeed feed, LedgerContact contact, Answers answers, Receipts receipts, WorkloadEffects effects, StatusFile status, NodeVoice voice, TimeProvider time, ILogger log)
     : IDisposable
 {
     public static readonly TimeSpan Sweep = TimeSpan.FromSeconds(30);
@@ -65,7 +65,7 @@ internal sealed partial class NodeAgent(
                 // After trouble the next try comes soon, but not at once.
                 if (feed.Trouble is not null || answers.Waiting)
                     await Task.Delay(TimeSpan.FromSeconds(1), time, cancel);
-                wait = feed.Trouble is null && !answers.Waiting ? LongPoll : TimeSpan.Zero;
+                wait = feed.Trouble is null && !answers.Waiting ? Patience() : TimeSpan.Zero;
             }
             catch (OperationCanceledException) when (cancel.IsCancellationRequested)
             {
@@ -73,6 +73,11 @@ internal sealed partial class NodeAgent(
             }
         }
     }
+
+    // An answer comes in time for every agreement that counts the ledger's silence.
+    private TimeSpan Patience() => Pausing().Select(o => o.After / 2).Append(LongPoll).Min();
+
+    private IEnumerable<Offline> Pausing() => feed.Agreements.Where(a => a.IsInForce).Select(a => a.Version.Terms.Term.Offline).Where(o => o.Pause);
 
     private async Task ReconcileAsync(CancellationToken cancel)
     {
@@ -111,7 +116,7 @@ internal sealed partial class NodeAgent(
         var moving = _busy.Keys.ToHashSet();
         var observed = effects.Observe() with { Attempts = _attempts.ToImmutableDictionary() };
         await ResolveStrangersAsync(observed, cancel);
-        var desired = Desired.Of(voice.Node, feed.Agreements, feed.Unknown, feed.Heard, now);
+        var desired = Desired.Of(voice.Node, feed.Agreements, feed.Unknown, contact.Silence, now, contact.Certain);
         foreach (var step in Reconciler.Plan(desired, observed, now))
             Begin(step, moving, cancel);
         var still = feed.Agreements.Where(a => !moving.OfType<WorkloadKey>().Any(k => k.Agreement == a.Id));
@@ -254,7 +259,8 @@ internal sealed partial class NodeAgent(
             .Where(w => _attempts.ContainsKey(w.Key))
             .Select(w => Reconciler.NotBefore(w.Workload, _attempts.GetValueOrDefault(w.Key)))
             .Where(t => t > now).DefaultIfEmpty(DateTimeOffset.MaxValue).Min();
-        return soonest - now < Sweep ? soonest - now : Sweep;
+        var silence = contact.Silence;
+        return Pausing().Select(o => o.After - silence).Where(t => t > TimeSpan.Zero).Append(soonest - now).Append(Sweep).Min();
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Done: {Step}")]

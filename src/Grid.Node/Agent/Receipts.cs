@@ -15,7 +15,7 @@ namespace Grid.Node.Agent;
 /// <see cref="MaximumWaiting"/>; beyond that the oldest is given up and said, for a missing receipt costs the farmer and nobody else.
 /// </summary>
 internal sealed partial class Receipts(
-    string directory, LedgerClient ledger, NodeVoice voice, WorkloadEffects effects, TimeProvider time, ILogger log)
+    string directory, LedgerClient ledger, LedgerContact contact, NodeVoice voice, WorkloadEffects effects, TimeProvider time, ILogger log)
 {
     public const int MaximumWaiting = 10_000;
 
@@ -65,7 +65,9 @@ internal sealed partial class Receipts(
             try
             {
                 var statement = Statement.Decode(await File.ReadAllBytesAsync(path, cancel));
-                if (!(await ledger.SubmitAsync(statement, cancel)).Try(out _, out var refusal))
+                if ((await ledger.SubmitAsync(statement, cancel)).Try(out var recorded, out var refusal))
+                    contact.Hear(recorded.Time);
+                else
                     Refused(statement.Id, refusal.Code, refusal.Detail);
                 File.Delete(path);
             }

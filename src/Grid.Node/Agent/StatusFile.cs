@@ -9,7 +9,7 @@ namespace Grid.Node.Agent;
 /// <summary>
 /// What the node says of itself to whoever may read its data directory; the agent has no inbound interface. Replaced whole at each look.
 /// </summary>
-internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects effects)
+internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects effects, LedgerContact contact)
 {
     private string _last = "";
 
@@ -26,7 +26,7 @@ internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects e
                 effects.PidOf(key), (sighting as Sighting<ContainerSeen>.Present)?.Thing.Generation ?? 0, attempts?.Failures ?? 0, attempts?.Why);
         })).ToImmutableArray();
         var document = new NodeStatus(
-            voice.Node.ToString(), effects.Runtime, feed.Heard == DateTimeOffset.MinValue ? null : feed.Heard, feed.Trouble, observed.Blind, workloads);
+            voice.Node.ToString(), effects.Runtime, contact.Heard, feed.Trouble, observed.Blind, workloads);
         var text = JsonSerializer.Serialize(document, StatusContext.Default.NodeStatus);
         if (text == _last)
             return;

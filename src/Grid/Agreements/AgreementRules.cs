@@ -88,6 +88,8 @@ public static class AgreementRules
             found.Add(new(RefusalCode.TermInvalid, "'end' must be later than 'start' and 'convergeBy'."));
         if (term.Start is { } start && start >= term.ConvergeBy)
             found.Add(new(RefusalCode.TermInvalid, "'start' must be earlier than 'convergeBy'."));
+        if (term.Offline.Pause && term.Offline.After < Offline.Shortest)
+            found.Add(new(RefusalCode.TermInvalid, $"A node cannot know within {term.Offline.After.TotalSeconds:0} s that the ledger is away.", $"Let 'offline' begin after {Offline.Shortest.TotalSeconds:0} s or more."));
     }
 
     private static void CheckContainer(Container container, AgreementTerms terms, ImmutableArray<Refusal>.Builder found)

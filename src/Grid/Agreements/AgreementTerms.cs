@@ -118,7 +118,11 @@ public sealed record FarmPart(FarmId Farm, OfferId Offer, ImmutableArray<NodeId>
 }
 
 /// <summary>What a node does with what runs when it has heard nothing from the ledger for <see cref="After"/>.</summary>
-public sealed record Offline(TimeSpan After, bool Pause);
+public sealed record Offline(TimeSpan After, bool Pause)
+{
+    /// <summary>The least after which workloads can be paused: a node asks a few times in it.</summary>
+    public static readonly TimeSpan Shortest = TimeSpan.FromSeconds(10);
+}
 
 /// <summary>
 /// <code>term = { ? "end": time, ? "start": time, "notice": seconds, "offline": { "then": "keep" / "pause", "after": seconds }, "answerBy": time, "convergeBy": time }</code>

@@ -53,16 +53,25 @@ public sealed record Desired(ImmutableSortedDictionary<WorkloadKey, Wish> Wishes
 {
     public static readonly Desired Nothing = new(ImmutableSortedDictionary<WorkloadKey, Wish>.Empty, []);
 
+    /// <summary>What each verified agreement still has a claim to, whatever this node's clock says.</summary>
+    public ImmutableDictionary<AgreementId, Claim> Claims { get; init; } = ImmutableDictionary<AgreementId, Claim>.Empty;
+
+    /// <summary>A moment that has come by this node's clock and by the ledger's; null when the ledger's is not known.</summary>
+    public DateTimeOffset? Certain { get; init; }
+
     /// <param name="verified">the agreements that this node verified itself</param>
-    /// <param name="unknown">agreements that the ledger proved not to hold</param>
-    /// <param name="heard">when the ledger was last heard, by a checkpoint that was consistent</param>
-    public static Desired Of(NodeId node, IEnumerable<Agreement> verified, IEnumerable<AgreementId> unknown, DateTimeOffset heard, DateTimeOffset now)
+    /// <param name="unknown">agreements that the ledger says it does not have: its word, and no proof</param>
+    /// <param name="silence">for how long the ledger has not been heard</param>
+    public static Desired Of(
+        NodeId node, IEnumerable<Agreement> verified, IEnumerable<AgreementId> unknown, TimeSpan silence, DateTimeOffset now, DateTimeOffset? certain)
     {
         var wishes = ImmutableSortedDictionary.CreateBuilder<WorkloadKey, Wish>();
         var settled = unknown.ToImmutableHashSet().ToBuilder();
+        var claims = ImmutableDictionary.CreateBuilder<AgreementId, Claim>();
         foreach (var agreement in verified)
         {
             settled.Add(agreement.Id);
+            claims[agreement.Id] = Claim.Of(agreement, node);
             var term = agreement.Version.Terms.Term;
             // The term binds the node by its own clock as well: past its end nothing runs, whether or not the ledger said so yet.
             if (!agreement.IsInForce || term.Start > now || term.End <= now || (agreement as Agreement.Ending)?.At <= now)
@@ -70,12 +79,35 @@ public sealed record Desired(ImmutableSortedDictionary<WorkloadKey, Wish> Wishes
             foreach (var workload in agreement.Version.Terms.On(node))
             {
                 var key = new WorkloadKey(agreement.Id, workload.Name);
-                wishes.Add(key, new Wish(key, agreement.Version.Id, workload, term.Offline.Pause && now - heard > term.Offline.After)
+                wishes.Add(key, new Wish(key, agreement.Version.Id, workload, term.Offline.Pause && silence > term.Offline.After)
                 {
                     Tunnels = Tunnel.Of(agreement.Version, workload),
                 });
             }
         }
-        return new Desired(wishes.ToImmutable(), settled.ToImmutable());
+        return new Desired(wishes.ToImmutable(), settled.ToImmutable()) { Claims = claims.ToImmutable(), Certain = certain };
+    }
+
+    /// <summary>True when what was kept for a workload may be destroyed: proven to be let go, and for long enough by both clocks.</summary>
+    /// <param name="since">when the node let it go</param>
+    public bool IsOver(WorkloadKey key, DateTimeOffset since, TimeSpan keep)
+    {
+        if (!Claims.TryGetValue(key.Agreement, out var claim) || claim.Names.Contains(key.Name))
+            return false;
+        var from = claim.EndedAt > since ? claim.EndedAt.Value : since;
+        return Certain - from >= keep;
+    }
+}
+
+/// <summary>What an agreement holds on to on one node, by the ledger alone.</summary>
+/// <param name="Names">the workloads of the versions that are in force or may yet be</param>
+/// <param name="EndedAt">when the ledger recorded its end; null while it has none</param>
+public sealed record Claim(ImmutableHashSet<string> Names, DateTimeOffset? EndedAt)
+{
+    public static Claim Of(Agreement agreement, NodeId node)
+    {
+        Agreements.Version?[] versions = agreement.IsClosed ? [] : [agreement.Version, agreement.Next?.Version];
+        return new Claim(
+            [.. versions.OfType<Agreements.Version>().SelectMany(v => v.Terms.On(node)).Select(w => w.Name)], (agreement as Agreement.Closed)?.At);
     }
 }

@@ -9,8 +9,8 @@ namespace Grid.Reconciliation;
 public sealed record VolumeSeen(Units.Bytes Size, bool Attached, DateTimeOffset? DetachedAt, TimeSpan Keep);
 
 /// <summary>
-/// The part of the plan that is about volumes. Data is destroyed in one case only: its agreement is known to be over or to have dropped the
-/// volume, it is detached, and the time it was to be kept has passed since.
+/// The part of the plan that is about volumes. Data is destroyed in one case only: its agreement is proven to be over or to have dropped the
+/// volume, it is detached, and the time it was to be kept has passed since, by the node's clock and by the ledger's.
 /// </summary>
 internal static class VolumePlan
 {
@@ -29,7 +29,7 @@ internal static class VolumePlan
                 continue;
             if (seen.Attached || seen.DetachedAt is null)
                 yield return new Step.DetachVolume(key);
-            else if (now - seen.DetachedAt >= seen.Keep)
+            else if (desired.IsOver(key, seen.DetachedAt.Value, seen.Keep))
                 yield return new Step.DestroyVolume(key);
         }
     }

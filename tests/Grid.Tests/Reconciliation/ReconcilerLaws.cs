@@ -158,7 +158,10 @@ public sealed class ReconcilerLaws
                     if (IsMachine(w.Name))
                         workload = new Machine(w.Name, Here, workload.Flist, "/vmlinuz", "/initrd", "", new MilliCores(1000), Bytes.MiB(64), [.. workloads.Where(v => v.Flist < 0 && IsDisk(v.Name)).Select(v => new MachineDisk(v.Name, v.Name))], workload.Restart, Bytes.MiB(1), workload.Networks);
                     return KeyValuePair.Create(key, new Wish(key, default, workload, paused) { Tunnels = tunnels });
-                }).ToImmutableSortedDictionary(), [Agreement]);
+                }).ToImmutableSortedDictionary(), [Agreement])
+            {
+                Claims = ImmutableDictionary<AgreementId, Claim>.Empty.Add(Agreement, new Claim([.. workloads.Select(w => w.Name)], null)),
+            };
         }
 
         private static bool IsGateway(string name) => name.Length > 1;
@@ -266,7 +269,7 @@ public sealed class ReconcilerLaws
         private bool Round(bool faults)
         {
             var observed = Look(faults);
-            var steps = Reconciler.Plan(_desired, observed, _now);
+            var steps = Reconciler.Plan(_desired with { Certain = faults && _random.Next(2) == 0 ? null : _now }, observed, _now);
             Assert.Equal(steps.Length, steps.Distinct().Count());
             Assert.True(steps.Select(KeyOf).Where(k => k is not null).GroupBy(k => k).All(g => g.Count() == 1), $"seed {seed}: two steps for one workload");
             foreach (var step in steps)

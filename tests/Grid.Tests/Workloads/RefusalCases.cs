@@ -85,6 +85,7 @@ public sealed class RefusalCases
         {
             Term = t.Term with { Start = t.Term.AnswerBy, End = t.Term.AnswerBy },
         });
+        Terms("offline-at-once", RefusalCode.TermInvalid, "to be paused sooner than a node can know", t => t with { Term = t.Term with { Offline = new Offline(TimeSpan.FromSeconds(9), Pause: true) } });
     }
 
     private void Containers()

@@ -108,5 +108,5 @@ public sealed class Networks : IDisposable
     }
 
     private List<Wish> Wishes(Agreement agreement) =>
-        [.. _nodes.SelectMany(n => Desired.Of(n.Id, [agreement], [], _grid.Now, _grid.Now).Wishes.Values)];
+        [.. _nodes.SelectMany(n => Desired.Of(n.Id, [agreement], [], TimeSpan.Zero, _grid.Now, _grid.Now).Wishes.Values)];
 }
