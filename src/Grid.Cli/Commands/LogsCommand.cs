@@ -29,12 +29,10 @@ internal static class LogsCommand
             if (!(await ExplainCommands.FindAsync(session, session.Value(workload), cancellation).ConfigureAwait(false)).Try(out var found, out var refusal))
                 return refusal;
             var terms = found.Verified.Agreement.Version.Terms.Placed.First(w => w.Name == found.Workload);
-            var path = Path.GetFullPath(Path.Combine(session.Context.NodeLogs ?? DefaultLogs, $"{found.Verified.Agreement.Id}.{found.Workload}.log"));
-            // Who follows may come before the first line; the directory is there once a node is.
-            if (session.Value(follow) ? !Directory.Exists(Path.GetDirectoryName(path)) : !File.Exists(path))
+            if (Find(session.Context.NodeLogs ?? DefaultLogs, $"{found.Verified.Agreement.Id}.{found.Workload}.log", awaited: session.Value(follow)) is not { } path)
             {
                 return new Refusal(CliCode.NotHere, $"The workload runs on {terms.Node}, and its log is not on this machine. A node takes no calls from outside, so nobody can ask it for one.",
-                    $"Run this on the node's machine as root, or name its log directory in GRID_NODE_LOGS. 'grid explain {found.Workload}' shows what the node's receipts say.");
+                    $"Run this on the node's machine as root, or name its log directories in GRID_NODE_LOGS. 'grid explain {found.Workload}' shows what the node's receipts say.");
             }
             try
             {
@@ -52,6 +50,14 @@ internal static class LogsCommand
                 return new Refusal(CliCode.FileUnreadable, $"{path} cannot be read: {e.Message}", "Run this as the node's user, root on most machines.");
             }
         });
+    }
+
+    /// <param name="places">directories, parted by colons as in PATH: several nodes may be on this machine</param>
+    /// <param name="awaited">true when it may yet come; where there is but one node, it comes there</param>
+    private static string? Find(string places, string name, bool awaited)
+    {
+        var all = places.Split(':', StringSplitOptions.RemoveEmptyEntries).Select(p => Path.GetFullPath(Path.Combine(p, name))).ToList();
+        return all.Find(File.Exists) ?? (awaited && all is [var only] && Directory.Exists(Path.GetDirectoryName(only)) ? only : null);
     }
 
     private static async Task<Outcome> FollowAsync(

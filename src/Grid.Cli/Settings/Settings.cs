@@ -13,7 +13,7 @@ namespace Grid.Cli.Settings;
 /// <param name="Origin">the pinned ledger's name; learned from the ledger when only the key is pinned</param>
 /// <param name="Account">a name of the address book or an id</param>
 /// <param name="Key">the key's name when an account has none of its own on record</param>
-/// <param name="NodeLogs">where a node on this machine keeps its workloads' logs</param>
+/// <param name="NodeLogs">where the nodes on this machine keep their workloads' logs, parted by colons</param>
 public sealed record Context(string Home, string? Ledger, string? LedgerKey, string? Origin, string? Hub, string? Account, string? Key, string? NodeLogs)
 {
     public const string File = "config.yaml";

@@ -1,61 +1,71 @@
 namespace Grid.Cli.Up;
 
 /// <summary>
-/// A real root file system for the example: nginx with everything it needs, straight from Debian's packages, nothing of it configured by a script.
+/// Real root file systems for the examples, straight from Debian's packages: nothing of them is configured by a script, and what is not a package's
+/// is written here, where it can be read.
 /// </summary>
-internal static class ExampleRoot
+internal static class DebianRoot
 {
-    public const int Port = 8080;
-    public const string Entry = "/usr/sbin/nginx";
-    public const string Page = "Hello from inside: every byte of this was agreed.\n";
+    private const UnixFileMode Executable = (UnixFileMode)0b111_101_101;
 
-    /// <summary>Makes it, unless it is there whole from before.</summary>
+    // Nothing that runs in a container reads these. The links in /usr/share/doc lead nowhere without what is not there.
+    private static readonly string[] Unread = ["dev", "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian", "usr/share/info"];
+
+    // The root is read-only when it runs: what is mounted over must be there.
+    private static readonly string[] Places = ["dev", "etc", "proc", "sys", "tmp"];
+
+    /// <summary>Makes one, unless it is there whole from before.</summary>
+    /// <param name="packages">by name; what they depend on comes with them</param>
+    /// <param name="finish">adds and removes the rest</param>
     /// <exception cref="UpFault">mmdebstrap failed; says what it said</exception>
-    public static async Task MakeAsync(Launcher launcher, string directory, CancellationToken cancel)
+    public static async Task MakeAsync(Launcher launcher, string directory, string packages, Action<string> finish, CancellationToken cancel)
     {
         var done = directory + ".whole";
         if (File.Exists(done))
             return;
         if (Directory.Exists(directory))
             Directory.Delete(directory, recursive: true);
-        await DebootstrapAsync(launcher, directory, cancel);
+        Directory.CreateDirectory(Path.GetDirectoryName(directory)!);
+        await DebootstrapAsync(launcher, directory, packages, cancel);
         // Device nodes are the node's to give, a few harmless ones; an flist holds none.
-        Directory.Delete(Path.Combine(directory, "dev"), recursive: true);
-        // The root is read-only when it runs: what is mounted over must be there, what is written must lie in scratch.
-        foreach (var place in new[] { "proc", "sys", "dev", "tmp", "srv/www", "etc/grid-example" })
-            Directory.CreateDirectory(Path.Combine(directory, place));
-        await File.WriteAllTextAsync(Path.Combine(directory, "srv/www/index.html"), Page, cancel);
-        await File.WriteAllTextAsync(Path.Combine(directory, "etc/grid-example/nginx.conf"), Configuration, cancel);
-        await File.WriteAllTextAsync(Path.Combine(directory, "etc/passwd"), "root:x:0:0:root:/:/sbin/nologin\nweb:x:1000:1000:web:/:/sbin/nologin\n", cancel);
-        await File.WriteAllTextAsync(Path.Combine(directory, "etc/group"), "root:x:0:\nweb:x:1000:\n", cancel);
+        foreach (var name in Unread)
+            Remove(directory, name);
+        foreach (var name in Places)
+            Directory.CreateDirectory(Path.Combine(directory, name));
+        finish(directory);
         await File.WriteAllTextAsync(done, "", cancel);
     }
 
-    private const string Configuration = """
-        daemon off;
-        worker_processes 1;
-        pid /tmp/nginx.pid;
-        error_log stderr;
-        events { worker_connections 64; }
-        http {
-          access_log off;
-          client_body_temp_path /tmp/body;
-          proxy_temp_path /tmp/proxy;
-          fastcgi_temp_path /tmp/fastcgi;
-          uwsgi_temp_path /tmp/uwsgi;
-          scgi_temp_path /tmp/scgi;
-          server {
-            listen 127.0.0.1:8080;
-            root /srv/www;
-          }
-        }
+    /// <summary>Lays down a file of our own.</summary>
+    public static void Write(string root, string path, string text)
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(Path.Combine(root, path))!);
+        File.WriteAllText(Path.Combine(root, path), text);
+    }
 
-        """;
+    public static void WriteProgram(string root, string path, string text)
+    {
+        Write(root, path, text);
+        File.SetUnixFileMode(Path.Combine(root, path), Executable);
+    }
 
-    private static async Task DebootstrapAsync(Launcher launcher, string directory, CancellationToken cancel)
+    /// <summary>The user that the workload runs as, by name, for programs that ask.</summary>
+    public static void WriteUser(string root, string name)
+    {
+        Write(root, "etc/passwd", $"root:x:0:0:root:/:/sbin/nologin\n{name}:x:1000:1000:{name}:/:/sbin/nologin\n");
+        Write(root, "etc/group", $"root:x:0:\n{name}:x:1000:\n");
+    }
+
+    public static void Remove(string root, string path)
+    {
+        if (Directory.Exists(Path.Combine(root, path)))
+            Directory.Delete(Path.Combine(root, path), recursive: true);
+    }
+
+    private static async Task DebootstrapAsync(Launcher launcher, string directory, string packages, CancellationToken cancel)
     {
         // "extract" unpacks and runs no maintainer script: what is in the tree is what is in the packages.
-        using var process = launcher.Start("/usr/bin/mmdebstrap", ["--variant=extract", "--include=nginx-light", "--quiet", "bookworm", directory]);
+        using var process = launcher.Start("/usr/bin/mmdebstrap", ["--variant=extract", $"--include={packages}", "--quiet", "bookworm", directory]);
         var (output, errors) = (process.StandardOutput.ReadToEndAsync(cancel), process.StandardError.ReadToEndAsync(cancel));
         try
         {

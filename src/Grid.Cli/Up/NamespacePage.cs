@@ -13,6 +13,19 @@ internal static partial class NamespacePage
 {
     private const int CLONE_NEWNET = 0x4000_0000;
 
+    /// <returns>null while nobody answers inside, or with an error</returns>
+    public static async Task<string?> TryGetAsync(int pid, int port, CancellationToken cancel)
+    {
+        try
+        {
+            return await GetAsync(pid, port, cancel);
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException || (e is OperationCanceledException && !cancel.IsCancellationRequested))
+        {
+            return null;
+        }
+    }
+
     /// <exception cref="IOException">the process is gone</exception>
     /// <exception cref="HttpRequestException">nobody answers inside</exception>
     public static async Task<string> GetAsync(int pid, int port, CancellationToken cancel)

@@ -7,10 +7,11 @@ namespace Grid.Cli.Up;
 /// Where one private grid lives, held by one process at a time, and how what a killed one left is found and ended.
 /// <code>
 /// /run/NAME/up.lock   held while it lives; holds the name of DIR. Only root makes files in /run, so it is believed
-/// /run/NAME           the node's mounts and bundles
+/// /run/NAME/NODE      a node's mounts and bundles
 /// DIR/stand           where every program of it stands
-/// DIR                 all else: keys, ledger, hub, the node's data
-/// cgroup NAME         the containers
+/// DIR/nodes/NODE      a node's data
+/// DIR                 all else: keys, ledger, hub
+/// cgroup NAME-NODE    a node's containers
 /// </code>
 /// </summary>
 internal sealed class Place : IAsyncDisposable
@@ -28,13 +29,13 @@ internal sealed class Place : IAsyncDisposable
 
     public string Directory { get; }
 
-    public string Run { get; }
+    private string Run { get; }
 
-    public string Cgroup => Path.GetFileName(Run);
-
-    public string NodeData => Path.Combine(Directory, "node");
+    private string Nodes => Path.Combine(Directory, "nodes");
 
     public string Stand => Path.Combine(Directory, "stand");
+
+    public NodePlace Node(string name) => new(Path.Combine(Nodes, name), Path.Combine(Run, name), $"{Path.GetFileName(Run)}-{name}");
 
     /// <summary>Ends and removes what every killed <c>grid up</c> of this machine left, then takes a place.</summary>
     /// <param name="directory">a directory that is not there yet, is empty, or was left by a killed one; null for one of its own</param>
@@ -57,8 +58,8 @@ internal sealed class Place : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await EndProgramsAsync();
-        if (System.IO.Directory.Exists(NodeData))
-            await ClearNodeAsync();
+        foreach (var node in System.IO.Directory.Exists(Nodes) ? System.IO.Directory.EnumerateDirectories(Nodes) : [])
+            await ClearNodeAsync(Node(Path.GetFileName(node)));
         Remove(Directory);
         Remove(Run);
         await _lock.DisposeAsync();
@@ -135,7 +136,7 @@ internal sealed class Place : IAsyncDisposable
                 continue;
             try
             {
-                if (new FileInfo(Path.Combine(entry, "cwd")).LinkTarget is { } at && (at == Stand || Below("ledger", at) || Below("root", at)))
+                if (new FileInfo(Path.Combine(entry, "cwd")).LinkTarget is { } at && (at == Stand || Below("ledger", at) || Below("roots", at)))
                     found.Add((pid, at == Stand));
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -149,9 +150,9 @@ internal sealed class Place : IAsyncDisposable
     private bool Below(string name, string path) => (path + "/").StartsWith($"{Directory}/{name}/", StringComparison.Ordinal);
 
     // Containers and mounts outlive their node's agent by design; the node's own program knows how they are removed.
-    private async Task ClearNodeAsync()
+    private async Task ClearNodeAsync(NodePlace node)
     {
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "grid-node"), ["clear", "--data", NodeData, "--run", Run, "--cgroup", Cgroup])
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "grid-node"), ["clear", "--data", node.Data, "--run", node.Run, "--cgroup", node.Cgroup])
         {
             RedirectStandardError = true,
             WorkingDirectory = "/",
@@ -160,7 +161,7 @@ internal sealed class Place : IAsyncDisposable
         var said = await clear.StandardError.ReadToEndAsync();
         await clear.WaitForExitAsync();
         if (clear.ExitCode != 0)
-            throw new UpFault($"What the node in {Directory} ran could not be removed: {said.Trim()}");
+            throw new UpFault($"What the node in {node.Data} ran could not be removed: {said.Trim()}");
     }
 
     // The lock goes last: a removal that is cut short is found and finished by the next.
@@ -181,3 +182,6 @@ internal sealed class Place : IAsyncDisposable
     private static string NameOf(string directory) =>
         Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(directory)))[..16];
 }
+
+/// <summary>Where one node of a private grid lives.</summary>
+internal sealed record NodePlace(string Data, string Run, string Cgroup);

@@ -1,7 +1,7 @@
 namespace Grid.Cli.Up;
 
 /// <summary>
-/// The programs of a grid of one's own: a ledger on its own PostgreSQL, a hub, and a node once it is invited. All on loopback, on free ports, below
+/// The programs of a grid of one's own: a ledger on its own PostgreSQL, a hub, and nodes once they are invited. All on loopback, on free ports, below
 /// one directory that is removed at the end.
 /// </summary>
 internal sealed class PrivateGrid : IAsyncDisposable
@@ -30,8 +30,6 @@ internal sealed class PrivateGrid : IAsyncDisposable
     /// <summary>The home of the keys, address book and configuration of user and farmer.</summary>
     public string Home => At("home");
 
-    public string NodeData => _place.NodeData;
-
     /// <param name="directory">see <see cref="Place.TakeAsync"/></param>
     public static async Task<PrivateGrid> StartAsync(string? directory, Action<string> say, CancellationToken cancel)
     {
@@ -54,11 +52,19 @@ internal sealed class PrivateGrid : IAsyncDisposable
 
     public string At(string name) => Path.Combine(Directory, name);
 
-    /// <summary>Starts the node with its farmer's invite, and waits until it has joined and reported.</summary>
+    /// <summary>Where the node of this name keeps its things, whether or not it runs.</summary>
+    public NodePlace Node(string name) => _place.Node(name);
+
+    /// <summary>Starts a node with its farmer's invite, and waits until it has joined and reported.</summary>
     /// <returns>node1…</returns>
-    public Task<string> StartNodeAsync(string invite, string ledgerKey, CancellationToken cancel) => AddAsync("grid-node", cancel,
-        "--ledger", Ledger, "--origin", Origin, "--ledger-key", ledgerKey, "--hub", Hub, "--data", NodeData, "--run", _place.Run, "--cgroup", _place.Cgroup,
-        "--invite", invite, "--underlay", "127.0.0.1");
+    public async Task<string> StartNodeAsync(string name, string invite, string ledgerKey, CancellationToken cancel)
+    {
+        var at = Node(name);
+        System.IO.Directory.CreateDirectory(System.IO.Path.GetDirectoryName(at.Data)!, (UnixFileMode)0b111_000_000);
+        return await AddAsync("grid-node", cancel,
+            "--ledger", Ledger, "--origin", Origin, "--ledger-key", ledgerKey, "--hub", Hub, "--data", at.Data, "--run", at.Run, "--cgroup", at.Cgroup,
+            "--invite", invite, "--underlay", "127.0.0.1");
+    }
 
     public async ValueTask DisposeAsync()
     {

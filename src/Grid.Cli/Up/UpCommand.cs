@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Grid.Cli.Output;
+using Grid.Cli.Up.Examples;
 
 namespace Grid.Cli.Up;
 
@@ -11,8 +12,10 @@ internal static class UpCommand
     public static Command Build(Frame frame)
     {
         var once = new Option<bool>("--once") { Description = "Play it once, prove it, cancel, and leave nothing behind" };
+        var example = new Option<string>("--example") { Description = "What is played on it: hello, one web server; three-tier, a database, an application and a gateway on three nodes of two farms", DefaultValueFactory = _ => "hello" };
+        example.AcceptOnlyFromAmong("hello", "three-tier");
         var directory = new Option<string?>("--directory") { Description = "Where it lives; removed at the end. Without it, one of its own", HelpName = "DIR" };
-        return frame.Verb(Name, "Start a private grid on this machine: ledger, hub, a farm, a node, and a real container on it", [once, directory], async (session, cancellation) =>
+        return frame.Verb(Name, "Start a private grid on this machine: ledger, hub, farms, nodes, and real containers on them", [once, example, directory], async (session, cancellation) =>
         {
             if (!Environment.IsPrivilegedProcess)
                 return new Refusal(CliCode.Usage, "A private grid makes mounts, namespaces and cgroups, and so needs root.", "Run it as root.");
@@ -24,7 +27,8 @@ internal static class UpCommand
             try
             {
                 await using var grid = await PrivateGrid.StartAsync(session.Value(directory), Say, cancellation);
-                var play = new Play(grid, frame.Shell, session.Format, Say);
+                var prompt = new Prompt(grid, frame.Shell, session.Format, Say);
+                Play play = session.Value(example) == "hello" ? new HelloPlay(grid, prompt) : new ThreeTierPlay(grid, prompt);
                 return await play.RunAsync(session.Value(once), cancellation);
             }
             catch (UpFault e)

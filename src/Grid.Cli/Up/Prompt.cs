@@ -1,0 +1,63 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Grid.Cli.Output;
+
+namespace Grid.Cli.Up;
+
+/// <summary>The very commands a person would give: each is a run of this program, shown as it could be typed.</summary>
+internal sealed class Prompt(PrivateGrid grid, Shell shell, Format format, Action<string> say)
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    /// <summary>What is run ends with it, and <see cref="OperationCanceledException"/> says so.</summary>
+    public CancellationToken Cancel { get; set; }
+
+    public void Say(string text) => say(text);
+
+    public Task<JsonNode> GridAsync(params string[] arguments) => RunAsync(show: true, arguments);
+
+    /// <summary>Without a word.</summary>
+    public Task<JsonNode> AskAsync(params string[] arguments) => RunAsync(show: false, arguments);
+
+    public async Task UntilAsync(string what, Func<Task<bool>> ask)
+    {
+        for (var watch = Stopwatch.StartNew(); watch.Elapsed < Patience; await Task.Delay(100, Cancel))
+        {
+            if (await ask())
+                return;
+        }
+        throw new UpFault(string.Create(CultureInfo.InvariantCulture, $"Waited {Patience.TotalSeconds:0} s for {what}."));
+    }
+
+    /// <exception cref="UpFault">it failed</exception>
+    private async Task<JsonNode> RunAsync(bool show, string[] arguments)
+    {
+        var table = show && format == Format.Table;
+        if (table)
+            say($"\n$ grid {string.Join(' ', arguments.Select(a => a.Replace(grid.Directory + "/", "", StringComparison.Ordinal)))}");
+        Outcome? outcome = null;
+        var inner = shell with
+        {
+            In = TextReader.Null,
+            Out = table ? shell.Out : TextWriter.Null,
+            Error = table ? shell.Error : TextWriter.Null,
+            Ended = o => outcome = o,
+            Environment = name => name switch
+            {
+                "GRID_HOME" => grid.Home,
+                "GRID_HUB" => grid.Hub,
+                _ when name.StartsWith("GRID_", StringComparison.Ordinal) => null,
+                _ => shell.Environment(name),
+            },
+        };
+        await CommandLine.RunAsync(arguments, inner, Cancel);
+        Cancel.ThrowIfCancellationRequested();
+        return outcome switch
+        {
+            Outcome.Done done => done.Document,
+            Outcome.Failed failed => throw new UpFault($"'grid {string.Join(' ', arguments)}': {failed.Problems[0].Refusal}"),
+            _ => throw new UpFault($"'grid {string.Join(' ', arguments)}' gave nothing."),
+        };
+    }
+}
