@@ -35,7 +35,7 @@ public sealed class TwoFarms
         var running = await stage.UntilAsync(id, "running");
         Assert.Equal(["web-left"], left.Running().Keys);
         Assert.Equal(["web-right"], right.Running().Keys);
-        Assert.Equal("page of web\n", await NamespacePage.GetAsync(left.Running()["web-left"], 8080, default));
+        Assert.Equal("page of web\n", await NamespacePage.GetAsync(left.Running()["web-left"], Trees.Loopback, default));
 
         // Both nodes' receipts are in the proof, signed by their keys.
         var receipts = running.History.Where(h => h.Statement.Payload.Body is Receipt).Select(h => h.Statement.Payload.By).Distinct();

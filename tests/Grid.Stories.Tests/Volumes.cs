@@ -70,7 +70,7 @@ public sealed class Volumes
         {
             try
             {
-                return node.Running().TryGetValue("writer", out var pid) ? await NamespacePage.GetAsync(pid, 8080, default) : null;
+                return node.Running().TryGetValue("writer", out var pid) ? await NamespacePage.GetAsync(pid, Trees.Loopback, default) : null;
             }
             catch (Exception e) when (e is HttpRequestException or IOException)
             {

@@ -6,19 +6,19 @@ using Microsoft.Win32.SafeHandles;
 namespace Grid.Cli.Up;
 
 /// <summary>
-/// Fetches a page from a container's own loopback. The container has no other network, and nothing is started in it: the socket is made on a thread
-/// that entered its network namespace, and belongs there ever after.
+/// Fetches a page from within a container's network: its own loopback, or what it is connected to. Nothing is started in it: the socket is made on a
+/// thread that entered its network namespace, and belongs there ever after.
 /// </summary>
 internal static partial class NamespacePage
 {
     private const int CLONE_NEWNET = 0x4000_0000;
 
     /// <returns>null while nobody answers inside, or with an error</returns>
-    public static async Task<string?> TryGetAsync(int pid, int port, CancellationToken cancel)
+    public static async Task<string?> TryGetAsync(int pid, IPEndPoint at, CancellationToken cancel)
     {
         try
         {
-            return await GetAsync(pid, port, cancel);
+            return await GetAsync(pid, at, cancel);
         }
         catch (Exception e) when (e is HttpRequestException or IOException || (e is OperationCanceledException && !cancel.IsCancellationRequested))
         {
@@ -28,7 +28,7 @@ internal static partial class NamespacePage
 
     /// <exception cref="IOException">the process is gone</exception>
     /// <exception cref="HttpRequestException">nobody answers inside</exception>
-    public static async Task<string> GetAsync(int pid, int port, CancellationToken cancel)
+    public static async Task<string> GetAsync(int pid, IPEndPoint at, CancellationToken cancel)
     {
         using var handler = new SocketsHttpHandler
         {
@@ -36,12 +36,12 @@ internal static partial class NamespacePage
             ConnectCallback = async (_, token) =>
             {
                 var socket = SocketInside(pid);
-                await socket.ConnectAsync(new IPEndPoint(IPAddress.Loopback, port), token);
+                await socket.ConnectAsync(at, token);
                 return new NetworkStream(socket, ownsSocket: true);
             },
         };
         using var http = new HttpClient(handler) { Timeout = TimeSpan.FromSeconds(5), MaxResponseContentBufferSize = 1 << 20 };
-        return await http.GetStringAsync(new Uri($"http://127.0.0.1:{port}/"), cancel);
+        return await http.GetStringAsync(new Uri($"http://{at}/"), cancel);
     }
 
     private static Socket SocketInside(int pid)

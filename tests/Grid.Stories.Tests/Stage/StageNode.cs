@@ -70,15 +70,15 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
     [
         .. from entry in Directory.EnumerateDirectories("/proc")
            where int.TryParse(Path.GetFileName(entry), out _)
-           where Environ(entry) is var text && text.Contains("GRID_TUNNEL=", StringComparison.Ordinal) && text.Contains(Run, StringComparison.Ordinal)
+           where Reads(Path.Combine(entry, "environ")) is var text && text.Contains("GRID_TUNNEL=", StringComparison.Ordinal) && text.Contains(Run, StringComparison.Ordinal)
            select int.Parse(Path.GetFileName(entry)),
     ];
 
-    private static string Environ(string process)
+    private static string Reads(string path)
     {
         try
         {
-            return File.ReadAllText(Path.Combine(process, "environ"));
+            return File.Exists(path) ? File.ReadAllText(path) : "";
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -87,7 +87,22 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
         }
     }
 
-    /// <summary>Everything of any container that is left here: containers, mounts, roots.</summary>
+    /// <summary>What a power cut leaves: the disk. Every process of the node ends at once, and the kernel forgets all that it held.</summary>
+    public async Task CrashAsync()
+    {
+        var containers = Processes().Values.Select(p => p.Pid).ToList();
+        await _agent!.KillAsync();
+        foreach (var pid in containers.Concat(Mentioning()))
+            Posix.Kill(pid);
+        await Wait.ForAsync("its processes to be gone", () => !containers.Concat(Mentioning()).Any(p => Directory.Exists($"/proc/{p}")), stage.Logs);
+        foreach (var mount in File.ReadLines("/proc/self/mounts").Select(m => m.Split(' ')[1]).Where(m => m.StartsWith(Run + "/", StringComparison.Ordinal)).Reverse().ToList())
+            Posix.Detach(mount);
+        Directory.Delete(Run, recursive: true);
+        foreach (var group in Cgroups().OrderByDescending(g => g.Length))
+            Directory.Delete(group);
+    }
+
+    /// <summary>Everything of any container that is left here: containers, mounts, roots, tunnels.</summary>
     public IReadOnlyList<string> Traces()
     {
         var host = ContainerHost.Open(Paths, TimeProvider.System, out var why);
@@ -99,6 +114,28 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
             .. Tunnels().Select(p => $"tunnel {p}"),
         ];
     }
+
+    /// <summary>Those, and what else a workload may leave: cgroups, loop devices, links, volumes and their keys.</summary>
+    public IReadOnlyList<string> EveryTrace() =>
+    [
+        .. Traces(),
+        .. Cgroups().Where(g => Path.GetFileName(g) != Cgroup).Select(g => $"cgroup {g}"),
+        .. Directory.EnumerateDirectories("/sys/block", "loop*").Select(d => Reads(Path.Combine(d, "loop/backing_file"))).Where(f => f.StartsWith(Data, StringComparison.Ordinal)).Select(f => $"loop device over {f.Trim()}"),
+        .. Directory.Exists(Path.Combine(Data, "volumes")) ? Directory.EnumerateFiles(Path.Combine(Data, "volumes")).Select(f => $"file {f}") : [],
+        .. UnderlayNetwork.Inside(Space, () => System.Net.NetworkInformation.NetworkInterface.GetAllNetworkInterfaces().Select(i => i.Name).ToList())
+            .Where(n => wire is not null && n is not ("lo" or "eth0")).Select(n => $"interface {n}"),
+    ];
+
+    private IEnumerable<string> Cgroups() => Directory.EnumerateDirectories("/sys/fs/cgroup", Cgroup, new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 1 })
+        .SelectMany(g => Directory.EnumerateDirectories(g, "*", SearchOption.AllDirectories).Append(g)).ToList();
+
+    private List<int> Mentioning() =>
+    [
+        .. from entry in Directory.EnumerateDirectories("/proc")
+           where int.TryParse(Path.GetFileName(entry), out _) && entry != $"/proc/{Environment.ProcessId}"
+           where (Reads(Path.Combine(entry, "cmdline")) + Reads(Path.Combine(entry, "environ"))).Contains(Run + "/", StringComparison.Ordinal) || Reads(Path.Combine(entry, "environ")).Contains(Run + '\0', StringComparison.Ordinal)
+           select int.Parse(Path.GetFileName(entry)),
+    ];
 
     public string Log(AgreementId agreement, string workload)
     {

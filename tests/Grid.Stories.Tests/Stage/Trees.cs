@@ -1,3 +1,4 @@
+using System.Net;
 using Grid.Units;
 using Grid.Workloads;
 
@@ -8,6 +9,9 @@ public static class Trees
 {
     private const string Busybox = "/bin/busybox";
     private const UnixFileMode Executable = (UnixFileMode)0b111_101_101;
+
+    /// <summary>Where what serves only its own container listens.</summary>
+    public static readonly IPEndPoint Loopback = new(IPAddress.Loopback, 8080);
 
     /// <summary>One static program, and the directories that every container mounts over.</summary>
     public static string Make(Stage stage, string name, Action<string>? more = null)

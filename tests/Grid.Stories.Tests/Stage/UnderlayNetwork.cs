@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.ComponentModel;
 using System.Diagnostics;
 using System.Net;
@@ -24,6 +25,8 @@ public sealed partial class UnderlayNetwork : IDisposable
 
     private readonly string _prefix = $"gs{Environment.ProcessId}-{Interlocked.Increment(ref s_count)}";
     private readonly List<Socket> _listeners = [];
+    private readonly ConcurrentDictionary<Socket, string> _carried = new();
+    private readonly ConcurrentDictionary<string, bool> _cut = new();
     private int _nodes;
 
     public UnderlayNetwork()
@@ -57,8 +60,18 @@ public sealed partial class UnderlayNetwork : IDisposable
         listener.Bind(new IPEndPoint(IPAddress.Loopback, port));
         listener.Listen(64);
         _listeners.Add(listener);
-        _ = AcceptAsync(listener, port);
+        _ = AcceptAsync(listener, space, port);
     }
+
+    /// <summary>What is shared into a namespace answers there no more, and what is connected is cut, until it is healed. The wire itself stays.</summary>
+    public void Cut(string space)
+    {
+        _cut[space] = true;
+        foreach (var (socket, _) in _carried.Where(c => c.Value == space))
+            socket.Dispose();
+    }
+
+    public void Heal(string space) => _cut.TryRemove(space, out _);
 
     /// <summary>Calls from a thread that is in the namespace. What it starts, and the sockets it makes, stay there; the thread ends.</summary>
     public static T Inside<T>(string space, Func<T> call)
@@ -95,12 +108,18 @@ public sealed partial class UnderlayNetwork : IDisposable
             Run("netns", "del", $"{_prefix}-{number}");
     }
 
-    private static async Task AcceptAsync(Socket listener, int port)
+    private async Task AcceptAsync(Socket listener, string space, int port)
     {
         try
         {
             while (true)
-                _ = CarryAsync(await listener.AcceptAsync(), port);
+            {
+                var near = await listener.AcceptAsync();
+                if (_cut.ContainsKey(space))
+                    near.Dispose();
+                else
+                    _ = CarryAsync(near, space, port);
+            }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
@@ -108,8 +127,9 @@ public sealed partial class UnderlayNetwork : IDisposable
         }
     }
 
-    private static async Task CarryAsync(Socket near, int port)
+    private async Task CarryAsync(Socket near, string space, int port)
     {
+        _carried[near] = space;
         using var far = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         using (near)
         {
@@ -120,9 +140,13 @@ public sealed partial class UnderlayNetwork : IDisposable
                 await using var right = new NetworkStream(far);
                 await Task.WhenAny(left.CopyToAsync(right), right.CopyToAsync(left));
             }
-            catch (Exception e) when (e is SocketException or IOException)
+            catch (Exception e) when (e is SocketException or IOException or ObjectDisposedException)
             {
-                // Either side hung up.
+                // Either side hung up, or it was cut.
+            }
+            finally
+            {
+                _carried.TryRemove(near, out _);
             }
         }
     }

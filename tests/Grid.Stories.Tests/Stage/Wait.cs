@@ -24,13 +24,19 @@ public static class Wait
         ForAsync<object>(what, () => Task.FromResult<object?>(ask() ? "yes" : null), logs);
 }
 
-/// <summary>signal.h</summary>
+/// <summary>signal.h, sys/mount.h</summary>
 public static partial class Posix
 {
-    private const int SIGKILL = 9;
+    private const int SIGKILL = 9, MNT_DETACH = 2;
 
     public static void Kill(int pid) => _ = kill(pid, SIGKILL);
 
+    /// <summary>umount2(2) with MNT_DETACH: at once, whoever still uses it.</summary>
+    public static void Detach(string mount) => _ = umount2(mount, MNT_DETACH);
+
     [LibraryImport("libc")]
     private static partial int kill(int pid, int signal);
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int umount2(string target, int flags);
 }

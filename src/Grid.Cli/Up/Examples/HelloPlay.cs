@@ -1,3 +1,5 @@
+using System.Net;
+
 namespace Grid.Cli.Up.Examples;
 
 /// <summary>One web server on one node of one farm.</summary>
@@ -6,7 +8,8 @@ internal sealed class HelloPlay(PrivateGrid grid, Prompt prompt) : Play(grid, pr
     private const string Node = "north";
     private const string Workload = "hello/web";
     private const string Page = "Hello from inside: every byte of this was agreed.\n";
-    private const int Port = 8080;
+
+    private static readonly IPEndPoint Server = new(IPAddress.Loopback, 8080);
 
     private static readonly Farmer Farmer = new("farmer", "my-farm", """
         currency: { code: EUR, decimals: 9 }
@@ -68,7 +71,7 @@ internal sealed class HelloPlay(PrivateGrid grid, Prompt prompt) : Play(grid, pr
     {
         var pid = Pid(Node, "web") ?? throw new UpFault("The node says that the workload runs, and shows no process.");
         string? page = null;
-        await Prompt.UntilAsync("the web server inside to answer", async () => (page = await NamespacePage.TryGetAsync(pid, Port, Prompt.Cancel)) is not null);
+        await Prompt.UntilAsync("the web server inside to answer", async () => (page = await NamespacePage.TryGetAsync(pid, Server, Prompt.Cancel)) is not null);
         if (page != Page)
             throw new UpFault($"The page from inside is not the one that was agreed: '{page}'.");
         Prompt.Say($"From inside the container's own network: {page.Trim()}");

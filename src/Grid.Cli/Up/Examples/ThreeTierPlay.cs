@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.Json.Nodes;
 
 namespace Grid.Cli.Up.Examples;
@@ -98,7 +99,7 @@ internal sealed class ThreeTierPlay(PrivateGrid grid, Prompt prompt) : Play(grid
     {
         string? page = null;
         await Prompt.UntilAsync("the application to answer", async () =>
-            (page = Pid("south-1", "application") is { } pid ? await NamespacePage.TryGetAsync(pid, ThreeTierRoots.Port, Prompt.Cancel) : null) is not null);
+            (page = Pid("south-1", "application") is { } pid ? await NamespacePage.TryGetAsync(pid, new IPEndPoint(IPAddress.Loopback, ThreeTierRoots.Port), Prompt.Cancel) : null) is not null);
         if (page != ThreeTierRoots.Page(version, version))
             throw new UpFault($"The page is not the one that was agreed: '{page}'.");
         Prompt.Say(page!.Trim());

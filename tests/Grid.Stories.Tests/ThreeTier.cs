@@ -1,0 +1,33 @@
+using System.Diagnostics;
+using System.Text.Json;
+using Grid.Stories.Tests.Stage;
+
+namespace Grid.Stories.Tests;
+
+/// <summary>The example that the README shows, as it is typed: PostgreSQL, an application and what leads to it, over three nodes of two farms.</summary>
+[Collection("one at a time")]
+public sealed class ThreeTier
+{
+    [Fact]
+    public async Task The_example_runs_is_amended_and_leaves_nothing()
+    {
+        if (!Environment.IsPrivilegedProcess || !File.Exists("/usr/bin/mmdebstrap") || !File.Exists("/usr/bin/wireguard-go"))
+            Assert.Skip("grid up needs root, mmdebstrap and wireguard-go; run tools/setup.");
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "grid-cli"), ["up", "--example", "three-tier", "--once", "-o", "json"]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        using var up = Process.Start(start)!;
+        var (output, errors) = (up.StandardOutput.ReadToEndAsync(), up.StandardError.ReadToEndAsync());
+        await up.WaitForExitAsync();
+        Assert.True(up.ExitCode == 0, $"exit {up.ExitCode}\n{await output}\n{await errors}");
+
+        using var document = JsonDocument.Parse(await output);
+        var result = document.RootElement;
+        Assert.Equal(("done", "holds", "running"), (Text(result, "verdict"), Text(result, "bundleVerdict"), Text(result, "status")));
+        Assert.StartsWith("Visit 1, by version 1", Text(result, "page"), StringComparison.Ordinal);
+        Assert.StartsWith("Visit 2, by version 2", Text(result, "amendedPage"), StringComparison.Ordinal);
+        Assert.True(result.GetProperty("databaseKept").GetBoolean());
+        Assert.True(result.GetProperty("gone").GetBoolean());
+        Leftovers.None($"grid-up-{up.Id}");
+    }
+
+    private static string? Text(JsonElement result, string name) => result.GetProperty(name).GetString();
+}
