@@ -150,7 +150,7 @@ internal sealed class Place : IAsyncDisposable
     private bool Below(string name, string path) => (path + "/").StartsWith($"{Directory}/{name}/", StringComparison.Ordinal);
 
     // Containers and mounts outlive their node's agent by design; the node's own program knows how they are removed.
-    private async Task ClearNodeAsync(NodePlace node)
+    private static async Task ClearNodeAsync(NodePlace node)
     {
         var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "grid-node"), ["clear", "--data", node.Data, "--run", node.Run, "--cgroup", node.Cgroup])
         {

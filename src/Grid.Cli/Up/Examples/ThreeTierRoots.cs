@@ -8,6 +8,9 @@ internal static class ThreeTierRoots
     public const string ApplicationProgram = "/etc/shop/application.py";
     public const int Port = 8080;
 
+    // What the script needs; and initdb asks a shell for the version of postgres.
+    private static readonly string[] Tools = ["sh", "rm", "mv"];
+
     public static string Page(int visit, int version) => $"Visit {visit}, by version {version} of the application.\n";
 
     public static Task MakeDatabaseAsync(Launcher launcher, string directory, CancellationToken cancel) =>
@@ -17,8 +20,7 @@ internal static class ThreeTierRoots
             foreach (var library in Directory.EnumerateFiles(root, "*", SearchOption.AllDirectories).Where(f => Path.GetFileName(f).StartsWith("libLLVM", StringComparison.Ordinal)
                 || Path.GetFileName(f).StartsWith("libz3", StringComparison.Ordinal) || Path.GetFileName(f) == "llvmjit.so"))
                 File.Delete(library);
-            // initdb asks a shell for the version of postgres.
-            foreach (var tool in new[] { "sh", "rm", "mv" })
+            foreach (var tool in Tools)
                 File.CreateSymbolicLink(Path.Combine(root, "bin", tool), "busybox");
             Directory.CreateDirectory(Path.Combine(root, "data"));
             DebianRoot.WriteProgram(root, DatabaseEntry[1..], Database);
