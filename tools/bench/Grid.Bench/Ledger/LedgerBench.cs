@@ -19,16 +19,16 @@ internal static class LedgerBench
 {
     public static async Task<int> RunAsync(string[] args)
     {
-        if (!TryParse(args, out var statements, out var callers))
+        if (!TryParse(args, out var statements, out var callers, out var process))
         {
-            await Console.Error.WriteLineAsync("tools/bench/run ledger [--statements N] [--callers N]");
+            await Console.Error.WriteLineAsync("tools/bench/run ledger [--statements N] [--callers N] [--only process]");
             return 2;
         }
         var directory = Directory.CreateTempSubdirectory("grid-bench-").FullName;
         try
         {
             File.SetUnixFileMode(directory, (UnixFileMode)0b111_101_101);
-            await MeasureAsync(directory, statements, callers);
+            await MeasureAsync(directory, statements, callers, process);
             return 0;
         }
         finally
@@ -37,49 +37,58 @@ internal static class LedgerBench
         }
     }
 
-    private static async Task MeasureAsync(string directory, int count, int callers)
+    private static async Task MeasureAsync(string directory, int count, int callers, bool processOnly)
     {
         using var scene = new Scene();
-        var agreements = new Statement[count];
-        Parallel.For(0, count, i => agreements[i] = scene.Agreement(i));
-        var warm = Enumerable.Range(count, 15_000).Select(scene.Agreement).ToArray();
-        var size = agreements[0].Bytes.Length;
+        // As bytes: what was read from them would be a second heap for the collector beside the ledger's own.
+        var agreements = new ReadOnlyMemory<byte>[count];
+        Parallel.For(0, count, i => agreements[i] = scene.Agreement(i).Bytes);
+        var warm = Enumerable.Range(count, 15_000).Select(i => scene.Agreement(i).Bytes).ToArray();
+        var size = agreements[0].Length;
         var sync = SyncMilliseconds(directory);
 
-        var table = new Table("what", "per second", "cpu µs each", "p50 ms", "p99 ms", "of lesser limit");
-        var signatures = Signatures(agreements);
-        Load single, batched;
-        await using (var postgres = await EmbeddedPostgres.StartAsync(Path.Combine(directory, "plain"), PostgresBinaries.Find(), NullLogger<EmbeddedPostgres>.Instance))
-        await using (var marten = await PlainMarten.OpenAsync(postgres.ConnectionString))
-        {
-            await Load.RunAsync(300, 8, _ => marten.AppendAsync(1, size));
-            single = await Load.RunAsync(8000, 8, _ => marten.AppendAsync(1, size));
-            batched = (await Load.RunAsync(60, 2, _ => marten.AppendAsync(SequencerOptions.MaximumBatch, size))).Times(SequencerOptions.MaximumBatch);
-        }
-        var limit = double.Min(signatures.PerSecond, batched.PerSecond);
-        table.Add("two signatures checked, all cores", Table.Number(signatures.PerSecond), Table.Number(signatures.CpuMicroseconds), "", "", "");
-        table.Add("plain Marten, one append a commit, 8 writers", Table.Number(single.PerSecond), Table.Number(single.CpuMicroseconds), "", "", "");
-        table.Add($"plain Marten, {SequencerOptions.MaximumBatch} appends a commit, 2 writers", Table.Number(batched.PerSecond), Table.Number(batched.CpuMicroseconds), "", "", "");
+        var table = new Table("what", "per second", "cpu µs each", "PostgreSQL's", "garbage B", "p50 ms", "p99 ms", "of lesser limit");
+        var limit = double.NaN;
+        if (!processOnly)
+            limit = await LimitsAsync(directory, agreements, size, table);
         Add(table, $"ledger in process, {callers} callers", await InProcessAsync(Path.Combine(directory, "process"), scene, warm, agreements, callers), limit);
-        Add(table, $"ledger over HTTP, {int.Min(callers, 256)} callers", await OverHttpAsync(Path.Combine(directory, "http"), scene, warm, agreements[..(count / 2)], int.Min(callers, 256)), limit);
+        if (!processOnly)
+            Add(table, $"ledger over HTTP, {int.Min(callers, 256)} callers", await OverHttpAsync(Path.Combine(directory, "http"), scene, warm, agreements[..(count / 2)], int.Min(callers, 256)), limit);
 
         Console.WriteLine($"{Environment.ProcessorCount} cores, load before {File.ReadAllText("/proc/loadavg").Split(' ')[0]}, fdatasync of 8 KiB p50 {Table.Milliseconds(sync)} ms, statement of {size} bytes, {count} statements");
         table.Print(Console.Out);
     }
 
-    private static void Add(Table table, string what, Load load, double limit) => table.Add(what, Table.Number(load.PerSecond), Table.Number(load.CpuMicroseconds),
-        Table.Milliseconds(load.Median), Table.Milliseconds(load.P99), Percent(load.PerSecond / limit));
-
-    private static Load Signatures(Statement[] statements)
+    private static async Task<double> LimitsAsync(string directory, ReadOnlyMemory<byte>[] agreements, int size, Table table)
     {
-        var sample = statements.Take(20_000).ToArray();
-        Parallel.ForEach(sample.Take(2000), s => Require(s.VerifySignatures() is null));
-        var (cpu, started) = (Cpu.Seconds(), Stopwatch.GetTimestamp());
-        Parallel.ForEach(sample, s => Require(s.VerifySignatures() is null));
-        return new Load(sample.Length / Stopwatch.GetElapsedTime(started).TotalSeconds, 0, 0, 1e6 * (Cpu.Seconds() - cpu) / sample.Length);
+        var signatures = Signatures(agreements);
+        await using var postgres = await EmbeddedPostgres.StartAsync(Path.Combine(directory, "plain"), PostgresBinaries.Find(), NullLogger<EmbeddedPostgres>.Instance);
+        await using var marten = await PlainMarten.OpenAsync(postgres.ConnectionString);
+        await Load.RunAsync(300, 8, _ => marten.AppendAsync(1, size));
+        var single = await Load.RunAsync(8000, 8, _ => marten.AppendAsync(1, size));
+        var batched = (await Load.RunAsync(60, 2, _ => marten.AppendAsync(SequencerOptions.MaximumBatch, size))).Times(SequencerOptions.MaximumBatch);
+        Add(table, "two signatures checked, all cores", signatures, double.NaN);
+        Add(table, "plain Marten, one append a commit, 8 writers", single, double.NaN);
+        Add(table, $"plain Marten, {SequencerOptions.MaximumBatch} appends a commit, 2 writers", batched, double.NaN);
+        return double.Min(signatures.PerSecond, batched.PerSecond);
     }
 
-    private static async Task<Load> InProcessAsync(string directory, Scene scene, Statement[] warm, Statement[] agreements, int callers)
+    private static void Add(Table table, string what, Load load, double limit) => table.Add(what, Table.Number(load.PerSecond), Table.Number(load.CpuMicroseconds),
+        Table.Number(load.OthersMicroseconds), Table.Number(load.Garbage), Unless(load.Median == 0, Table.Milliseconds(load.Median)),
+        Unless(load.P99 == 0, Table.Milliseconds(load.P99)), Unless(double.IsNaN(limit), (load.PerSecond / limit).ToString("P0", CultureInfo.InvariantCulture)));
+
+    private static string Unless(bool absent, string text) => absent ? "" : text;
+
+    private static Load Signatures(ReadOnlyMemory<byte>[] statements)
+    {
+        var sample = statements.Take(20_000).Select(Statement.Decode).ToArray();
+        Parallel.ForEach(sample.Take(2000), s => Require(s.VerifySignatures() is null));
+        var spent = Spent.Now();
+        Parallel.ForEach(sample, s => Require(s.VerifySignatures() is null));
+        return spent.Until(Spent.Now(), sample.Length);
+    }
+
+    private static async Task<Load> InProcessAsync(string directory, Scene scene, ReadOnlyMemory<byte>[] warm, ReadOnlyMemory<byte>[] agreements, int callers)
     {
         await using var postgres = await EmbeddedPostgres.StartAsync(directory, PostgresBinaries.Find(), NullLogger<EmbeddedPostgres>.Instance);
         await using var store = await LedgerStore.OpenAsync(postgres.ConnectionString, CancellationToken.None);
@@ -87,8 +96,8 @@ internal static class LedgerBench
         await using var sequencer = await Sequencer.StartAsync(store, new SequencerOptions(Scene.Origin), key, TimeProvider.System, NullLogger<Sequencer>.Instance);
         foreach (var statement in scene.Founding)
             Require(await sequencer.SubmitAsync(statement.Bytes, CancellationToken.None) is Answer.Recorded);
-        Func<Statement[], Func<int, Task>> submit = statements => async i =>
-            Require(await sequencer.SubmitAsync(statements[i].Bytes, CancellationToken.None) is Answer.Recorded { Known: false });
+        Func<ReadOnlyMemory<byte>[], Func<int, Task>> submit = statements => async i =>
+            Require(await sequencer.SubmitAsync(statements[i], CancellationToken.None) is Answer.Recorded { Known: false });
         await Load.RunAsync(warm.Length, callers, submit(warm));
         var load = await Load.RunAsync(agreements.Length, callers, submit(agreements));
         Require(sequencer.Current.Size == 1 + scene.Founding.Count + warm.Length + agreements.Length);
@@ -98,19 +107,19 @@ internal static class LedgerBench
         return load;
     }
 
-    private static async Task<Load> OverHttpAsync(string directory, Scene scene, Statement[] warm, Statement[] agreements, int callers)
+    private static async Task<Load> OverHttpAsync(string directory, Scene scene, ReadOnlyMemory<byte>[] warm, ReadOnlyMemory<byte>[] agreements, int callers)
     {
         await using var server = await LedgerServer.StartAsync(new LedgerOptions { Origin = Scene.Origin, Data = directory, Listen = "http://127.0.0.1:0", Rate = 0 });
         using var http = new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = callers }) { BaseAddress = new Uri(server.Address) };
         foreach (var statement in scene.Founding)
-            await PostAsync(http, statement);
+            await PostAsync(http, statement.Bytes);
         await Load.RunAsync(warm.Length, callers, i => PostAsync(http, warm[i]));
         return await Load.RunAsync(agreements.Length, callers, i => PostAsync(http, agreements[i]));
     }
 
-    private static async Task PostAsync(HttpClient http, Statement statement)
+    private static async Task PostAsync(HttpClient http, ReadOnlyMemory<byte> statement)
     {
-        using var content = new ReadOnlyMemoryContent(statement.Bytes);
+        using var content = new ReadOnlyMemoryContent(statement);
         content.Headers.ContentType = new MediaTypeHeaderValue("application/cose");
         using var response = await http.PostAsync(new Uri("v1/statements", UriKind.Relative), content);
         await response.Content.ReadAsByteArrayAsync();
@@ -139,27 +148,27 @@ internal static class LedgerBench
         return sum / count;
     }
 
-    private static string Percent(double ratio) => ratio.ToString("P0", CultureInfo.InvariantCulture);
-
     private static void Require(bool holds)
     {
         if (!holds)
             throw new InvalidOperationException("An answer was not what it must be; nothing was measured.");
     }
 
-    private static bool TryParse(string[] args, out int statements, out int callers)
+    private static bool TryParse(string[] args, out int statements, out int callers, out bool process)
     {
-        (statements, callers) = (60_000, 512);
+        (statements, callers, process) = (60_000, 512, false);
         for (var i = 0; i < args.Length; i += 2)
         {
-            if (i + 1 == args.Length || !int.TryParse(args[i + 1], NumberStyles.None, CultureInfo.InvariantCulture, out var value) || value < 1)
+            if (args[i..] is ["--only", "process", ..])
+                process = true;
+            else if (i + 1 == args.Length || !int.TryParse(args[i + 1], NumberStyles.None, CultureInfo.InvariantCulture, out var value) || value < 1)
                 return false;
-            switch (args[i])
-            {
-                case "--statements": statements = value; break;
-                case "--callers": callers = value; break;
-                default: return false;
-            }
+            else if (args[i] == "--statements")
+                statements = value;
+            else if (args[i] == "--callers")
+                callers = value;
+            else
+                return false;
         }
         return true;
     }
