@@ -23,11 +23,10 @@ public sealed class Statement
 
     private const ulong CoseSignTag = 98;
 
-    private static readonly byte[] BodyProtected = CanonicalWriter.Encode(w => w.Map(1, m =>
-    {
-        m.Int(3);
-        m.Text(ContentType);
-    }));
+    private static readonly byte[] BodyProtected = CanonicalWriter.Encode(w => w.Map(1, m => m.Key(3).Text(ContentType)));
+
+    // Where the key stands in a Sig_structure: behind it come the external data and the payload, which are a byte each when they are empty.
+    private static readonly int KeyPlace = ToBeSigned(default, default).Length - 2 - Digest.Size;
 
     private Statement(ReadOnlyMemory<byte> bytes, ReadOnlyMemory<byte> payloadBytes, Payload payload, ImmutableArray<Signature> signatures)
     {
@@ -82,9 +81,12 @@ public sealed class Statement
     /// <summary>Null when every signature verifies; stateless, so it can run on any thread.</summary>
     public Refusal? VerifySignatures()
     {
+        // For all signers the same bytes but for the key, which is put in its place.
+        var signed = ToBeSigned(Signatures[0].Key, PayloadBytes);
         foreach (var signature in Signatures)
         {
-            if (!signature.Key.Verify(ToBeSigned(signature.Key, PayloadBytes), signature.Value.Span))
+            signature.Key.Value.CopyTo(signed.AsSpan(KeyPlace));
+            if (!signature.Key.Verify(signed, signature.Value.Span))
                 return new Refusal(RefusalCode.BadSignature, $"The signature of {signature.Key} does not fit the payload.", "Sign the payload again with that key.");
         }
         return null;
@@ -157,7 +159,13 @@ public sealed class Statement
 
     private static ReadOnlySpan<byte> SignerPrefix => [0xa2, 0x01, 0x27, 0x04, 0x58, 0x20];
 
-    private static byte[] SignerProtected(PublicKey key) => [.. SignerPrefix, .. key.Value.ToArray()];
+    private static byte[] SignerProtected(PublicKey key)
+    {
+        var bytes = new byte[SignerPrefix.Length + Digest.Size];
+        SignerPrefix.CopyTo(bytes);
+        key.Value.CopyTo(bytes.AsSpan(SignerPrefix.Length));
+        return bytes;
+    }
 
     // RFC 9052 §4.4: Sig_structure = ["Signature", body_protected, sign_protected, external_aad, payload].
     private static byte[] ToBeSigned(PublicKey key, ReadOnlyMemory<byte> payload) => CanonicalWriter.Encode(w => w.ArrayOf(5, a =>
