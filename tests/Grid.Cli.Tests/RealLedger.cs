@@ -75,7 +75,7 @@ internal sealed class NodeVoice : IDisposable
         var version = await VersionAsync(id);
         var now = DateTimeOffset.FromUnixTimeSeconds(DateTimeOffset.UtcNow.ToUnixTimeSeconds());
         await SayAsync(Id.Value, new Receipt(id, version.Id, now, now,
-            [.. version.Terms.On(Id).Select(w => new WorkloadReport(w.Name, state, reason, 1, 0, 5, null, false, null))]));
+            [.. version.Terms.On(Id).Select(w => new WorkloadReport(w.Name, state, reason, 1, 0, new Consumption(5, 80, Bytes.Zero, Bytes.Zero, Bytes.Zero), null, false, null))]));
     }
 
     public void Dispose()

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using Grid.Agreements;
 using Grid.Cli.Drafts;
@@ -58,6 +59,23 @@ internal static class Describe
         ["money"] = Money(terms.Money),
         ["workloads"] = new JsonObject(terms.Workloads.Select(w => KeyValuePair.Create(w.Name, (JsonNode?)Workload(w)))),
     };
+
+    public static JsonObject Used(Consumption used) => new()
+    {
+        ["cpuMillis"] = used.CpuMillis,
+        ["memoryMibSeconds"] = used.MemoryMibSeconds,
+        ["diskBytes"] = used.Disk.Value,
+        ["sentBytes"] = used.Sent.Value,
+        ["receivedBytes"] = used.Received.Value,
+    };
+
+    public static string UsedLine(Consumption used) => used == Consumption.None ? "-" : string.Join(", ", new[]
+    {
+        string.Create(CultureInfo.InvariantCulture, $"{used.CpuMillis / 1000.0:0.###} s of processor"),
+        string.Create(CultureInfo.InvariantCulture, $"{used.MemoryMibSeconds / 1024.0 / 3600:0.####} GiB-hours of memory"),
+        used.Disk == Bytes.Zero ? null : $"{used.Disk} of disk",
+        used.Sent == Bytes.Zero && used.Received == Bytes.Zero ? null : $"{used.Sent} sent and {used.Received} received",
+    }.Where(t => t is not null));
 
     public static JsonObject Workload(Workload workload) => workload switch
     {

@@ -17,6 +17,7 @@ internal static class ExplainCommands
                 return refusal;
             var story = Story.Of(found.Verified, found.Workload).ToImmutableArray();
             var latest = Story.Latest(found.Verified).TryGetValue(found.Workload, out var last) ? last.Report : null;
+            var used = Story.Used(found.Verified, found.Workload);
             var state = latest is null ? "unknown" : WorkloadReport.NameOf(latest.State);
             return Outcome.Of(
                 new JsonObject
@@ -26,6 +27,7 @@ internal static class ExplainCommands
                     ["status"] = found.Verified.Agreement.Status,
                     ["state"] = state,
                     ["reason"] = latest?.Reason ?? StatusView.Reason(found.Verified.Agreement),
+                    ["used"] = Describe.Used(used),
                     ["waitsFor"] = Render.Texts(StatusView.WaitsFor(found.Verified)),
                     ["index"] = found.Verified.Checkpoint.Size,
                     ["items"] = Render.Array(story.Select(h => h.Document())),
@@ -34,6 +36,7 @@ internal static class ExplainCommands
                 [
                     ("workload", found.Workload), ("state", new Cell(state, Render.InkOf(state))), ("agreement", $"{found.Name}, {found.Verified.Agreement.Status}"),
                     ("because", latest?.Reason ?? StatusView.Reason(found.Verified.Agreement) ?? (StatusView.WaitsFor(found.Verified) is { IsEmpty: false } waits ? $"it waits for {string.Join(", ", waits)}" : "-")),
+                    ("used", Describe.UsedLine(used)),
                 ]),
                 new Block.Table(Story.Columns, [.. story.Select(h => h.Row())]));
         });

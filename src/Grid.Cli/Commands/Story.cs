@@ -44,6 +44,11 @@ internal static class Story
         return latest;
     }
 
+    /// <summary>What its node's receipts say that a workload used, all together.</summary>
+    public static Consumption Used(VerifiedAgreement verified, string workload) => verified.History.Select(e => e.Statement.Payload.Body).OfType<Receipt>()
+        .Where(r => r.Agreement == verified.Agreement.Id).SelectMany(r => r.Workloads).Where(w => w.Name == workload)
+        .Aggregate(Consumption.None, (sum, w) => sum.Then(w.Used));
+
     private static IEnumerable<Happening> Of(VerifiedAgreement verified, VerifiedEntry entry)
     {
         foreach (var happened in entry.Events.OfType<AgreementEvent>().Where(e => e.Agreement == verified.Agreement.Id))

@@ -22,6 +22,7 @@ internal sealed partial class Receipts(
     public static readonly TimeSpan Interval = TimeSpan.FromMinutes(5);
 
     private readonly Dictionary<AgreementId, Told> _told = [];
+    private readonly Meter _meter = new(effects.Counters, time);
     private long _next = -1;
 
     /// <summary>Writes a receipt for each agreement whose picture changed or whose interval is over.</summary>
@@ -29,6 +30,7 @@ internal sealed partial class Receipts(
     public ImmutableArray<AgreementId> Write(IEnumerable<Agreement> agreements, Observed observed)
     {
         var finished = ImmutableArray.CreateBuilder<AgreementId>();
+        _meter.Look(observed);
         foreach (var agreement in agreements)
         {
             var mine = agreement.Version.Terms.On(voice.Node).ToList();
@@ -39,18 +41,20 @@ internal sealed partial class Receipts(
                 continue;
             }
             var (now, told) = (time.GetUtcNow(), _told.GetValueOrDefault(agreement.Id));
-            var reports = mine.Select(w => Report(agreement, w, observed, told)).ToImmutableArray();
+            var reports = mine.Select(w => Report(agreement, w, observed)).ToImmutableArray();
             var picture = string.Join('\n', reports.Select(r => $"{r.Name} {r.State} {r.Generation} {r.Restarts} {r.ExitCode} {r.Reason}")) + agreement.Version.Id;
             var gone = agreement.IsClosed && reports.All(r => r.State is WorkloadState.Gone);
             if (told?.Picture != picture || (!agreement.IsClosed && now - told.At >= Interval))
             {
                 var from = told?.At ?? now;
                 Enqueue(voice.Say(new Receipt(agreement.Id, agreement.Version.Id, from < now ? from : now, now, reports)));
-                _told[agreement.Id] = new Told(picture, now, mine.ToDictionary(w => w.Name, w => CpuOf(agreement, w)));
+                _told[agreement.Id] = new Told(picture, now);
+                _meter.Begin(agreement.Id);
             }
             if (gone)
             {
                 _told.Remove(agreement.Id);
+                _meter.Forget(agreement.Id);
                 finished.Add(agreement.Id);
             }
         }
@@ -102,14 +106,13 @@ internal sealed partial class Receipts(
         File.Move(path + ".new", path);
     }
 
-    private WorkloadReport Report(Agreement agreement, Workload workload, Observed observed, Told? told)
+    private WorkloadReport Report(Agreement agreement, Workload workload, Observed observed)
     {
         var key = new WorkloadKey(agreement.Id, workload.Name);
-        var cpu = CpuOf(agreement, workload);
-        var used = (long)Math.Max(0, (cpu - (told?.Cpu.GetValueOrDefault(workload.Name) ?? TimeSpan.Zero)).TotalMilliseconds);
+        var used = _meter.Since(key);
         var attempts = observed.Attempts.GetValueOrDefault(key);
         if (workload is Volume volume)
-            return new WorkloadReport(workload.Name, StateOf(volume, observed.Volumes.GetValueOrDefault(key), attempts, agreement.IsClosed, out var trouble), Cut(trouble), 0, 0, 0, null, false, null);
+            return new WorkloadReport(workload.Name, StateOf(volume, observed.Volumes.GetValueOrDefault(key), attempts, agreement.IsClosed, out var trouble), Cut(trouble), 0, 0, used, null, false, null);
         var sighting = observed.Containers.GetValueOrDefault(key);
         if (sighting is not Sighting<ContainerSeen>.Present(var seen))
         {
@@ -142,8 +145,6 @@ internal sealed partial class Receipts(
         _ => WorkloadState.Starting,
     };
 
-    private TimeSpan CpuOf(Agreement agreement, Workload workload) => effects.Usage(new WorkloadKey(agreement.Id, workload.Name))?.Cpu ?? TimeSpan.Zero;
-
     private static string? Cut(string? text) => text is { Length: > 200 } ? text[..200] : text;
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The receipt {Statement} was refused: {Code}: {Detail}")]
@@ -155,5 +156,5 @@ internal sealed partial class Receipts(
     [LoggerMessage(Level = LogLevel.Warning, Message = "Too many receipts wait; {Path} is given up")]
     private partial void GivenUp(string path);
 
-    private sealed record Told(string Picture, DateTimeOffset At, Dictionary<string, TimeSpan> Cpu);
+    private sealed record Told(string Picture, DateTimeOffset At);
 }

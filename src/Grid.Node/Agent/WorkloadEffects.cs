@@ -63,7 +63,13 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
     };
 
     /// <summary>What a container used so far; null when it has no cgroup.</summary>
-    public Usage? Usage(WorkloadKey key) => containers.Usage(IdOf(key));
+    public Counters? Counters(WorkloadKey key)
+    {
+        if (containers.Usage(IdOf(key)) is not { } usage)
+            return null;
+        var (sent, received) = PidOf(key) is { } pid ? NamespaceView.Traffic(pid, TunnelNames.WayOut) : default;
+        return new Counters(usage.Cpu, usage.Memory, new Bytes(sent), new Bytes(received));
+    }
 
     /// <summary>The OCI runtime that runs the containers.</summary>
     public string Runtime => containers.Runtime;

@@ -29,6 +29,20 @@ internal static class NamespaceView
         return addresses is [var address] && prefix.Contains(address) ? new TunnelPlace(address, prefix.PrefixLength) : null;
     }
 
+    /// <summary>Bytes that went through the interfaces whose names begin so.</summary>
+    public static (long Sent, long Received) Traffic(int pid, string prefix)
+    {
+        var (sent, received) = (0L, 0L);
+        // NAME: bytes packets errs drop fifo frame compressed multicast, then the same of what was sent.
+        foreach (var line in Lines(pid, "dev").Select(l => l.Trim()).Where(l => l.StartsWith(prefix, StringComparison.Ordinal)))
+        {
+            var fields = Fields(line[(line.IndexOf(':') + 1)..]);
+            received += long.Parse(fields[0], CultureInfo.InvariantCulture);
+            sent += long.Parse(fields[8], CultureInfo.InvariantCulture);
+        }
+        return (sent, received);
+    }
+
     /// <summary>It is up, and the IPv4 default route leads through it.</summary>
     public static bool LeadsOut(int pid, string name) => Routes4(pid, name).Any(r => r is { Via: true, To.PrefixLength: 0 });
 

@@ -32,7 +32,7 @@ internal sealed class NatEgress(NetworkNamespace node, string scope)
 
     public string Outside(TunnelId id) => id.InterfaceName("ge", scope);
 
-    public string Inside(TunnelId id) => id.InterfaceName("gc", scope);
+    public string Inside(TunnelId id) => id.InterfaceName(TunnelNames.WayOut, scope);
 
     /// <summary>The links are there and the container's default route leads through its end.</summary>
     /// <param name="inNode">any process in the node's namespace</param>

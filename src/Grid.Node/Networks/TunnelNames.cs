@@ -7,6 +7,9 @@ namespace Grid.Node.Networks;
 /// <summary>What a tunnel is called where 15 characters must do (IFNAMSIZ), and where it begins to look for a port.</summary>
 internal static class TunnelNames
 {
+    /// <summary>What begins the name of the interface by which a workload leads out of its private networks.</summary>
+    public const string WayOut = "gc";
+
     /// <summary>14 characters, told apart by 48 bits of a hash; nobody reads the id back from it.</summary>
     /// <param name="kind">what the interface is, in two letters</param>
     /// <param name="scope">the node's: control sockets of one machine share a directory, whatever namespace they serve</param>

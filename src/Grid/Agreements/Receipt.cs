@@ -8,8 +8,8 @@ namespace Grid.Agreements;
 /// What a node did and ran for one agreement in one interval; by the node. No receipt, no bill.
 /// <code>
 /// receipt         = { "to": time, "from": time, "version": statement-id, "agreement": agreement-id, "workloads": [*1000 workload-report] }    ; sorted by name
-/// workload-report = { "name": text, "state": "starting" / "running" / "failed" / "stopped" / "gone", ? "reason": text, ? "exitCode": 0..255,
-///                     "restarts": uint, "cpuMillis": uint, "flistRoot": bytes .size 32 / null, "oomKilled": 0 / 1, "generation": uint }
+/// workload-report = { "name": text, "used": consumption, "state": "starting" / "running" / "failed" / "stopped" / "gone", ? "reason": text,
+///                     ? "exitCode": 0..255, "restarts": uint, "flistRoot": bytes .size 32 / null, "oomKilled": 0 / 1, "generation": uint }
 /// </code>
 /// </summary>
 public sealed record Receipt(
@@ -59,10 +59,10 @@ public enum WorkloadState
 /// <param name="Reason">why it is in this state, when that needs saying; at most 500 bytes</param>
 /// <param name="Generation">counts the starts of this workload on this node, from 1</param>
 /// <param name="Restarts">starts after the first within this agreement</param>
-/// <param name="CpuMillis">processor time used in the interval, in milliseconds</param>
+/// <param name="Used">in the interval</param>
 /// <param name="FlistRoot">the tree root that was mounted; null for kinds without one</param>
 public sealed record WorkloadReport(
-    string Name, WorkloadState State, string? Reason, long Generation, long Restarts, long CpuMillis, int? ExitCode, bool OomKilled, Digest? FlistRoot)
+    string Name, WorkloadState State, string? Reason, long Generation, long Restarts, Consumption Used, int? ExitCode, bool OomKilled, Digest? FlistRoot)
 {
     private static readonly string[] Names = ["starting", "running", "failed", "stopped", "gone"];
 
@@ -71,13 +71,13 @@ public sealed record WorkloadReport(
     internal void Write(CanonicalWriter w) => w.Map(7 + (Reason is null ? 0 : 1) + (ExitCode is null ? 0 : 1), m =>
     {
         m.Key("name").Text(Name);
+        Used.Write(m.Key("used"));
         m.Key("state").Text(NameOf(State));
         if (Reason is not null)
             m.Key("reason").Text(Reason);
         if (ExitCode is { } exit)
             m.Key("exitCode").UInt(exit);
         m.Key("restarts").UInt(Restarts);
-        m.Key("cpuMillis").UInt(CpuMillis);
         if (FlistRoot is { } root)
             m.Key("flistRoot").Digest(root);
         else
@@ -89,6 +89,7 @@ public sealed record WorkloadReport(
     internal static WorkloadReport Read(CanonicalReader r) => r.Map(m =>
     {
         var name = m.Field("name").Text(64);
+        var used = Consumption.Read(m.Field("used"));
         var text = m.Field("state").Text(16);
         var state = Array.IndexOf(Names, text);
         if (state < 0)
@@ -96,9 +97,8 @@ public sealed record WorkloadReport(
         var reason = m.TryField("reason") ? m.Text(500) : null;
         int? exit = m.TryField("exitCode") ? (int)m.UInt(255) : null;
         var restarts = m.Field("restarts").UInt();
-        var cpu = m.Field("cpuMillis").UInt();
         Digest? root = m.Field("flistRoot").TryNull() ? null : m.Digest();
         var oom = m.Field("oomKilled").UInt(1) == 1;
-        return new WorkloadReport(name, (WorkloadState)state, reason, m.Field("generation").UInt(), restarts, cpu, exit, oom, root);
+        return new WorkloadReport(name, (WorkloadState)state, reason, m.Field("generation").UInt(), restarts, used, exit, oom, root);
     });
 }

@@ -114,7 +114,8 @@ internal sealed class AnyBody(Random random)
             Id<AgreementId>(), Id<StatementId>(), DateTimeOffset.FromUnixTimeSeconds(from), DateTimeOffset.FromUnixTimeSeconds(from + Number(253_402_300_799 - from)),
             [
                 .. Texts(20, 64).Select(n => new WorkloadReport(
-                    n, (WorkloadState)random.Next(5), Flag() ? null : Text(500), Number(long.MaxValue), Number(long.MaxValue), Number(long.MaxValue),
+                    n, (WorkloadState)random.Next(5), Flag() ? null : Text(500), Number(long.MaxValue), Number(long.MaxValue),
+                    new Consumption(Number(long.MaxValue), Number(long.MaxValue), Size(), Size(), Size()),
                     Flag() ? null : random.Next(256), Flag(), Flag() ? null : Digest())),
             ]);
     }

@@ -74,9 +74,9 @@ internal static class GoodStatements
         yield return By("workload.refused", Hash("node"), new WorkloadRefused(agreement, version, "capacity", "Two cores are wanted, one is left."), "node");
         yield return By("receipt", Hash("node"), new Receipt(agreement, version, Issued.AddMinutes(-5), Issued,
         [
-            new WorkloadReport("cache", WorkloadState.Failed, "It ended with 137 after 3 s.", 4, 3, 1_200, 137, true, Hash("cache root")),
-            new WorkloadReport("data", WorkloadState.Running, null, 1, 0, 0, null, false, null),
-            new WorkloadReport("web", WorkloadState.Running, null, 1, 0, 299_000, null, false, Hash("web root")),
+            new WorkloadReport("cache", WorkloadState.Failed, "It ended with 137 after 3 s.", 4, 3, new Consumption(1_200, 9_600, Bytes.Zero, new Bytes(5_000), new Bytes(70_000)), 137, true, Hash("cache root")),
+            new WorkloadReport("data", WorkloadState.Running, null, 1, 0, Consumption.None with { Disk = Bytes.GiB(10) }, null, false, null),
+            new WorkloadReport("web", WorkloadState.Running, null, 1, 0, Consumption.None with { CpuMillis = 299_000 }, null, false, Hash("web root")),
         ]), "node");
         yield return By("receipt of nothing", Hash("node"), new Receipt(agreement, version, Issued, Issued, []), "node");
         yield return By("agreement.cancel", user, new CancelAgreement(agreement), "alice", "bob");

@@ -156,7 +156,7 @@ public sealed class TestGrid : IDisposable
 
     public Statement Receipt(TestNode node, Agreement agreement, WorkloadState state = WorkloadState.Running) => Sign(node.Id.Value, new Receipt(
         agreement.Id, agreement.Version.Id, Now, Now,
-        [.. agreement.Version.Terms.On(node.Id).Select(w => new WorkloadReport(w.Name, state, null, 1, 0, 5, null, false, null))]), node.Name);
+        [.. agreement.Version.Terms.On(node.Id).Select(w => new WorkloadReport(w.Name, state, null, 1, 0, Consumption.None, null, false, null))]), node.Name);
 
     public Statement Deadline(DeadlinePassed due) => Sign(null, due, "ledger");
 

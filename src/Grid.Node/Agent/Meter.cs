@@ -1,0 +1,94 @@
+using Grid.Agreements;
+using Grid.Reconciliation;
+using Grid.Units;
+
+namespace Grid.Node.Agent;
+
+/// <summary>
+/// Adds up what workloads use, from the kernel's counters at each look, between one receipt and the next. What happened before the first look of this
+/// agent is not counted: nobody pays for what was not seen.
+/// </summary>
+/// <param name="read">the counters of a workload as they stand; null when it has none</param>
+internal sealed class Meter(Func<WorkloadKey, Counters?> read, TimeProvider time)
+{
+    private readonly Dictionary<WorkloadKey, Account> _accounts = [];
+
+    /// <summary>Reads what is there. Called at every look, so that memory is summed over short times.</summary>
+    public void Look(Observed observed)
+    {
+        var now = time.GetTimestamp();
+        foreach (var (key, sighting) in observed.Containers)
+        {
+            if (sighting is Sighting<ContainerSeen>.Present && read(key) is { } counters)
+                Add(key, counters, now);
+        }
+        foreach (var (key, sighting) in observed.Volumes)
+        {
+            if (sighting is Sighting<VolumeSeen>.Present(var seen))
+                AccountOf(key).Used = Since(key) with { Disk = seen.Size };
+        }
+    }
+
+    /// <summary>What it used since the last receipt on it.</summary>
+    public Consumption Since(WorkloadKey key) => _accounts.GetValueOrDefault(key)?.Used ?? Consumption.None;
+
+    /// <summary>A receipt says it: the next begins with nothing.</summary>
+    public void Begin(AgreementId agreement)
+    {
+        foreach (var (key, account) in _accounts)
+        {
+            if (key.Agreement == agreement)
+                (account.Used, account.MemoryByteSeconds) = (Consumption.None, account.MemoryByteSeconds % (1 << 20));
+        }
+    }
+
+    public void Forget(AgreementId agreement)
+    {
+        foreach (var key in _accounts.Keys.Where(k => k.Agreement == agreement).ToList())
+            _accounts.Remove(key);
+    }
+
+    private Account AccountOf(WorkloadKey key) => _accounts.TryGetValue(key, out var account) ? account : _accounts[key] = new Account();
+
+    private void Add(WorkloadKey key, Counters counters, long now)
+    {
+        var account = AccountOf(key);
+        if (account.Last is { } last)
+        {
+            // Memory is what was held at the beginning of the time: what comes and goes between two looks is not seen, and not billed.
+            account.MemoryByteSeconds += (Int128)last.Memory.Value * time.GetElapsedTime(account.At, now).Ticks / TimeSpan.TicksPerSecond;
+            account.CpuTicks += Growth(last.Cpu.Ticks, counters.Cpu.Ticks);
+            account.Used = account.Used with
+            {
+                CpuMillis = account.Used.CpuMillis + account.CpuTicks / TimeSpan.TicksPerMillisecond,
+                MemoryMibSeconds = (long)(account.MemoryByteSeconds >> 20),
+                Sent = account.Used.Sent + new Bytes(Growth(last.Sent.Value, counters.Sent.Value)),
+                Received = account.Used.Received + new Bytes(Growth(last.Received.Value, counters.Received.Value)),
+            };
+            account.CpuTicks %= TimeSpan.TicksPerMillisecond;
+        }
+        (account.Last, account.At) = (counters, now);
+    }
+
+    // A counter that is less than it was began anew, with its cgroup or its link.
+    private static long Growth(long before, long after) => after >= before ? after - before : after;
+
+    private sealed class Account
+    {
+        public Counters? Last { get; set; }
+
+        public long At { get; set; }
+
+        public Consumption Used { get; set; }
+
+        // What is less than a unit waits for the next receipt.
+        public long CpuTicks { get; set; }
+
+        public Int128 MemoryByteSeconds { get; set; }
+    }
+}
+
+/// <param name="Cpu">processor time since it began</param>
+/// <param name="Memory">held now</param>
+/// <param name="Sent">to the world since its link was made</param>
+internal sealed record Counters(TimeSpan Cpu, Bytes Memory, Bytes Sent, Bytes Received);
