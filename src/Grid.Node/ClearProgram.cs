@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Grid.Node.Agent;
 using Grid.Node.Containers;
+using Grid.Node.Gateways;
 using Grid.Node.Networks;
 using Grid.Node.Volumes;
 using Grid.Reconciliation;
@@ -37,7 +38,8 @@ internal static class ClearProgram
         using var tunnelHost = TunnelHost.Open(paths.Run, keys, "/proc/self/ns/net", time, out _);
         using var volumeHost = VolumeHost.Open(paths.Disks([]), paths.Run, new byte[32], time, out _);
         var volumes = volumeHost is null ? null : new VolumeViews(volumeHost, paths.Views);
-        var effects = new WorkloadEffects(containers, tunnelHost is null ? null : new Tunnels(tunnelHost, keys, [], time), volumes, paths, []);
+        using var gateways = GatewayHost.Open(null, paths.Data, paths.Run, out _);
+        var effects = new WorkloadEffects(containers, tunnelHost is null ? null : new Tunnels(tunnelHost, keys, [], time), volumes, gateways, paths, []);
         var began = time.GetTimestamp();
         while (Left(effects, out var steps) is { } left)
         {
@@ -58,7 +60,7 @@ internal static class ClearProgram
         var desired = Desired.Nothing with { Settled = [.. observed.Agreements] };
         steps = Reconciler.Plan(desired, observed, DateTimeOffset.MinValue);
         var attached = observed.Volumes.Where(v => v.Value is Sighting<VolumeSeen>.Present({ Attached: true })).Select(v => $"{v.Key}");
-        IEnumerable<string> left = [.. attached, .. observed.Containers.Keys.Select(k => $"{k}"), .. observed.Tunnels.Keys.Select(t => $"{t}"), .. observed.Flists.Keys.Select(f => $"{f}")];
+        IEnumerable<string> left = [.. attached, .. observed.Containers.Keys.Select(k => $"{k}"), .. observed.Gateways.Keys.Select(k => $"{k}"), .. observed.Tunnels.Keys.Select(t => $"{t}"), .. observed.Flists.Keys.Select(f => $"{f}")];
         return observed.Blind ?? (left.Any() ? string.Join(", ", left) : null);
     }
 }

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Net;
 using Grid.Networks;
 using Grid.Node.Agent;
+using Grid.Node.Gateways;
 using Grid.Node.Volumes;
 using Grid.Statements;
 using Grid.Units;
@@ -16,9 +17,13 @@ namespace Grid.Node;
 public sealed record NodeOptions(
     Uri Ledger, string Origin, PublicKey LedgerKey, ImmutableArray<Uri> Hubs, NodePaths Paths, string? Invite, Capacity? Capacity, ImmutableArray<IPAddress>? Underlay, ImmutableArray<DataDisk> Disks)
 {
+    /// <summary>Null when the node has no way in from the world to offer.</summary>
+    public GatewayOptions? Gateways { get; init; }
+
     public const string Usage = """
         grid-node --ledger URL --origin NAME --ledger-key key1… --hub URL [--hub URL …] [--data DIR] [--run DIR] [--cgroup NAME] [--invite FILE]
                   [--cpu MILLICORES --memory BYTES --ssd BYTES] [--underlay ADDRESS …] [--disk ssd:DIR|hdd:DIR …]
+                  [--gateway-http ADDRESS:PORT --gateway-https ADDRESS:PORT --acme URL [--acme-root FILE] [--gateway-domain NAME] [--dns ADDRESS:PORT]]
 
           --ledger      the ledger's API
           --origin      the ledger's name, as in its checkpoints
@@ -31,9 +36,14 @@ public sealed record NodeOptions(
           --cpu --memory --ssd   offer this much instead of all the machine has
           --disk        where volumes are kept, on what (default: ssd:DATA/volumes)
           --underlay    where other nodes reach this one (default: the addresses it reaches the world from)
+          --gateway-http --gateway-https   where the world comes in; without them the node has no gateways
+          --acme        the directory of the authority that signs certificates (RFC 8555)
+          --acme-root   the root that it is trusted by, in PEM (default: the machine's)
+          --gateway-domain   the domain under which names are given; *.NAME must lead here
+          --dns         who is asked whether a name is a user's (default: whom the machine asks)
         """;
 
-    private static readonly string[] Known = ["--ledger", "--origin", "--ledger-key", "--hub", "--data", "--run", "--cgroup", "--invite", "--cpu", "--memory", "--ssd", "--underlay", "--disk"];
+    private static readonly string[] Known = ["--ledger", "--origin", "--ledger-key", "--hub", "--data", "--run", "--cgroup", "--invite", "--cpu", "--memory", "--ssd", "--underlay", "--disk", .. GatewayOptions.Names];
 
     /// <summary>Null and all that is wrong with the arguments, or the options.</summary>
     public static NodeOptions? Parse(IReadOnlyList<string> arguments, out ImmutableArray<string> wrong)
@@ -114,11 +124,14 @@ public sealed record NodeOptions(
                 errors.Add($"--disk '{text}' is not ssd:DIRECTORY or hdd:DIRECTORY.");
         }
 
+        var gateways = GatewayOptions.Parse(One, errors);
+
         wrong = errors.ToImmutable();
         return wrong.IsEmpty
             ? new NodeOptions(ledger!, origin, key, hubs, paths, One("--invite"),
                 some == 3 ? new Capacity(new MilliCores(cpu!.Value), new Bytes(memory!.Value), new Bytes(ssd!.Value), Bytes.Zero, 0) : null,
                 underlay.Count > 0 ? TunnelEnds.Sorted(underlay) : null, disks.ToImmutable())
+            { Gateways = gateways }
             : null;
     }
 }

@@ -3,9 +3,11 @@ using System.Runtime.InteropServices;
 using Grid.Client;
 using Grid.Flists.Admission;
 using Grid.Flists.Hub;
+using Grid.Gateways;
 using Grid.Networks;
 using Grid.Node.Agent;
 using Grid.Node.Containers;
+using Grid.Node.Gateways;
 using Grid.Node.Networks;
 using Grid.Node.Volumes;
 using Grid.Units;
@@ -51,12 +53,16 @@ internal static partial class NodeProgram
         if (volumeHost is null)
             Without(log, Volume.KindName, why);
         var volumes = volumeHost is null ? null : new VolumeViews(volumeHost, options.Paths.Views);
-        ImmutableArray<string> kinds = [Container.KindName, .. tunnels is null ? [] : (string[])[Network.KindName], .. volumes is null ? [] : (string[])[Volume.KindName]];
+        using var gateways = GatewayHost.Open(options.Gateways, options.Paths.Data, options.Paths.Run, out why);
+        if (options.Gateways is not null && (gateways is null || tunnels is null))
+            Without(log, Gateway.KindName, gateways is null ? why : "it has no private networks");
+        var doors = gateways is null || tunnels is null ? null : options.Gateways;
+        ImmutableArray<string> kinds = [Container.KindName, .. doors is null ? [] : (string[])[Gateway.KindName], .. tunnels is null ? [] : (string[])[Network.KindName], .. volumes is null ? [] : (string[])[Volume.KindName]];
         using var hubs = new HubClient(options.Hubs.Select(h => h.AbsoluteUri));
 
         try
         {
-            var enrolment = new Enrolment(options, kinds, volumeHost?.Capacity() ?? Capacity.None, keys.Signing, ledger, time, logging.CreateLogger<Enrolment>());
+            var enrolment = new Enrolment(options, kinds, volumeHost?.Capacity() ?? Capacity.None, doors?.Domain, keys.Signing, ledger, time, logging.CreateLogger<Enrolment>());
             var node = await enrolment.JoinAsync(stopping.Token);
             var voice = new NodeVoice(keys.Signing, node, options.Origin, time);
             var report = enrolment.ReportAsync(voice, stopping.Token);
@@ -64,9 +70,9 @@ internal static partial class NodeProgram
                 await report;
 
             var contact = new LedgerContact(options.Paths.Heard, time);
-            var effects = new WorkloadEffects(containers, tunnels, volumes, options.Paths, options.Hubs);
+            var effects = new WorkloadEffects(containers, tunnels, volumes, gateways, options.Paths, options.Hubs);
             var feed = new AgreementFeed(ledger, contact, new AgreementStore(options.Paths.Agreements, logging.CreateLogger<AgreementStore>()), node, time, logging.CreateLogger<AgreementFeed>());
-            var answers = new Answers(ledger, new DescribedFiles(hubs), kinds, tunnels, voice, enrolment.Available, logging.CreateLogger<Answers>());
+            var answers = new Answers(ledger, new DescribedFiles(hubs), kinds, tunnels, Proofs(doors), voice, enrolment.Available, logging.CreateLogger<Answers>());
             var receipts = new Receipts(options.Paths.Receipts, ledger, contact, voice, effects, time, logging.CreateLogger<Receipts>());
             var status = new StatusFile(options.Paths.Status, voice, effects, contact);
             using var agent = new NodeAgent(feed, contact, answers, receipts, effects, status, voice, time, logging.CreateLogger<NodeAgent>());
@@ -82,6 +88,8 @@ internal static partial class NodeProgram
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "This node offers no {Kind}: {Why}")]
     private static partial void Without(ILogger log, string kind, string why);
+
+    private static DomainProofs Proofs(GatewayOptions? doors) => new(doors?.Domain, (doors?.Dns ?? TxtLookup.OfMachine()) is { } server ? new TxtLookup(server) : null);
 
     private static void Stop(PosixSignalContext context, CancellationTokenSource stopping)
     {

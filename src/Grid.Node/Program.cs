@@ -1,10 +1,15 @@
 using Grid.Flists.Mount;
 using Grid.Node;
 using Grid.Node.Agent;
+using Grid.Node.Gateways;
+using Grid.Node.Gateways.Front;
 
 // The agent starts itself again as the supervisor and the daemon of each mount.
 if (MountVerbs.TryRun(args) is { } code)
     return code;
+
+if (args is [FrontProcess.Verb, .. var told])
+    return await FrontProgram.RunAsync(told, TimeProvider.System);
 
 if (args is ["clear", .. var rest])
     return await Reported(() => ClearProgram.RunAsync(rest, TimeProvider.System));

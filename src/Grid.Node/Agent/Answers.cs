@@ -4,6 +4,7 @@ using Grid.Client;
 using Grid.Flists.Admission;
 using Grid.Flists.Hub;
 using Grid.Networks;
+using Grid.Node.Gateways;
 using Grid.Statements;
 using Grid.Units;
 using Grid.Workloads;
@@ -15,7 +16,7 @@ namespace Grid.Node.Agent;
 /// Answers agreed versions: ready when the node itself found nothing against it, refused with the code of what it found. It believes neither the
 /// ledger's rules nor its own earlier self: everything is checked here again.
 /// </summary>
-internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files, ImmutableArray<string> kinds, Tunnels? tunnels, NodeVoice voice, Capacity available, ILogger log)
+internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files, ImmutableArray<string> kinds, Tunnels? tunnels, DomainProofs proofs, NodeVoice voice, Capacity available, ILogger log)
 {
     /// <summary>True when some version could not be answered yet.</summary>
     public bool Waiting { get; private set; }
@@ -41,7 +42,7 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
                     NotTaken(agreement.Id, no.Code, no.Detail);
                 answered = true;
             }
-            catch (Exception e) when (e is HubException or LedgerUnreachableException)
+            catch (Exception e) when (e is HubException or LedgerUnreachableException or DnsUnreachableException)
             {
                 // Nothing was found against it and nothing for it: asked again at the next look, until answerBy.
                 Waiting = true;
@@ -70,7 +71,8 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
         var wanted = held + Capacity.Max(self.HeldOn(voice.Node), terms.DemandOn(voice.Node));
         if (!wanted.FitsIn(available))
             return new Refusal(RefusalCode.Capacity, $"This node has {available} to give; with this it would give {wanted}.");
-        return (await files.CheckAsync(mine, cancel)).FirstOrDefault();
+        var others = agreements.Where(a => a.Id != self.Id).ToList();
+        return await proofs.CheckAsync(terms, voice.Node, others, self.IsInForce ? self.Version.Terms : null, cancel) ?? (await files.CheckAsync(mine, cancel)).FirstOrDefault();
     }
 
     private static string Cut(string text) => text.Length <= 300 ? text : text[..300];

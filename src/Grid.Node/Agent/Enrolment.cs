@@ -30,7 +30,8 @@ internal sealed partial class EnrolmentContext : JsonSerializerContext;
 /// </summary>
 /// <param name="kinds">of workloads that this node can run, sorted</param>
 /// <param name="storage">what its data disks have, as ssd and hdd</param>
-internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<string> kinds, Capacity storage, SigningKey key, LedgerClient ledger, TimeProvider time, ILogger log)
+/// <param name="domain">under which it gives names to gateways</param>
+internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<string> kinds, Capacity storage, string? domain, SigningKey key, LedgerClient ledger, TimeProvider time, ILogger log)
 {
     private readonly Capacity _all = options.Capacity ?? HostCapacity.Read() with { Ssd = storage.Ssd, Hdd = storage.Hdd };
 
@@ -72,7 +73,7 @@ internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<stri
     /// <summary>Says what the node has, unless that is what it said last.</summary>
     public async Task ReportAsync(NodeVoice voice, CancellationToken cancel)
     {
-        var report = new ReportNode(_all, Reserved, kinds, HostCapacity.Hardware());
+        var report = new ReportNode(_all, Reserved, kinds, HostCapacity.Hardware()) { Domain = domain };
         var said = Path.Combine(options.Paths.Data, "report.cbor");
         var body = CanonicalWriter.Encode(report.Write);
         if (File.Exists(said) && (await File.ReadAllBytesAsync(said, cancel)).AsSpan().SequenceEqual(body))

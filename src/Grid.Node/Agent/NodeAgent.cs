@@ -38,6 +38,7 @@ internal sealed partial class NodeAgent(
     {
         feed.Restore();
         using var watch = new ExitWatch(effects.ExitDirectory, Look);
+        using var gateways = effects.WatchGateways(Look);
         await Task.WhenAll(FollowAsync(cancel), ReconcileAsync(cancel), DeliverAsync(cancel));
         await Task.WhenAll(_busy.Values);
     }

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using Grid.Agreements;
 using Grid.Client;
+using Grid.Gateways;
 using Grid.Reconciliation;
 using Grid.Statements;
 using Grid.Units;
@@ -113,6 +114,8 @@ internal sealed partial class Receipts(
         var attempts = observed.Attempts.GetValueOrDefault(key);
         if (workload is Volume volume)
             return new WorkloadReport(workload.Name, StateOf(volume, observed.Volumes.GetValueOrDefault(key), attempts, agreement.IsClosed, out var trouble), Cut(trouble), 0, 0, used, null, false, null);
+        if (workload is Gateway)
+            return new WorkloadReport(workload.Name, StateOf(observed.Gateways.GetValueOrDefault(key), attempts, agreement.IsClosed, out var closed), Cut(closed), 0, 0, used, null, false, null);
         var sighting = observed.Containers.GetValueOrDefault(key);
         if (sighting is not Sighting<ContainerSeen>.Present(var seen))
         {
@@ -135,6 +138,16 @@ internal sealed partial class Receipts(
             Sighting<VolumeSeen>.Present(var seen) when seen.Attached && seen.Size >= volume.Size => WorkloadState.Running,
             _ => attempts is { Failures: > 0 } ? WorkloadState.Failed : WorkloadState.Starting,
         };
+    }
+
+    // It runs when its name is served, whether or not its backend answers: that is the backend's to report.
+    private static WorkloadState StateOf(Sighting<GatewaySeen>? sighting, Attempts? attempts, bool over, out string? why)
+    {
+        var seen = (sighting as Sighting<GatewaySeen>.Present)?.Thing;
+        why = seen is { Serving: true } ? null : seen?.Why ?? (sighting as Sighting<GatewaySeen>.Unknown)?.Why ?? attempts?.Why;
+        if (seen is null)
+            return over && sighting is null ? WorkloadState.Gone : attempts is { Failures: > 0 } ? WorkloadState.Failed : WorkloadState.Starting;
+        return seen.Serving ? WorkloadState.Running : over ? WorkloadState.Stopped : seen.Why is null ? WorkloadState.Starting : WorkloadState.Failed;
     }
 
     private static WorkloadState StateOf(ContainerSeen seen, Agreement agreement) => seen.Phase switch

@@ -1,7 +1,9 @@
 using System.Collections.Immutable;
 using Grid.Flists.Mount;
+using Grid.Gateways;
 using Grid.Networks;
 using Grid.Node.Containers;
+using Grid.Node.Gateways;
 using Grid.Node.Networks;
 using Grid.Node.Volumes;
 using Grid.Reconciliation;
@@ -13,7 +15,7 @@ namespace Grid.Node.Agent;
 /// <summary>
 /// Looks at the node and applies steps to it; decides nothing. What it makes is found again by the names of mounts and containers alone.
 /// </summary>
-internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels, VolumeViews? volumes, NodePaths paths, ImmutableArray<Uri> hubs)
+internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels, VolumeViews? volumes, GatewayHost? gateways, NodePaths paths, ImmutableArray<Uri> hubs)
 {
     private static readonly TimeSpan MountPatience = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(5);
@@ -38,10 +40,12 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
             if (!seen.ContainsKey(KeyOf(id)) && sighting.Blind is null)
                 seen[KeyOf(id)] = new Sighting<ContainerSeen>.Present(new ContainerSeen(default, mounts[paths.Root(id)].FirstOrDefault(), 0, ContainerPhase.Partial));
         }
+        var doors = gateways?.Observe() ?? ImmutableDictionary<ContainerId, (GatewaySeen Seen, ProcessIdentity? Place)>.Empty;
         return new Observed(seen.ToImmutable(), Flists(mounts), ImmutableDictionary<WorkloadKey, Attempts>.Empty, sighting.Blind)
         {
             Volumes = volumes?.Observe() ?? ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>>.Empty,
-            Tunnels = tunnels?.Observe(id => InitOf(sighting[new ContainerId(id.Agreement, id.Of.Workload)])) ?? ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>.Empty,
+            Gateways = doors.ToImmutableSortedDictionary(g => KeyOf(g.Key), g => (Sighting<GatewaySeen>)new Sighting<GatewaySeen>.Present(g.Value.Seen)),
+            Tunnels = tunnels?.Observe(id => new ContainerId(id.Agreement, id.Of.Workload) is var of && doors.TryGetValue(of, out var door) ? door.Place : InitOf(sighting[of])) ?? ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>.Empty,
         };
     }
 
@@ -58,6 +62,8 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
         Step.MakeVolume s => volumes?.MakeAsync(s.Wish.Key, (Volume)s.Wish.Workload) ?? NoVolumes,
         Step.DetachVolume s => volumes?.DetachAsync(s.Key) ?? NoVolumes,
         Step.DestroyVolume s => volumes?.DestroyAsync(s.Key) ?? NoVolumes,
+        Step.OpenGateway s => OpenGatewayAsync(s.Wish),
+        Step.CloseGateway s => gateways?.CloseAsync(IdOf(s.Key)) ?? NoGateways,
         Step.Disconnect s => tunnels is null ? Task.FromResult<Outcome>(new Outcome.Done()) : tunnels.RemoveAsync(s.Tunnel),
         _ => throw new System.Diagnostics.UnreachableException(step.ToString()),
     };
@@ -76,6 +82,9 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
 
     /// <summary>Where a container's shim writes down that it ended.</summary>
     public string ExitDirectory => paths.Containers.Bundles;
+
+    /// <summary>Null where there are no gateways.</summary>
+    public GatewayWatch? WatchGateways(Action look) => gateways is null ? null : new GatewayWatch(gateways.Files, look);
 
     /// <summary>The first process of a container that ran at the last look.</summary>
     public int? PidOf(WorkloadKey key) => _last?[IdOf(key)] is Observation.Present { Phase: Phase.Running r } ? r.Init.Pid : null;
@@ -147,12 +156,14 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
         return await ConnectAsync(wish) is not Outcome.Done and var apart ? apart : await containers.StartAsync(spec);
     }
 
-    private async Task<Outcome> ConnectAsync(Wish wish)
+    private async Task<Outcome> ConnectAsync(Wish wish) => InitOf(containers.Observe(IdOf(wish.Key))) is { } init
+        ? await ConnectAsync(wish, init)
+        : new Outcome.Transient($"{wish.Key} has no process.");
+
+    private async Task<Outcome> ConnectAsync(Wish wish, ProcessIdentity init)
     {
         if (tunnels is null || wish.Tunnels.Length != wish.Workload.Networks.Length)
             return new Outcome.Transient("Not every tunnel of it was published.");
-        if (InitOf(containers.Observe(IdOf(wish.Key))) is not { } init)
-            return new Outcome.Transient($"{wish.Key} has no process.");
         foreach (var tunnel in wish.Tunnels)
         {
             if (await tunnels.ApplyAsync(wish.TunnelOf(tunnel), tunnel, init) is not Outcome.Done and var failed)
@@ -160,6 +171,19 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
         }
         return new Outcome.Done();
     }
+
+    // In its network before anybody is told of it.
+    private async Task<Outcome> OpenGatewayAsync(Wish wish)
+    {
+        if (gateways is null)
+            return await NoGateways;
+        var (place, made) = await gateways.PlaceAsync(IdOf(wish.Key));
+        if (place is not { } at)
+            return made;
+        return await ConnectAsync(wish, at) is not Outcome.Done and var apart ? apart : await gateways.OpenAsync(IdOf(wish.Key), wish.Route!, at);
+    }
+
+    private static Task<Outcome> NoGateways => Task.FromResult<Outcome>(new Outcome.Transient("This node has no gateways now."));
 
     private static Task<Outcome> NoVolumes => Task.FromResult<Outcome>(new Outcome.Transient("This node has no volumes now."));
 

@@ -16,6 +16,13 @@ public static class NamespaceDialer
     public static async Task<Socket> ConnectAsync(ProcessIdentity init, IPEndPoint endpoint, CancellationToken cancel)
     {
         using var space = await Task.Run(() => Open(init), cancel).ConfigureAwait(false);
+        return await ConnectAsync(space, endpoint, cancel).ConfigureAwait(false);
+    }
+
+    /// <param name="space">from <see cref="Open"/></param>
+    /// <exception cref="SocketException">nobody answers there</exception>
+    public static async Task<Socket> ConnectAsync(SafeFileHandle space, IPEndPoint endpoint, CancellationToken cancel)
+    {
         var socket = await Task.Run(() => MakeSocket(space, endpoint.AddressFamily), cancel).ConfigureAwait(false);
         try
         {
@@ -29,7 +36,9 @@ public static class NamespaceDialer
         }
     }
 
-    private static SafeFileHandle Open(ProcessIdentity init)
+    /// <summary>The namespace itself, for who dials often. It lasts for as long as it is held open.</summary>
+    /// <exception cref="IOException">the process has ended</exception>
+    public static SafeFileHandle Open(ProcessIdentity init)
     {
         try
         {

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Grid.Agreements;
+using Grid.Gateways;
 using Grid.Networks;
 using Grid.Statements;
 using Grid.Units;
@@ -31,6 +32,9 @@ public sealed record Wish(WorkloadKey Key, StatementId Version, Placed Workload,
 {
     /// <summary>Its ends of the networks it is in, sorted by network. They change while it runs, as other members come and go.</summary>
     public ImmutableArray<Tunnel> Tunnels { get; init; } = [];
+
+    /// <summary>Where a gateway leads; null for what is none. It changes when its backend gets another address.</summary>
+    public Route? Route { get; init; }
 
     // In logs: what it says stands in the agreement, and environments are nobody's business.
     public override string ToString() => $"{Key}";
@@ -82,6 +86,7 @@ public sealed record Desired(ImmutableSortedDictionary<WorkloadKey, Wish> Wishes
                 wishes.Add(key, new Wish(key, agreement.Version.Id, workload, term.Offline.Pause && silence > term.Offline.After)
                 {
                     Tunnels = Tunnel.Of(agreement.Version, workload),
+                    Route = workload is Gateway gateway ? Route.Of(agreement.Version.Terms, gateway) : null,
                 });
             }
         }

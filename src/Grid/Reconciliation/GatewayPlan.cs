@@ -1,14 +1,13 @@
 using Grid.Gateways;
-using Grid.Units;
 
 namespace Grid.Reconciliation;
 
 /// <summary>A gateway as the node shows it.</summary>
-/// <param name="Spec">the digest of the workload that its route was written for; nothing's when there is no route</param>
+/// <param name="Route">as it was written; null when there is none</param>
 /// <param name="Whole">its place in its network, its route and what serves it are there</param>
 /// <param name="Serving">whoever asks for its name is led to its backend</param>
 /// <param name="Why">why it is not serving, when that is known</param>
-public sealed record GatewaySeen(Digest Spec, bool Whole, bool Serving, string? Why = null);
+public sealed record GatewaySeen(Route? Route, bool Whole, bool Serving, string? Why = null);
 
 /// <summary>The part of the plan that is about gateways. A gateway does not wait for its backend: who asks meanwhile is told that it is not there.</summary>
 internal static class GatewayPlan
@@ -32,7 +31,7 @@ internal static class GatewayPlan
     private static bool IsWanting(Wish wish, Observed observed) => observed.Gateways.GetValueOrDefault(wish.Key) switch
     {
         null => true,
-        Sighting<GatewaySeen>.Present(var seen) => !seen.Whole || seen.Spec != wish.Spec || TunnelPlan.IsApart(wish, observed),
+        Sighting<GatewaySeen>.Present(var seen) => !seen.Whole || seen.Route != wish.Route || TunnelPlan.IsApart(wish, observed),
         _ => false,
     };
 }

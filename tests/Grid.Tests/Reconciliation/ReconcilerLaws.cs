@@ -151,7 +151,11 @@ public sealed class ReconcilerLaws
                     if (IsGateway(w.Name))
                     {
                         var gateway = new Gateway(w.Name, Here, $"{w.Name}.example.org", Tls.Terminate, DomainProof.Dns, new Backend("a", 80 + w.Flist), []);
-                        return KeyValuePair.Create(key, new Wish(key, default, gateway, Paused: w.Flist > 1) { Tunnels = tunnels });
+                        return KeyValuePair.Create(key, new Wish(key, default, gateway, Paused: w.Flist > 1)
+                        {
+                            Route = new Route(gateway.Hostname, gateway.Tls, new IPEndPoint(IPAddress.Loopback, gateway.Backend.Port)),
+                            Tunnels = tunnels,
+                        });
                     }
                     var mounts = workloads.Where(v => v.Flist < 0 && !IsDisk(v.Name) && w.Name[0] < 'c').Select(v => new VolumeMount("/" + v.Name, v.Name));
                     Runnable workload = TestGrid.Container(w.Name, Here) with { Flist = new FlistId(Digest.Of([(byte)w.Flist])), Mounts = [.. mounts] };
@@ -258,7 +262,7 @@ public sealed class ReconcilerLaws
         private bool IsUp(Wish wish) => wish.Workload is Volume volume
             ? _volumes.TryGetValue(wish.Key, out var v) && v.Attached && v.Size == volume.Size
             : wish is { Workload: Gateway, Paused: true } ? !_gateways.ContainsKey(wish.Key)
-            : wish.Workload is Gateway ? _gateways.TryGetValue(wish.Key, out var g) && g.Whole && g.Spec == wish.Spec && IsConnected(wish)
+            : wish.Workload is Gateway ? _gateways.TryGetValue(wish.Key, out var g) && g.Whole && g.Route == wish.Route && IsConnected(wish)
             : _containers.TryGetValue(wish.Key, out var c) && c.Spec == wish.Spec && c.Phase is ContainerPhase.Running && IsConnected(wish)
             && (!IsMachine(wish.Key.Name) || (_machines[wish.Key].Ticks && _machines[wish.Key].Disks.All(d => d.Value == _volumes[wish.Key with { Name = d.Key }].Size)));
 
@@ -379,13 +383,13 @@ public sealed class ReconcilerLaws
                         _tunnels[s.Wish.TunnelOf(tunnel)] = Made(tunnel, whole: fate != 1);
                     break;
                 case Step.OpenGateway o:
-                    _gateways[o.Wish.Key] = new GatewaySeen(fate != 1 || _random.Next(2) == 0 ? o.Wish.Spec : default, fate != 1, false);
+                    _gateways[o.Wish.Key] = new GatewaySeen(fate != 1 || _random.Next(2) == 0 ? o.Wish.Route : null, fate != 1, false);
                     foreach (var tunnel in o.Wish.Tunnels.Where(_ => fate != 1 || _random.Next(2) == 0))
                         _tunnels[o.Wish.TunnelOf(tunnel)] = Made(tunnel, whole: fate != 1);
                     break;
                 case Step.CloseGateway c:
                     if (fate == 1)
-                        _gateways[c.Key] = _gateways[c.Key] with { Spec = default, Whole = false };
+                        _gateways[c.Key] = _gateways[c.Key] with { Route = null, Whole = false };
                     else
                         _gateways.Remove(c.Key);
                     break;

@@ -1,0 +1,22 @@
+namespace Grid.Node.Gateways.Front;
+
+/// <summary>What one client, one route and all together may hold of the front.</summary>
+internal static class FrontLimits
+{
+    public const int Connections = 8192, ConnectionsOfRoute = 4096;
+
+    public const int StreamsOfConnection = 128, Headers = 100, HeaderBytes = 32 * 1024, RequestLine = 16 * 1024;
+
+    /// <summary>In bytes per second, after a grace of five: who is slower than that is not reading or not sending.</summary>
+    public const double SlowestBody = 240;
+
+    /// <summary>From the connection on: to say whom it wants, to finish TLS, to finish the headers.</summary>
+    public static readonly TimeSpan Hello = TimeSpan.FromSeconds(5), Handshake = TimeSpan.FromSeconds(10), RequestHeaders = TimeSpan.FromSeconds(10);
+
+    public static readonly TimeSpan Grace = TimeSpan.FromSeconds(5), KeepAlive = TimeSpan.FromMinutes(2);
+
+    /// <summary>How long a connection, a stream or an exchange may stay silent both ways.</summary>
+    public static readonly TimeSpan Silence = TimeSpan.FromMinutes(10);
+
+    public static readonly TimeSpan Dial = TimeSpan.FromSeconds(5);
+}

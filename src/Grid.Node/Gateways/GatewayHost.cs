@@ -1,0 +1,134 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using Grid.Gateways;
+using Grid.Node.Containers;
+using Grid.Node.Networks;
+using Grid.Reconciliation;
+
+namespace Grid.Node.Gateways;
+
+/// <summary>
+/// Makes, observes and removes the gateways of this node; decides nothing. What is there is told by processes and by files that can be lost: a
+/// gateway without its files is made again. Effects on one gateway must not overlap; on different ones they may.
+/// </summary>
+internal sealed class GatewayHost : IDisposable
+{
+    private static readonly TimeSpan Cut = TimeSpan.FromSeconds(2);
+
+    private readonly NetworkNamespace _node;
+    private readonly GatewayFiles _files;
+    private readonly GatewayPlaces _places;
+    private readonly FrontProcess _front;
+
+    // The front lives while there is a route: two who write the first and remove the last must not cross.
+    private readonly Lock _one = new();
+
+    private GatewayHost(GatewayOptions? options, NetworkNamespace node, string data, string run)
+    {
+        (_node, _files) = (node, new GatewayFiles(data, run));
+        _places = new GatewayPlaces(node, run);
+        _front = new FrontProcess(options, _files, node, data, run);
+    }
+
+    /// <param name="options">null: what is there can be removed, and nothing can be opened</param>
+    /// <param name="data">survives a reboot; keys and certificates are kept below it</param>
+    /// <param name="run">tells this node's gateways from those of other nodes of the machine</param>
+    /// <returns>null, and in <paramref name="why"/> what is missing</returns>
+    public static GatewayHost? Open(GatewayOptions? options, string data, string run, out string why)
+    {
+        why = "";
+        if (!Environment.IsPrivilegedProcess)
+            why = "gateways need root";
+        else if (new[] { GatewayPlaces.Unshare, GatewayPlaces.Sleep, FrontProcess.Setpriv, Programs.Nsenter, Programs.Setsid }.FirstOrDefault(p => !File.Exists(p)) is { } program)
+            why = $"{program} is not installed";
+        else
+            return new GatewayHost(options, NetworkNamespace.Open("/proc/self/ns/net"), data, run);
+        return null;
+    }
+
+    public GatewayFiles Files => _files;
+
+    /// <summary>The process in whose namespace the gateway's tunnel is.</summary>
+    public ProcessIdentity? PlaceOf(ContainerId id) => _places.Find()[id].Select(p => (ProcessIdentity?)p).FirstOrDefault();
+
+    public IReadOnlyDictionary<ContainerId, (GatewaySeen Seen, ProcessIdentity? Place)> Observe()
+    {
+        var places = _places.Find();
+        var all = places.Select(p => p.Key).Union(_files.Routes()).Union(_files.States()).ToList();
+        if (all.Count == 0)
+            return ImmutableDictionary<ContainerId, (GatewaySeen, ProcessIdentity?)>.Empty;
+        var front = _front.Find();
+        return all.ToImmutableDictionary(id => id, id =>
+        {
+            var (route, state) = (_files.Route(id), _files.State(id));
+            ProcessIdentity? place = places[id].Count() == 1 ? places[id].Single() : null;
+            var whole = front is not null && route is not null && place == route.Place;
+            var told = whole && state is not null && state.Front == front && state.Place == place && state.Hostname == route!.Route.Hostname;
+            return (new GatewaySeen(route?.Route, whole, told && state!.Serving, told ? state!.Why : null), place ?? places[id].Select(p => (ProcessIdentity?)p).FirstOrDefault());
+        });
+    }
+
+    /// <summary>Makes its place, unless it is there.</summary>
+    /// <returns>null, and why not</returns>
+    public async Task<(ProcessIdentity? Place, Outcome Outcome)> PlaceAsync(ContainerId id)
+    {
+        ProcessIdentity? place = null;
+        var outcome = await Effect.Run(() =>
+        {
+            var there = _places.Find()[id].ToList();
+            if (!there.Skip(1).All(GatewayPlaces.End))
+                return new Outcome.Transient($"a second place of {id} does not end");
+            place = there.Count > 0 ? there[0] : _places.Make(id);
+            return new Outcome.Done();
+        });
+        return (place, outcome);
+    }
+
+    /// <summary>Says the route, and sees to it that there is who serves it.</summary>
+    public Task<Outcome> OpenAsync(ContainerId id, Route route, ProcessIdentity place) => Effect.Run(() =>
+    {
+        lock (_one)
+        {
+            _files.Make();
+            var written = new WrittenRoute(route, place);
+            if (_files.Route(id) != written)
+                _files.Write(id, written);
+            _front.Start();
+        }
+        return new Outcome.Done();
+    });
+
+    /// <summary>When it is over nothing of it is left: no route, no connection, no key, no namespace.</summary>
+    public Task<Outcome> CloseAsync(ContainerId id) => Effect.Run(() =>
+    {
+        lock (_one)
+        {
+            _files.DeleteRoute(id);
+            if (!_files.Routes().Any())
+            {
+                if (!_front.EndAll())
+                    return new Outcome.Transient("The gateway's front does not end.");
+            }
+            else if (_front.Find() is not null && !Gone(id))
+            {
+                return new Outcome.Transient($"The front still holds {id}.");
+            }
+            _files.DeleteState(id);
+        }
+        if (Directory.Exists(_files.Certificate(id)))
+            Directory.Delete(_files.Certificate(id), recursive: true);
+        return _places.Find()[id].ToList().TrueForAll(GatewayPlaces.End) ? new Outcome.Done() : new Outcome.Transient($"The place of {id} does not end.");
+    });
+
+    public void Dispose() => _node.Dispose();
+
+    private bool Gone(ContainerId id)
+    {
+        for (var clock = Stopwatch.StartNew(); clock.Elapsed < Cut; Thread.Sleep(2))
+        {
+            if (_files.State(id) is null)
+                return true;
+        }
+        return false;
+    }
+}

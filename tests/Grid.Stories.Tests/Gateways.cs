@@ -1,0 +1,315 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Net.WebSockets;
+using System.Security.Authentication;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using System.Text;
+using Grid.Agreements;
+using Grid.Gateways;
+using Grid.Networks;
+using Grid.Node.Containers;
+using Grid.Node.Tests.Gateways;
+using Grid.Stories.Tests.Stage;
+using Grid.Units;
+using Grid.Workloads;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+
+namespace Grid.Stories.Tests;
+
+/// <summary>
+/// The world comes in by name: a container on one node, its gateways on another, the network between them, and a third machine that is the world, with
+/// a certificate authority and a name server.
+/// </summary>
+[Collection("one at a time")]
+public sealed class Gateways
+{
+    private const string Domain = "gw.example", Shop = "shop.gw.example", Live = "live.gw.example", Calls = "calls.gw.example", Own = "own.example.org";
+
+    [Fact]
+    public async Task Names_lead_in_as_agreed_whatever_becomes_of_the_agent_and_are_gone_with_the_agreement()
+    {
+        if (!File.Exists("/usr/bin/wireguard-go"))
+            Assert.Skip("Gateways need networks: wireguard-go, or a kernel with WireGuard; run tools/setup.");
+        await using var stage = await Stage.Stage.SetAsync();
+        using var wire = new UnderlayNetwork();
+        var world = new World(wire.Add());
+        Pebble? pebble = null;
+        try
+        {
+            var farm = await stage.AddFarmAsync("north");
+            var one = await stage.AddNodeAsync(farm, "one", wire);
+            var two = await stage.AddNodeAsync(farm, "two", wire, async address =>
+            {
+                world.Gateway = address;
+                pebble = await Pebble.StartAsync(stage.At("pebble"), world.Address, new IPEndPoint(address, 80), TimeSpan.FromDays(1), world.Path, world.Inside);
+                return
+                [
+                    "--gateway-http", $"{address}:80", "--gateway-https", $"{address}:443", "--gateway-domain", Domain, "--acme", pebble.Directory.AbsoluteUri, "--acme-root", pebble.Root, "--dns", $"{pebble.Dns}",
+                ];
+            });
+            world.Root = await pebble!.RootAsync();
+            var flist = await stage.PublishAsync(Trees.Make(stage, "shop"));
+            var web = Trees.Run("web", one.Id, flist, "httpd", "-f", "-p", "8080", "-h", "/srv") with { Networks = [At(2)] };
+            Gateway Door(string name, string hostname, int port, byte host, DomainProof proof = DomainProof.Domain, Tls tls = Tls.Terminate) =>
+                new(name, two.Id, hostname, tls, proof, new Backend("web", port), [At(host)]);
+            var own = Door("own", Own, 8443, 6, DomainProof.Dns, Tls.Passthrough);
+
+            // Nobody wrote that the name is this user's: the node finds out, and nothing starts anywhere.
+            var refused = await stage.AgreeAsync(stage.Terms(Net, web, own), "refused");
+            Assert.Equal(RefusalCode.DomainNotProven, Assert.IsType<Agreement.Refused>((await stage.BundleAsync(refused)).Agreement).Code);
+            Assert.Empty(one.Running());
+            await pebble.TellAsync($"{Gateway.Challenge}.{Own}", stage.User.ToString());
+
+            var id = await stage.AgreeAsync(stage.Terms(Net, web, Door("door", Shop, 8080, 3), Door("live", Live, 8081, 4), Door("calls", Calls, 8082, 5), own), "running");
+            Assert.Equal(RefusalCode.NameTaken, await stage.RefusedAsync(stage.Proposal(stage.Terms(Net, web, Door("mine", Shop, 8080, 3)), farm)));
+            Assert.Equal(RefusalCode.DomainNotProven, await stage.RefusedAsync(stage.Proposal(stage.Terms(Net, web, Door("mine", "a.b.gw.example", 8080, 3)), farm)));
+
+            // What the container itself serves.
+            foreach (var version in new[] { HttpVersion.Version11, HttpVersion.Version20 })
+            {
+                using var http = world.Client(version);
+                Assert.Equal("page of shop\n", await Wait.ForAsync($"the page by HTTP/{version}", () => TryAsync(http, $"https://{Shop}/index.html"), stage.Logs));
+            }
+            // Programs that speak the rest, in the container's own network namespace.
+            var container = one.Processes().Single().Value;
+            using var certificate = SelfSigned(Own);
+            await using var live = await BackendAsync(container, 8081, HttpProtocols.Http1);
+            await using var calls = await BackendAsync(container, 8082, HttpProtocols.Http2);
+            await using var secret = await BackendAsync(container, 8443, HttpProtocols.Http1AndHttp2, certificate);
+            await SocketsAsync(world);
+            await CallsAsync(world);
+            await ThroughAsync(world, certificate);
+            foreach (var nobody in new[] { "other.gw.example", "gw.example", "shop.gw.example.org" })
+                await Assert.ThrowsAsync<AuthenticationException>(() => world.TlsAsync(nobody));
+            using (var plain = world.Client(HttpVersion.Version11))
+            {
+                using var sent = await plain.GetAsync(new Uri($"http://{Own}/a?b"));
+                Assert.Equal((HttpStatusCode.PermanentRedirect, $"https://{Own}/a?b"), (sent.StatusCode, sent.Headers.Location!.OriginalString));
+            }
+
+            // The agent is killed while an answer streams: it goes on, and on when the agent is back.
+            var fronts = two.Gateways().Order().ToList();
+            using var streaming = world.Client(HttpVersion.Version20);
+            await using var ticks = await streaming.GetStreamAsync(new Uri($"https://{Live}/ticks"));
+            await TicksAsync(ticks, 3);
+            await two.KillAgentAsync();
+            await TicksAsync(ticks, 3);
+            using (var fresh = world.Client(HttpVersion.Version20))
+                Assert.Equal("page of shop\n", await fresh.GetStringAsync(new Uri($"https://{Shop}/index.html")));
+            await two.StartAsync();
+            await Wait.ForAsync("the agent to see them", () => two.Status().GetProperty("workloads").EnumerateArray().Count(w => w.GetProperty("phase").GetString() is "serving") == 4, stage.Logs);
+            await TicksAsync(ticks, 3);
+            Assert.Equal(fronts, two.Gateways().Order());
+
+            await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
+            var clock = Stopwatch.StartNew();
+            await Assert.ThrowsAnyAsync<Exception>(() => TicksAsync(ticks, int.MaxValue));
+            await Wait.ForAsync("the name to lead nowhere", async () => await ServesAsync(world, Shop) ? null : "gone", stage.Logs);
+            Assert.True(clock.Elapsed < TimeSpan.FromSeconds(2), $"The route was there for {clock.Elapsed.TotalSeconds:0.0} s after the end.");
+            await Wait.ForAsync("every trace to be gone", () => one.Traces().Count == 0 && two.Traces().Count == 0, () => string.Join('\n', two.Traces()) + stage.Logs());
+
+            // And is free for the next.
+            var again = await stage.AgreeAsync(stage.Terms(Net, web, Door("door", Shop, 8080, 3)), "running");
+            using (var fresh = world.Client(HttpVersion.Version11))
+                Assert.Equal("page of shop\n", await Wait.ForAsync("the page again", () => TryAsync(fresh, $"https://{Shop}/index.html"), stage.Logs));
+            await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(again), "user"));
+            await Wait.ForAsync("every trace to be gone", () => one.Traces().Count == 0 && two.Traces().Count == 0, () => string.Join('\n', two.Traces()) + stage.Logs());
+        }
+        finally
+        {
+            pebble?.Dispose();
+        }
+    }
+
+    private static Network Net => new("net", IPNetwork.Parse("10.42.0.0/24"), Egress.None);
+
+    private static NetworkAddress At(byte host) => new("net", new IPAddress([10, 42, 0, host]));
+
+    private static async Task SocketsAsync(World world)
+    {
+        using var socket = new ClientWebSocket();
+        await socket.ConnectAsync(new Uri($"wss://{Live}/socket"), world.Invoker(), default);
+        await socket.SendAsync("hello"u8.ToArray(), WebSocketMessageType.Text, true, default);
+        var buffer = new byte[64];
+        var got = await socket.ReceiveAsync(buffer, default);
+        Assert.Equal("hello", Encoding.UTF8.GetString(buffer, 0, got.Count));
+        await socket.CloseAsync(WebSocketCloseStatus.NormalClosure, "", default);
+    }
+
+    private static async Task CallsAsync(World world)
+    {
+        using var http = world.Client(HttpVersion.Version20);
+        using var request = new HttpRequestMessage(HttpMethod.Post, $"https://{Calls}/package.Service/Call") { Version = HttpVersion.Version20, Content = new ByteArrayContent([0, 0, 0, 0, 1, 42]) };
+        request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/grpc");
+        request.Headers.TE.ParseAdd("trailers");
+        using var response = await http.SendAsync(request);
+        Assert.Equal([0, 0, 0, 0, 1, 42], await response.Content.ReadAsByteArrayAsync());
+        Assert.Equal("0", response.TrailingHeaders.GetValues("grpc-status").Single());
+    }
+
+    private static async Task ThroughAsync(World world, X509Certificate2 certificate)
+    {
+        using var http = world.Client(HttpVersion.Version20, certificate);
+        Assert.Equal("HTTP/2 own.example.org", await http.GetStringAsync(new Uri($"https://{Own}/")));
+    }
+
+    private static async Task TicksAsync(Stream ticks, int count)
+    {
+        var buffer = new byte[1];
+        for (var i = 0; i < count; i++)
+        {
+            if (await ticks.ReadAsync(buffer) == 0)
+                throw new EndOfStreamException();
+        }
+    }
+
+    private static async Task<string?> TryAsync(HttpClient http, string url)
+    {
+        try
+        {
+            return await http.GetStringAsync(new Uri(url));
+        }
+        catch (HttpRequestException)
+        {
+            return null;
+        }
+    }
+
+    private static async Task<bool> ServesAsync(World world, string name)
+    {
+        try
+        {
+            await using var tls = await world.TlsAsync(name);
+            return true;
+        }
+        catch (Exception e) when (e is SocketException or IOException or AuthenticationException)
+        {
+            return false;
+        }
+    }
+
+    private static async Task<WebApplication> BackendAsync(ProcessIdentity container, int port, HttpProtocols protocols, X509Certificate2? certificate = null)
+    {
+        var at = new IPEndPoint(IPAddress.Parse("10.42.0.2"), port);
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().UseSockets(o => o.CreateBoundListenSocket = _ => UnderlayNetwork.Inside($"/proc/{container.Pid}/ns/net", () =>
+        {
+            var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+            socket.Bind(at);
+            return socket;
+        })).ConfigureKestrel(k => k.Listen(at, l =>
+        {
+            l.Protocols = protocols;
+            if (certificate is not null)
+                l.UseHttps(certificate);
+        }));
+        var app = builder.Build();
+        app.UseWebSockets();
+        app.Run(AnswerAsync);
+        await app.StartAsync();
+        return app;
+    }
+
+    private static async Task AnswerAsync(HttpContext context)
+    {
+        var (request, response) = (context.Request, context.Response);
+        if (context.WebSockets.IsWebSocketRequest)
+        {
+            using var socket = await context.WebSockets.AcceptWebSocketAsync();
+            var buffer = new byte[4096];
+            for (var got = await socket.ReceiveAsync(buffer, default); got.MessageType is not WebSocketMessageType.Close; got = await socket.ReceiveAsync(buffer, default))
+                await socket.SendAsync(buffer.AsMemory(0, got.Count), got.MessageType, got.EndOfMessage, default);
+            await socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, "", default);
+        }
+        else if (request.ContentType == "application/grpc")
+        {
+            response.ContentType = "application/grpc";
+            response.DeclareTrailer("grpc-status");
+            await response.StartAsync();
+            await request.Body.CopyToAsync(response.Body);
+            response.AppendTrailer("grpc-status", "0");
+        }
+        else if (request.Path == "/ticks")
+        {
+            using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(50));
+            while (await timer.WaitForNextTickAsync(context.RequestAborted))
+            {
+                await response.WriteAsync(".", context.RequestAborted);
+                await response.Body.FlushAsync(context.RequestAborted);
+            }
+        }
+        else
+        {
+            await response.WriteAsync($"{request.Protocol} {request.Host}");
+        }
+    }
+
+    private static X509Certificate2 SelfSigned(string name)
+    {
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        return new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256).CreateSelfSigned(DateTimeOffset.UtcNow.AddHours(-1), DateTimeOffset.UtcNow.AddDays(1));
+    }
+
+    /// <summary>A machine on the wire that knows the gateway's address by every name, and trusts the authority.</summary>
+    private sealed class World((string Path, IPAddress Address) place)
+    {
+        public string Path => place.Path;
+
+        public IPAddress Address => place.Address;
+
+        public IPAddress Gateway { get; set; } = IPAddress.None;
+
+        public X509Certificate2 Root { get; set; } = null!;
+
+        public Socket Inside(Func<Socket> make) => UnderlayNetwork.Inside(place.Path, make);
+
+        /// <param name="only">the one certificate that is believed; null: whatever the authority signed</param>
+        public HttpClient Client(System.Version version, X509Certificate2? only = null) => new(Handler(only))
+        {
+            DefaultRequestVersion = version,
+            DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact,
+            Timeout = TimeSpan.FromSeconds(20),
+        };
+
+        public HttpMessageInvoker Invoker() => new(Handler(null));
+
+        public async Task<SslStream> TlsAsync(string name)
+        {
+            var tls = new SslStream(new NetworkStream(await ConnectAsync(443, default), ownsSocket: true));
+            await tls.AuthenticateAsClientAsync(Trusting(name, null));
+            return tls;
+        }
+
+        private SocketsHttpHandler Handler(X509Certificate2? only) => new()
+        {
+            UseProxy = false,
+            AllowAutoRedirect = false,
+            SslOptions = Trusting(null, only),
+            ConnectCallback = async (context, cancel) => new NetworkStream(await ConnectAsync(context.DnsEndPoint.Port, cancel), ownsSocket: true),
+        };
+
+        private async Task<Socket> ConnectAsync(int port, CancellationToken cancel)
+        {
+            var socket = Inside(() => new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true });
+            await socket.ConnectAsync(Gateway, port, cancel);
+            return socket;
+        }
+
+        private SslClientAuthenticationOptions Trusting(string? name, X509Certificate2? only)
+        {
+            if (only is not null)
+                return new() { RemoteCertificateValidationCallback = (_, certificate, _, _) => certificate!.GetCertHashString() == only.GetCertHashString() };
+            var options = new SslClientAuthenticationOptions { TargetHost = name, CertificateChainPolicy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck } };
+            options.CertificateChainPolicy.CustomTrustStore.Add(Root);
+            return options;
+        }
+    }
+}
