@@ -111,7 +111,7 @@ public sealed class FrontTests
         Assert.StartsWith("HTTP/1.1 GET", await plain.GetStringAsync(new Uri($"https://{Shop}/"), Cancel));
 
         // The other route stays when one goes, and the one that goes takes its connections along.
-        using var tls = await RawAsync(lab, "own.example.org");
+        using var tls = await RawAsync(lab, own);
         Assert.Equal(new Outcome.Done(), await lab.Host.CloseAsync(through));
         Assert.Equal(0, await ReadToEndAsync(tls));
         Assert.StartsWith("HTTP/1.1 GET", await plain.GetStringAsync(new Uri($"https://{Shop}/"), Cancel));
@@ -213,12 +213,9 @@ public sealed class FrontTests
     internal static async Task EchoAsync(HttpContext context)
     {
         var request = context.Request;
-        if (context.Features.Get<IHttpUpgradeFeature>() is { IsUpgradableRequest: true } upgrade && request.Headers.Upgrade == "websocket")
+        if (context.WebSockets.IsWebSocketRequest)
         {
-            context.Response.Headers.Upgrade = "websocket";
-            context.Response.Headers.Connection = "Upgrade";
-            context.Response.Headers["Sec-WebSocket-Accept"] = Convert.ToBase64String(SHA1.HashData(Encoding.ASCII.GetBytes(request.Headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")));
-            using var socket = WebSocket.CreateFromStream(await upgrade.UpgradeAsync(), isServer: true, null, TimeSpan.FromSeconds(30));
+            using var socket = await context.WebSockets.AcceptWebSocketAsync();
             var buffer = new byte[4096];
             for (var got = await socket.ReceiveAsync(buffer, default); got.MessageType is not WebSocketMessageType.Close; got = await socket.ReceiveAsync(buffer, default))
                 await socket.SendAsync(buffer.AsMemory(0, got.Count), got.MessageType, got.EndOfMessage, default);
@@ -259,10 +256,14 @@ public sealed class FrontTests
         return socket;
     }
 
-    private static async Task<System.Net.Security.SslStream> RawAsync(GatewayLab lab, string name)
+    private static async Task<System.Net.Security.SslStream> RawAsync(GatewayLab lab, X509Certificate2 own)
     {
         var tls = new System.Net.Security.SslStream(new NetworkStream(await TcpAsync(lab.Options.Https), ownsSocket: true));
-        await tls.AuthenticateAsClientAsync(new System.Net.Security.SslClientAuthenticationOptions { TargetHost = name, RemoteCertificateValidationCallback = (_, _, _, _) => true });
+        await tls.AuthenticateAsClientAsync(new System.Net.Security.SslClientAuthenticationOptions
+        {
+            TargetHost = own.GetNameInfo(X509NameType.SimpleName, forIssuer: false),
+            RemoteCertificateValidationCallback = (_, certificate, _, _) => certificate!.GetCertHashString() == own.GetCertHashString(),
+        });
         return tls;
     }
 

@@ -63,7 +63,7 @@ internal sealed class GatewayLab : IAsyncDisposable
     public GatewayHost Again(GatewayOptions? options = null) =>
         GatewayHost.Open(options ?? Options, Path.Combine(_root, "data"), Path.Combine(_root, "run"), out var why) ?? throw new InvalidOperationException(why);
 
-    public ContainerId Id(string name) => new(new AgreementId(Digest.Of("agreement"u8)), name);
+    public static ContainerId Id(string name) => new(new AgreementId(Digest.Of("agreement"u8)), name);
 
     /// <summary>Opens a gateway and puts a backend behind it.</summary>
     /// <param name="backend">null: nobody is there</param>
@@ -148,6 +148,7 @@ internal sealed class GatewayLab : IAsyncDisposable
             });
         });
         var app = builder.Build();
+        app.UseWebSockets();
         app.Run(answer);
         await app.StartAsync();
         return app;

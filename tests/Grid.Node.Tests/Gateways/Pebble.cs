@@ -64,7 +64,7 @@ internal sealed class Pebble : IDisposable
         var http = new HttpClient(new SocketsHttpHandler
         {
             UseProxy = false,
-            SslOptions = { RemoteCertificateValidationCallback = (_, _, _, _) => true },
+            SslOptions = { CertificateChainPolicy = Trusting(WriteCertificate(directory, address)) },
             ConnectCallback = async (context, cancel) =>
             {
                 var socket = inside(() => new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp));
@@ -73,7 +73,6 @@ internal sealed class Pebble : IDisposable
             },
         });
         var pebble = new Pebble(directory, address, http, numbers);
-        pebble.WriteCertificate(address);
         var config = Path.Combine(directory, "pebble.json");
         await File.WriteAllTextAsync(config, JsonSerializer.Serialize(new
         {
@@ -147,7 +146,14 @@ internal sealed class Pebble : IDisposable
         _processes.Add(process);
     }
 
-    private void WriteCertificate(IPAddress address)
+    private static X509ChainPolicy Trusting(X509Certificate2 root)
+    {
+        var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
+        policy.CustomTrustStore.Add(root);
+        return policy;
+    }
+
+    private static X509Certificate2 WriteCertificate(string directory, IPAddress address)
     {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new CertificateRequest("CN=pebble", key, HashAlgorithmName.SHA256);
@@ -155,8 +161,9 @@ internal sealed class Pebble : IDisposable
         names.AddIpAddress(address);
         request.CertificateExtensions.Add(names.Build());
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
-        using var certificate = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddHours(-1), DateTimeOffset.UtcNow.AddDays(1));
-        File.WriteAllText(Root, certificate.ExportCertificatePem());
-        File.WriteAllText(Path.Combine(_directory, "api.key"), key.ExportPkcs8PrivateKeyPem());
+        var certificate = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddHours(-1), DateTimeOffset.UtcNow.AddDays(1));
+        File.WriteAllText(Path.Combine(directory, "api.pem"), certificate.ExportCertificatePem());
+        File.WriteAllText(Path.Combine(directory, "api.key"), key.ExportPkcs8PrivateKeyPem());
+        return certificate;
     }
 }

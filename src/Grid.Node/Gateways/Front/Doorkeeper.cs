@@ -46,7 +46,7 @@ internal sealed class Doorkeeper(RouteTable routes)
         }
     }
 
-    private async Task<string?> NameAsync(ConnectionContext connection)
+    private static async Task<string?> NameAsync(ConnectionContext connection)
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(connection.ConnectionClosed);
         deadline.CancelAfter(FrontLimits.Hello);
@@ -68,7 +68,7 @@ internal sealed class Doorkeeper(RouteTable routes)
         }
     }
 
-    private async Task ThroughAsync(ConnectionContext connection, ServedRoute route)
+    private static async Task ThroughAsync(ConnectionContext connection, ServedRoute route)
     {
         using var silence = CancellationTokenSource.CreateLinkedTokenSource(connection.ConnectionClosed, route.Over);
         try
@@ -85,7 +85,7 @@ internal sealed class Doorkeeper(RouteTable routes)
         }
     }
 
-    private async Task OutAsync(PipeReader from, Socket to, CancellationTokenSource silence)
+    private static async Task OutAsync(PipeReader from, Socket to, CancellationTokenSource silence)
     {
         try
         {
@@ -113,7 +113,7 @@ internal sealed class Doorkeeper(RouteTable routes)
         }
     }
 
-    private async Task BackAsync(Socket from, PipeWriter to, CancellationTokenSource silence)
+    private static async Task BackAsync(Socket from, PipeWriter to, CancellationTokenSource silence)
     {
         try
         {
