@@ -150,7 +150,7 @@ public sealed class Stage : IAsyncDisposable
         var prices = new Prices(3, 1_000_000, 70_000, 9_000, 1_000);
         var now = DateTimeOffset.FromUnixTimeSeconds(DateTimeOffset.UtcNow.ToUnixTimeSeconds());
         var offer = new OfferId((await SubmitAsync(Sign(account.Value, new PostOffer(
-            farm, [], ["container", "network", "volume"], prices, Euro, new Capacity(new MilliCores(100_000), Bytes.GiB(100), Bytes.GiB(500), Bytes.Zero, 0),
+            farm, [], ["container", "gateway", "network", "volume"], prices, Euro, new Capacity(new MilliCores(100_000), Bytes.GiB(100), Bytes.GiB(500), Bytes.Zero, 0),
             TimeSpan.Zero, now.AddDays(90)), name))).Statement.Id.Value);
         var made = new StageFarm(name, account, farm, offer, prices);
         Farms.Add(made);
@@ -159,7 +159,8 @@ public sealed class Stage : IAsyncDisposable
 
     /// <summary>Invites a node, starts its agent and waits until it has joined and reported.</summary>
     /// <param name="wire">what connects it to other nodes in namespaces of their own; null: it is in this process' own, reached on loopback</param>
-    public async Task<StageNode> AddNodeAsync(StageFarm farm, string name, UnderlayNetwork? wire = null)
+    /// <param name="options">what else its agent is told, by where it is reached</param>
+    public async Task<StageNode> AddNodeAsync(StageFarm farm, string name, UnderlayNetwork? wire = null, Func<System.Net.IPAddress, Task<IEnumerable<string>>>? options = null)
     {
         var seed = SHA256.HashData(Encoding.UTF8.GetBytes($"{Directory} invite {name}"));
         using var key = SigningKey.FromSeed(seed);
@@ -167,7 +168,7 @@ public sealed class Stage : IAsyncDisposable
         var invite = (await SubmitAsync(Sign(farm.Account.Value, new InviteNode(farm.Id, key.Public, now.AddHours(1)), farm.Name))).Statement.Id;
         var file = At($"{name}.invite");
         await File.WriteAllTextAsync(file, JsonSerializer.Serialize(new { version = 1, farm = farm.Id.ToString(), invite = invite.ToString(), seed = Convert.ToBase64String(seed) }));
-        var node = new StageNode(this, farm, name, file, wire);
+        var node = new StageNode(this, farm, name, file, wire, options);
         await node.StartAsync();
         return node;
     }

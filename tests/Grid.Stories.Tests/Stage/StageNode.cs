@@ -8,8 +8,10 @@ using Grid.Units;
 namespace Grid.Stories.Tests.Stage;
 
 /// <summary>A real agent with its own directories, cgroup and containers; several live on one machine without seeing each other.</summary>
-public sealed class StageNode(Stage stage, StageFarm farm, string name, string invite, UnderlayNetwork? wire)
+/// <param name="options">what else the agent is told, by where it is reached</param>
+public sealed class StageNode(Stage stage, StageFarm farm, string name, string invite, UnderlayNetwork? wire, Func<IPAddress, Task<IEnumerable<string>>>? options)
 {
+    private IEnumerable<string>? _options;
     private (string Path, IPAddress Address)? _place;
     private Actor? _agent;
 
@@ -39,12 +41,14 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
         [
             "--ledger", stage.LedgerAddress.AbsoluteUri, "--origin", Stage.Origin, "--ledger-key", stage.LedgerKey.ToString(), "--hub", stage.HubAddress.AbsoluteUri,
             "--data", Data, "--run", Run, "--cgroup", Cgroup, "--invite", invite,
-            "--underlay", (_place?.Address ?? IPAddress.Loopback).ToString(),
+            "--underlay", Address.ToString(), .. _options ??= options is null ? [] : await options(Address),
         ]);
         Id = Units.Id.Parse<NodeId>(ready);
         if (!farm.Nodes.Contains(this))
             farm.Nodes.Add(this);
     }
+
+    public IPAddress Address => _place?.Address ?? IPAddress.Loopback;
 
     public Task KillAgentAsync() => _agent!.KillAsync();
 
@@ -66,11 +70,16 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
     public string Space => _place?.Path ?? "/proc/self/ns/net";
 
     /// <summary>The processes that hold this node's tunnels.</summary>
-    public IReadOnlyList<int> Tunnels() =>
+    public IReadOnlyList<int> Tunnels() => Of("GRID_TUNNEL=");
+
+    /// <summary>The processes that hold this node's gateways, and the one that serves them.</summary>
+    public IReadOnlyList<int> Gateways() => Of("GRID_GATEWAY");
+
+    private List<int> Of(string variable) =>
     [
         .. from entry in Directory.EnumerateDirectories("/proc")
            where int.TryParse(Path.GetFileName(entry), out _)
-           where Reads(Path.Combine(entry, "environ")) is var text && text.Contains("GRID_TUNNEL=", StringComparison.Ordinal) && text.Contains(Run, StringComparison.Ordinal)
+           where Reads(Path.Combine(entry, "environ")) is var text && text.Contains(variable, StringComparison.Ordinal) && text.Contains(Run, StringComparison.Ordinal)
            select int.Parse(Path.GetFileName(entry)),
     ];
 
@@ -112,6 +121,8 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
             .. host.Observe().Containers.Select(c => $"container {c.Key}: {c.Value}"),
             .. FlistMount.All().Where(m => m.Mountpoint.StartsWith(Run + "/", StringComparison.Ordinal)).Select(m => $"mount {m.Mountpoint}"),
             .. Tunnels().Select(p => $"tunnel {p}"),
+            .. Gateways().Select(p => $"gateway {p}"),
+            .. new[] { Path.Combine(Run, "gateways"), Path.Combine(Data, "gateways") }.Where(Directory.Exists).SelectMany(Directory.EnumerateFileSystemEntries).Where(f => Path.GetFileName(f) != "account.pem"),
         ];
     }
 
@@ -155,7 +166,7 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
             foreach (var id in host.Observe().Containers.Keys)
                 await host.RemoveAsync(id, keepLog: false);
         }
-        foreach (var tunnel in Tunnels())
+        foreach (var tunnel in Tunnels().Concat(Gateways()))
             Posix.Kill(tunnel);
         foreach (var mount in FlistMount.All().Where(m => m.Mountpoint.StartsWith(Run + "/", StringComparison.Ordinal)).ToList())
             FlistMount.Stop(mount.Mountpoint, detach: true);

@@ -15,7 +15,7 @@ internal sealed class FrontLog(string path, TimeProvider time)
         {
             if (File.Exists(path) && new FileInfo(path).Length > Largest)
                 File.Move(path, path + ".1", overwrite: true);
-            File.AppendAllText(path, $"{time.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture)} {line.ReplaceLineEndings(" ")}\n");
+            File.AppendAllText(path, $"{time.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture)} {line.ReplaceLineEndings(" ")}\n");
         }
     }
 }
