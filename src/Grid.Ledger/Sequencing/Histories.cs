@@ -56,7 +56,7 @@ public sealed record Histories
     {
         private readonly ImmutableDictionary<Digest, History>.Builder _bySubject = before.BySubject.ToBuilder();
         private readonly ImmutableDictionary<AgreementId, long>.Builder _changed = before.Changed.ToBuilder();
-        private readonly ImmutableDictionary<NodeId, ImmutableHashSet<AgreementId>>.Builder _onNode = before.OnNode.ToBuilder();
+        private readonly Dictionary<NodeId, ImmutableHashSet<AgreementId>.Builder> _onNode = [];
         private readonly ImmutableDictionary<NodeId, long>.Builder _nodeChanged = before.NodeChanged.ToBuilder();
         private readonly ImmutableList<FarmId>.Builder _farms = before.Farms.ToBuilder();
         private readonly ImmutableList<NodeId>.Builder _nodes = before.Nodes.ToBuilder();
@@ -80,7 +80,7 @@ public sealed record Histories
         {
             BySubject = _bySubject.ToImmutable(),
             Changed = _changed.ToImmutable(),
-            OnNode = _onNode.ToImmutable(),
+            OnNode = before.OnNode.SetItems(_onNode.Select(n => KeyValuePair.Create(n.Key, n.Value.ToImmutable()))),
             NodeChanged = _nodeChanged.ToImmutable(),
             Farms = _farms.ToImmutable(),
             Nodes = _nodes.ToImmutable(),
@@ -123,7 +123,9 @@ public sealed record Histories
             _changed[id] = index;
             foreach (var node in state.Agreements[id].EveryPart.SelectMany(p => p.Nodes))
             {
-                _onNode[node] = _onNode.GetValueOrDefault(node, []).Add(id);
+                if (!_onNode.TryGetValue(node, out var agreements))
+                    _onNode[node] = agreements = before.OnNode.GetValueOrDefault(node, []).ToBuilder();
+                agreements.Add(id);
                 _nodeChanged[node] = index;
             }
         }

@@ -18,6 +18,8 @@ public sealed class LedgerStore : IAsyncDisposable
     {
         _source = NpgsqlDataSource.Create(settings.ConnectionString);
         settings.Pooling = false;
+        // It says the same few things for as long as it lives, and one of them takes longer to plan than many of its rows to insert.
+        (settings.MaxAutoPrepare, settings.AutoPrepareMinUsages) = (8, 2);
         _unpooled = NpgsqlDataSource.Create(settings.ConnectionString);
         Events = DocumentStore.For(o =>
         {

@@ -59,23 +59,25 @@ public sealed class LogTree
         ArgumentOutOfRangeException.ThrowIfNegative(index);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, size);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(size, Size);
-        var path = new Stack<Digest>();
+        // Found from the root down, wanted from the leaf up: filled from its end.
+        Span<Digest> path = stackalloc Digest[MerkleTree.MaximumPath];
+        var first = path.Length;
         var (start, end) = (0L, size);
         while (end - start > 1)
         {
             var middle = start + Split(end - start);
             if (index < middle)
             {
-                path.Push(Range(middle, end));
+                path[--first] = Range(middle, end);
                 end = middle;
             }
             else
             {
-                path.Push(Range(start, middle));
+                path[--first] = Range(start, middle);
                 start = middle;
             }
         }
-        return [.. path];
+        return [.. path[first..]];
     }
 
     /// <summary>RFC 6962 §2.1.2, from the bottom up; empty when the sizes are equal.</summary>
