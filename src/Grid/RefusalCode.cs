@@ -47,6 +47,8 @@ public static class RefusalCode
     public const string ExecFromWritable = "exec-from-writable";
     public const string Capacity = "capacity";
     public const string AddressConflict = "address-conflict";
+    public const string AddressInvalid = "address-invalid";
+    public const string AddressNotOwned = "address-not-owned";
     public const string NameInvalid = "name-invalid";
     public const string PathInvalid = "path-invalid";
     public const string PriceMismatch = "price-mismatch";

@@ -1,4 +1,5 @@
 using System.Net;
+using Grid.Addresses;
 using Grid.Cli.Drafts;
 using Grid.Gateways;
 using Grid.Networks;
@@ -55,6 +56,11 @@ public sealed class DraftTests
             proof: dns
             backend: web:8080
             networks: { back: 10.1.0.3 }
+          public:
+            kind: address
+            ip: 203.0.113.7
+            ports: [udp/53, tcp/8080]
+            workload: web
         """;
 
     [Fact]
@@ -66,15 +72,16 @@ public sealed class DraftTests
         Assert.Equal(("hello", "alice", "the first one", TimeSpan.FromDays(3)), (draft.Name, draft.User!.Text, draft.Note, draft.Grace));
         Assert.Equal(new DraftTerm(null, new DraftTime.After(TimeSpan.FromHours(24)), TimeSpan.FromMinutes(90), new DraftTime.At(new DateTimeOffset(2026, 12, 1, 0, 0, 0, TimeSpan.Zero)),
             new DraftTime.After(TimeSpan.FromMinutes(30)), TimeSpan.FromHours(2), true), draft.Term);
-        Assert.Equal(["back", "door", "store", "web"], draft.Workloads.Select(w => w.Workload.Name));
-        Assert.Equal([null, "beta", "beta", "alpha/1"], draft.Workloads.Select(w => w.Node?.Text));
-        Assert.Equal(new Volume("store", default, new Bytes(1_610_612_736), Media.Hdd, TimeSpan.FromDays(7)), draft.Workloads[2].Workload);
+        Assert.Equal(["back", "door", "public", "store", "web"], draft.Workloads.Select(w => w.Workload.Name));
+        Assert.Equal([null, "beta", "alpha/1", "beta", "alpha/1"], draft.Workloads.Select(w => w.Node?.Text));
+        Assert.Equal(new Volume("store", default, new Bytes(1_610_612_736), Media.Hdd, TimeSpan.FromDays(7)), draft.Workloads[3].Workload);
+        Assert.Equal(new PublicAddress("public", default, IPAddress.Parse("203.0.113.7"), [new Port(Transport.Tcp, 8080), new Port(Transport.Udp, 53)], "web"), draft.Workloads[2].Workload);
         Assert.Equal(new Gateway("door", default, "shop.example.org", Tls.Passthrough, DomainProof.Dns, new Backend("web", 8080), [new NetworkAddress("back", IPAddress.Parse("10.1.0.3"))]),
             draft.Workloads[1].Workload);
         Assert.Equal(new Network("back", IPNetwork.Parse("10.1.0.0/24"), Egress.Nat), draft.Workloads[0].Workload);
         Assert.Equal(new Container("web", default, Id.Parse<FlistId>(Flist), "/bin/web", ["--port", "80"], [new("A", "b"), new("LONGER", "1")], "/", new ContainerUser(1000, 100), new MilliCores(1500),
             Bytes.MiB(512), 128, [new VolumeMount("/data", "store")], [new Scratch("/tmp", Bytes.MiB(16))], new RestartPolicy(RestartWhen.OnFailure, TimeSpan.FromSeconds(2), TimeSpan.FromMinutes(1)),
-            Bytes.MiB(1), [new NetworkAddress("back", IPAddress.Parse("10.1.0.2"))]), draft.Workloads[3].Workload);
+            Bytes.MiB(1), [new NetworkAddress("back", IPAddress.Parse("10.1.0.2"))]), draft.Workloads[4].Workload);
     }
 
     [Theory]
@@ -105,6 +112,14 @@ public sealed class DraftTests
     [InlineData("proof: dns", "proof: trust", RefusalCode.Malformed, 41, 12)]
     [InlineData("backend: web:8080", "backend: web", RefusalCode.Malformed, 42, 14)]
     [InlineData("backend: web:8080", "backend: web:0", RefusalCode.Malformed, 42, 14)]
+    [InlineData("ip: 203.0.113.7", "ip: 203.0.113", RefusalCode.Malformed, 46, 9)]
+    [InlineData("ip: 203.0.113.7", "", RefusalCode.MissingField, 45, 5)]
+    [InlineData("ports: [udp/53, tcp/8080]", "ports: []", RefusalCode.Malformed, 47, 12)]
+    [InlineData("ports: [udp/53, tcp/8080]", "", RefusalCode.MissingField, 45, 5)]
+    [InlineData("ports: [udp/53, tcp/8080]", "ports: [udp/53, udp/53]", RefusalCode.Malformed, 47, 21)]
+    [InlineData("ports: [udp/53, tcp/8080]", "ports: [udp/0]", RefusalCode.Malformed, 47, 13)]
+    [InlineData("ports: [udp/53, tcp/8080]", "ports: [all]", RefusalCode.Malformed, 47, 13)]
+    [InlineData("workload: web", "", RefusalCode.MissingField, 45, 5)]
     [InlineData("money: { grace: 3d }", "money: { grace: 3d, grace: 4d }", RefusalCode.Malformed, 9, 21)]
     [InlineData("note: the first one", "note: &a the first one", RefusalCode.Malformed, 3, 7)]
     [InlineData("note: the first one", "note: !!str x", RefusalCode.Malformed, 3, 7)]

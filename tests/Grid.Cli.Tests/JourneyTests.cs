@@ -104,6 +104,27 @@ public sealed class JourneyTests(RealLedger real)
     }
 
     [Fact]
+    public async Task A_farmer_says_what_addresses_a_farm_has()
+    {
+        using var shell = new TestShell();
+        var (farm, _) = await PartiesAsync(shell, node: false);
+        // Of documentation, and of no other run of this test.
+        string Ip(int host) => $"2001:db8:{Environment.ProcessId & 0xFFFF:x}::{host}/64@fe80::1";
+        string[] Listed(JsonNode node) => [.. node["addresses"]!.AsArray().Select(a => a!.GetValue<string>())];
+
+        Assert.Equal([Ip(7), Ip(9)], Listed(await shell.JsonAsync("farm", "addresses", farm, Ip(9), Ip(7), "--account", "farmer")));
+        await shell.JsonAsync("farm", "addresses", farm, "-f", shell.Write("addresses", $"# all\n{Ip(8)}  # one\n\n"), "--account", "farmer");
+        Assert.Equal([Ip(8)], Listed((await shell.JsonAsync("farm", "show", farm))["farm"]!));
+        Assert.Contains(Ip(8), (await shell.RunAsync("farm", "show", farm)).Out, StringComparison.Ordinal);
+        Assert.Equal(RefusalCode.NotAParty, await shell.RefusedAsync("farm", "addresses", farm, Ip(9), "--account", "alice"));
+        Assert.Equal(RefusalCode.AddressInvalid, await shell.RefusedAsync("farm", "addresses", farm, "10.0.0.7/24@10.0.0.1", "--account", "farmer"));
+        Assert.Equal(RefusalCode.Malformed, await shell.RefusedAsync("farm", "addresses", farm, "203.0.113.7", "--account", "farmer"));
+        Assert.Equal(RefusalCode.Malformed, await shell.RefusedAsync("farm", "addresses", farm, Ip(9), Ip(9), "--account", "farmer"));
+        Assert.Equal(CliCode.Usage, await shell.RefusedAsync("farm", "addresses", farm, "--account", "farmer"));
+        Assert.Empty(Listed(await shell.JsonAsync("farm", "addresses", farm, "--none", "--account", "farmer")));
+    }
+
+    [Fact]
     public async Task A_node_that_refuses_ends_it_and_the_one_who_waits_is_told_why()
     {
         using var shell = new TestShell();

@@ -12,9 +12,10 @@ public sealed record AccountView(string Id, int Threshold, ImmutableArray<string
     internal static AccountView Of(Account a) => new(a.Id.ToString(), a.Policy.Threshold, [.. a.Policy.Keys.Select(k => k.ToString())]);
 }
 
-public sealed record FarmView(string Id, string Name, string Account)
+/// <param name="Addresses">its public addresses: <c>203.0.113.7/24@203.0.113.1</c>, with prefix and gateway</param>
+public sealed record FarmView(string Id, string Name, string Account, ImmutableArray<string> Addresses)
 {
-    internal static FarmView Of(Farm f) => new(f.Id.ToString(), f.Name, f.Account.ToString());
+    internal static FarmView Of(Farm f) => new(f.Id.ToString(), f.Name, f.Account.ToString(), [.. f.Addresses.Select(a => a.ToString())]);
 }
 
 /// <param name="Cpu">millicores</param>

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Grid.Addresses;
 using Grid.Agreements;
 using Grid.Cli.Drafts;
 using Grid.Gateways;
@@ -131,6 +132,14 @@ internal static class Describe
             ["proof"] = g.Proof is DomainProof.Domain ? "domain" : "dns",
             ["backend"] = $"{g.Backend.Workload}:{g.Backend.Port}",
             ["networks"] = Networks(g),
+        },
+        PublicAddress a => new JsonObject
+        {
+            ["kind"] = a.Kind,
+            ["node"] = a.Node.ToString(),
+            ["ip"] = a.Ip.ToString(),
+            ["ports"] = Render.Texts(a.Ports.Select(p => p.ToString())),
+            ["workload"] = a.Workload,
         },
         Network n => new JsonObject { ["kind"] = n.Kind, ["cidr"] = n.Cidr.ToString(), ["egress"] = n.Egress is Egress.Nat ? "nat" : "none" },
         _ => throw new System.Diagnostics.UnreachableException(workload.Kind),

@@ -14,7 +14,7 @@ namespace Grid.Cli.Drafts;
 /// money: { grace: 24h }
 /// offers: { FARM: OFFER }     # optional
 /// node: NODE                  # optional: for every workload that names none
-/// workloads: { NAME: { kind: container | gateway | network | volume, … } }
+/// workloads: { NAME: { kind: address | container | gateway | network | volume, … } }
 /// </code>
 /// </summary>
 public static class DraftReader

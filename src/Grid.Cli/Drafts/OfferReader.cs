@@ -14,7 +14,7 @@ public sealed record OfferDraft(PostOffer Terms, ImmutableArray<Named> Nodes);
 /// <code>
 /// currency: { code: EUR, decimals: 9 }          # 9: prices are in billionths of a euro
 /// prices: { cpu: 3, memory: 1500, ssd: 20, hdd: 5, ipv4: 0 }    # per second: per millicore, per GiB, per GiB, per GiB, per address
-/// kinds: [container, gateway, network, vm, volume]
+/// kinds: [address, container, gateway, network, vm, volume]
 /// ceiling: { cpu: 8, memory: 16GiB, ssd: 100GiB, hdd: 0B, ipv4: 0 }
 /// notice: 1h
 /// expires: +30d

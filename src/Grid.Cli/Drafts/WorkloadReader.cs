@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Net;
+using Grid.Addresses;
 using Grid.Cli.Yaml;
 using Grid.Gateways;
 using Grid.Machines;
@@ -19,6 +20,7 @@ namespace Grid.Cli.Drafts;
 /// volume:    { node, size, media: ssd | hdd, form: files | disk, keep: 0s }
 /// network:   { cidr: 10.0.0.0/24, egress: none | nat }
 /// gateway:   { node, hostname, tls: terminate | passthrough, proof: domain | dns, backend: WORKLOAD:PORT, networks: { NETWORK: ADDRESS } }
+/// address:   { node, ip, ports: [tcp/80, udp/53], workload }
 /// </code>
 /// </summary>
 internal static class WorkloadReader
@@ -42,11 +44,12 @@ internal static class WorkloadReader
             Machine.KindName => ReadMachine(name, f),
             Volume.KindName => ReadVolume(name, f),
             Gateway.KindName => ReadGateway(name, f),
+            PublicAddress.KindName => ReadAddress(name, f),
             _ => null,
         };
         if (kind is not null && workload is null)
         {
-            f.Fault(kind.At, RefusalCode.UnknownKind, $"The workload kind '{kind.Text}' is not known.", "Known are container, gateway, network, vm and volume.");
+            f.Fault(kind.At, RefusalCode.UnknownKind, $"The workload kind '{kind.Text}' is not known.", "Known are address, container, gateway, network, vm and volume.");
             return null;
         }
         if (workload is null)
@@ -124,6 +127,23 @@ internal static class WorkloadReader
         }, "domain or dns", DomainProof.Domain);
         var backend = f.Parsed("backend", TryBackend, "a workload and its port, such as web:8080", new Backend("", 0), required: true);
         return new Gateway(name, default, hostname, tls, proof, backend, Addresses(f));
+    }
+
+    private static PublicAddress ReadAddress(string name, Fields f)
+    {
+        var ip = f.Parsed("ip", TryAddress, "an address of the node's farm, such as 203.0.113.7", IPAddress.None, required: true);
+        var ports = new SortedSet<Port>();
+        var items = f.List("ports");
+        foreach (var item in items)
+        {
+            if (f.Scalar(item, "ports") is { } scalar && f.Parsed<Port>(scalar, "ports", Port.TryParse, "a port such as tcp/443", default) is { Number: > 0 } port && !ports.Add(port))
+                f.Fault(scalar.At, RefusalCode.Malformed, $"'{port}' is there twice.");
+        }
+        if (items.IsEmpty && f.Required("ports") is { } none)
+            f.Fault(none.At, RefusalCode.Malformed, "An address has at least one port.", "Write [tcp/443].");
+        if (items.Length > PublicAddress.MaximumPorts)
+            f.Fault(items[0].At, RefusalCode.TooLarge, $"An address has at most {PublicAddress.MaximumPorts} ports.");
+        return new PublicAddress(name, default, ip, [.. ports], f.Text("workload", required: true) ?? "");
     }
 
     private static bool TryBackend(string text, out Backend backend)

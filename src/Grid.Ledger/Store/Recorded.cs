@@ -37,6 +37,7 @@ public static class RecordedEvents
         Map<AccountEvent.Opened>("account.opened"),
         Map<AccountEvent.Rekeyed>("account.rekeyed"),
         Map<FarmEvent.Registered>("farm.registered"),
+        Map<FarmEvent.AddressesListed>("farm.addresses-listed"),
         Map<FarmEvent.NodeInvited>("farm.node-invited"),
         Map<FarmEvent.OfferPosted>("farm.offer-posted"),
         Map<FarmEvent.OfferWithdrawn>("farm.offer-withdrawn"),

@@ -22,14 +22,29 @@ public static class Agreeable
             if (CheckOffer(state, terms, part, inForce, now) is { } refusal)
                 return refusal;
         }
+        if (CheckAddresses(state, terms, inForce) is { } foreign)
+            return foreign;
         return terms.Nodes.Select(node => CheckNode(state, terms, node, inForce)).FirstOrDefault(r => r is not null);
     }
 
     // A name is held as capacity is: from the last farm's signature on. A proposal costs nobody anything and holds nothing.
     private static Refusal? Taken(GridState state, AgreementTerms terms, Agreement? inForce) => terms.Gateways
-        .Where(g => state.Hostnames.TryGetValue(g.Hostname, out var holder) && holder != inForce?.Id)
-        .Select(g => new Refusal(RefusalCode.NameTaken, $"{g.Hostname} of '{g.Name}' is held by another agreement, {state.Hostnames[g.Hostname]}.", "Choose another name."))
+        .Where(g => state.Names.TryGetValue(g.Hostname, out var holder) && holder != inForce?.Id)
+        .Select(g => new Refusal(RefusalCode.NameTaken, $"{g.Hostname} of '{g.Name}' is held by another agreement, {state.Names[g.Hostname]}.", "Choose another name."))
         .FirstOrDefault();
+
+    private static Refusal? CheckAddresses(GridState state, AgreementTerms terms, Agreement? inForce)
+    {
+        foreach (var address in terms.Addresses)
+        {
+            var farm = terms.Farms.First(f => f.Nodes.Contains(address.Node)).Farm;
+            if (!state.Addresses.TryGetValue(address.Ip, out var owner) || owner != farm)
+                return new Refusal(RefusalCode.AddressNotOwned, $"{address.Ip} of '{address.Name}' is no address of {farm}.", "'grid farm show' lists those it has.");
+            if (state.Names.TryGetValue($"{address.Ip}", out var holder) && holder != inForce?.Id)
+                return new Refusal(RefusalCode.AddressConflict, $"{address.Ip} of '{address.Name}' is held by another agreement, {holder}.", "Choose another address of the farm.");
+        }
+        return null;
+    }
 
     private static Refusal? CheckOffer(GridState state, AgreementTerms terms, FarmPart part, Agreement? inForce, DateTimeOffset now)
     {

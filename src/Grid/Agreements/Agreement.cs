@@ -54,10 +54,10 @@ public abstract partial record Agreement
     /// <summary>What it holds of a node.</summary>
     public virtual Capacity HeldOn(NodeId node) => Capacity.None;
 
-    /// <summary>The hostnames that no other agreement may have.</summary>
+    /// <summary>The hostnames and public addresses that no other agreement may have; no hostname reads as an address.</summary>
     public virtual IEnumerable<string> HeldNames => [];
 
-    private static IEnumerable<string> NamesOf(Version version) => version.Terms.Gateways.Select(g => g.Hostname);
+    private static IEnumerable<string> NamesOf(Version version) => version.Terms.Gateways.Select(g => g.Hostname).Concat(version.Terms.Addresses.Select(a => $"{a.Ip}"));
 
     public IEnumerable<FarmPart> EveryPart => Version.Terms.Farms.Concat(Next?.Version.Terms.Farms ?? []).Concat(PastParts);
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Grid.Addresses;
 using Grid.Gateways;
 using Grid.Machines;
 using Grid.Networks;
@@ -39,6 +40,7 @@ public static class AgreementRules
         MachineRules.Check(terms, found);
         NetworkRules.Check(terms, found);
         GatewayRules.Check(terms, found);
+        AddressRules.Check(terms, found);
         return found.ToImmutable();
     }
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Grid.Addresses;
 using Grid.Gateways;
 using Grid.Networks;
 using Grid.Offers;
@@ -30,6 +31,8 @@ public sealed record AgreementTerms(
     public IEnumerable<Placed> Placed => Workloads.OfType<Placed>();
 
     public IEnumerable<Gateway> Gateways => Workloads.OfType<Gateway>();
+
+    public IEnumerable<PublicAddress> Addresses => Workloads.OfType<PublicAddress>();
 
     /// <summary>The workloads on one node.</summary>
     public IEnumerable<Placed> On(NodeId node) => Placed.Where(w => w.Node == node);

@@ -9,6 +9,9 @@ namespace Grid.Farms;
 /// <summary>The nodes of one account under one name.</summary>
 public sealed record Farm(FarmId Id, AccountId Account, string Name)
 {
+    /// <summary>Its public addresses, sorted; no other farm lists one of them.</summary>
+    public ImmutableArray<FarmAddress> Addresses { get; init; } = [];
+
     public static Decision Decide(GridState state, Statement statement, RegisterFarm body)
     {
         if (!Names.IsValid(body.FarmName, 3, 40))
@@ -31,6 +34,11 @@ public abstract record FarmEvent(FarmId Farm) : Event
     public sealed record Registered(FarmId Farm, AccountId Account, string FarmName) : FarmEvent(Farm)
     {
         public override string Name => "farm.registered";
+    }
+
+    public sealed record AddressesListed(FarmId Farm, ImmutableArray<FarmAddress> Addresses) : FarmEvent(Farm)
+    {
+        public override string Name => "farm.addresses-listed";
     }
 
     public sealed record NodeInvited(FarmId Farm, StatementId Invite, PublicKey Key, DateTimeOffset Expires) : FarmEvent(Farm)

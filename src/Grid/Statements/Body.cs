@@ -17,6 +17,7 @@ public abstract record Body
         [OpenAccount.Name] = OpenAccount.Read,
         [RekeyAccount.Name] = RekeyAccount.Read,
         [RegisterFarm.Name] = RegisterFarm.Read,
+        [ListAddresses.Name] = ListAddresses.Read,
         [InviteNode.Name] = InviteNode.Read,
         [JoinNode.Name] = JoinNode.Read,
         [ReportNode.Name] = ReportNode.Read,

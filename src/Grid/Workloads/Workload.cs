@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Grid.Addresses;
 using Grid.Gateways;
 using Grid.Machines;
 using Grid.Networks;
@@ -26,6 +27,7 @@ public abstract record Workload(string Name)
             Volume.KindName => CanonicalReader.ReadAll(bytes, Volume.Read),
             Network.KindName => CanonicalReader.ReadAll(bytes, Network.Read),
             Gateway.KindName => CanonicalReader.ReadAll(bytes, Gateway.Read),
+            PublicAddress.KindName => CanonicalReader.ReadAll(bytes, PublicAddress.Read),
             _ => throw new StatementFormatException(RefusalCode.UnknownKind, $"The workload kind '{kind}' is not known."),
         };
     }

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
+using System.Net;
 using Grid.Accounts;
 using Grid.Agreements;
 using Grid.Farms;
@@ -47,6 +48,9 @@ public sealed record GridState
 
     public ImmutableDictionary<string, FarmId> FarmNames { get; init; } = ImmutableDictionary.Create<string, FarmId>(StringComparer.Ordinal);
 
+    /// <summary>Which farm lists a public address: for each just what <see cref="Farm.Addresses"/> says.</summary>
+    public ImmutableDictionary<IPAddress, FarmId> Addresses { get; init; } = ImmutableDictionary<IPAddress, FarmId>.Empty;
+
     public ImmutableDictionary<StatementId, Invite> Invites { get; init; } = ImmutableDictionary<StatementId, Invite>.Empty;
 
     public ImmutableDictionary<NodeId, Node> Nodes { get; init; } = ImmutableDictionary<NodeId, Node>.Empty;
@@ -55,8 +59,8 @@ public sealed record GridState
 
     public ImmutableDictionary<AgreementId, Agreement> Agreements { get; init; } = ImmutableDictionary<AgreementId, Agreement>.Empty;
 
-    /// <summary>Which agreement holds a name of a gateway: for each just what <see cref="Agreement.HeldNames"/> says.</summary>
-    public ImmutableDictionary<string, AgreementId> Hostnames { get; init; } = ImmutableDictionary.Create<string, AgreementId>(StringComparer.Ordinal);
+    /// <summary>Which agreement holds a gateway's name or a public address: for each just what <see cref="Agreement.HeldNames"/> says.</summary>
+    public ImmutableDictionary<string, AgreementId> Names { get; init; } = ImmutableDictionary.Create<string, AgreementId>(StringComparer.Ordinal);
 
     /// <summary>What agreements wait for, soonest first.</summary>
     public ImmutableSortedSet<Deadline> Deadlines { get; init; } = ImmutableSortedSet<Deadline>.Empty;
@@ -84,6 +88,7 @@ public sealed record GridState
             OpenAccount b => Account.Decide(this, statement, b),
             RekeyAccount b => Account.Decide(this, statement, b),
             RegisterFarm b => Farm.Decide(this, statement, b),
+            ListAddresses b => ListAddresses.Decide(this, statement, b),
             InviteNode b => Invite.Decide(this, statement, b, now),
             JoinNode b => Node.Decide(this, statement, b, now),
             ReportNode b => Node.Decide(this, statement, b),
@@ -195,6 +200,11 @@ public sealed record GridState
             Farms = Farms.Add(e.Farm, new Farm(e.Farm, e.Account, e.FarmName)),
             FarmNames = FarmNames.Add(e.FarmName, e.Farm),
         },
+        FarmEvent.AddressesListed e => this with
+        {
+            Farms = Farms.SetItem(e.Farm, Farms[e.Farm] with { Addresses = e.Addresses }),
+            Addresses = Addresses.RemoveRange(Farms[e.Farm].Addresses.Select(a => a.Address)).SetItems(e.Addresses.Select(a => KeyValuePair.Create(a.Address, e.Farm))),
+        },
         FarmEvent.NodeInvited e => this with { Invites = Invites.Add(e.Invite, new Invite(e.Invite, e.Farm, e.Key, e.Expires, null)) },
         FarmEvent.OfferPosted e => this with { Offers = Offers.Add(e.Offer, new Offer(e.Offer, e.Terms, Withdrawn: false)) },
         FarmEvent.OfferWithdrawn e => this with { Offers = Offers.SetItem(e.Offer, Offers[e.Offer] with { Withdrawn = true }) },
@@ -216,13 +226,13 @@ public sealed record GridState
             if (nodes.TryGetValue(id, out var node))
                 nodes = nodes.SetItem(id, node with { Held = node.Held - (before?.HeldOn(id) ?? Capacity.None) + after.HeldOn(id) });
         }
-        var hostnames = Hostnames.RemoveRange(before?.HeldNames ?? []).SetItems(after.HeldNames.Select(n => KeyValuePair.Create(n, after.Id)));
+        var names = Names.RemoveRange(before?.HeldNames ?? []).SetItems(after.HeldNames.Select(n => KeyValuePair.Create(n, after.Id)));
         var deadlines = Deadlines;
         if (before?.Due is { } old)
             deadlines = deadlines.Remove(new Deadline(old, after.Id));
         if (after.Due is { } due)
             deadlines = deadlines.Add(new Deadline(due, after.Id));
-        return this with { Agreements = Agreements.SetItem(after.Id, after), Nodes = nodes, Hostnames = hostnames, Deadlines = deadlines };
+        return this with { Agreements = Agreements.SetItem(after.Id, after), Nodes = nodes, Names = names, Deadlines = deadlines };
     }
 }
 

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Net;
 using Grid.Accounts;
+using Grid.Addresses;
 using Grid.Agreements;
 using Grid.Farms;
 using Grid.Gateways;
@@ -26,6 +27,7 @@ internal sealed class AnyBody(Random random)
         OpenAccount.Name => new OpenAccount(Policy()),
         RekeyAccount.Name => new RekeyAccount(Policy()),
         RegisterFarm.Name => new RegisterFarm(Text(40)),
+        ListAddresses.Name => new ListAddresses(Id<FarmId>(), Some(random.Next(4) == 0 ? 512 : 4, () => new FarmAddress(Address(), random.Next(129), Address()), (a, b) => string.CompareOrdinal(Rank(a.Address), Rank(b.Address)))),
         InviteNode.Name => new InviteNode(Id<FarmId>(), Key(), Time()),
         JoinNode.Name => new JoinNode(Id<FarmId>(), Id<StatementId>(), Key(), Hardware()),
         ReportNode.Name => new ReportNode(Capacity(), Capacity(), Texts(16, 32), Hardware()) { Domain = Flag() ? null : Text(253) },
@@ -60,12 +62,13 @@ internal sealed class AnyBody(Random random)
             [.. Some(8, () => Text(36), CanonicalReader.Order).Select(AnyWorkload)], Text(1000));
     }
 
-    private Workload AnyWorkload(string name) => random.Next(5) switch
+    private Workload AnyWorkload(string name) => random.Next(6) switch
     {
         0 => Container(name),
         1 => Volume(name),
         2 => Gateway(name),
         3 => Machine(name),
+        4 => new PublicAddress(name, Id<NodeId>(), Address(), Some(64, () => new Port(Flag() ? Transport.Tcp : Transport.Udp, 1 + random.Next(65_535)), (a, b) => a.CompareTo(b)), Text(64)),
         _ => new Network(name, Cidr(), Flag() ? Egress.Nat : Egress.None),
     };
 
@@ -84,6 +87,9 @@ internal sealed class AnyBody(Random random)
         random.NextBytes(bytes);
         return new IPAddress(bytes);
     }
+
+    // IPv4 first.
+    private static string Rank(IPAddress address) => $"{address.GetAddressBytes().Length:d2}{Convert.ToHexString(address.GetAddressBytes())}";
 
     private TunnelEnds Ends() => new(
         [.. Enumerable.Range(0, random.Next(9)).Select(_ => Address()).OrderBy(a => a.GetAddressBytes().Length).ThenBy(a => Convert.ToHexString(a.GetAddressBytes()), StringComparer.Ordinal)],

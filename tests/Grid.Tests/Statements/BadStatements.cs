@@ -173,6 +173,26 @@ internal static class BadStatements
             new("a key of 20 bytes", Malformed, b => b.With(_ => RawCbor.Bytes(new byte[20]), "keys", 0)),
         ],
         "farm.register" => [new("name too long", TooLarge, Put(RawCbor.Text(new string('n', 41)), "name"))],
+        "farm.addresses" =>
+        [
+            new("addresses not sorted", Malformed, b => b.With(Reversed, "addresses")),
+            new("an address twice", Malformed, b => b.With(Doubled, "addresses")),
+            new("513 addresses", TooLarge, b => b.With(_ => RawCbor.List([.. Enumerable.Range(0, 513).Select(i => RawCbor.UInt((ulong)i))]), "addresses")),
+            new("bits beyond any address", TooLarge, Put(RawCbor.UInt(129), "addresses", 0, "bits")),
+            new("address without gateway", Missing, b => b.With(a => ((RawMap)a).Without("gateway"), "addresses", 0)),
+            new("gateway of 5 bytes", Malformed, Put(RawCbor.Bytes([203, 0, 113, 1, 0]), "addresses", 0, "gateway")),
+        ],
+        "agreement with addresses" =>
+        [
+            .. ((RawMap)((RawList)Body(good)["workloads"]).Items[0]).Names.Select(n => new Change($"address without {n}", Missing, b => b.With(a => ((RawMap)a).Without(n), "workloads", 0))),
+            new("no ports", Malformed, Put(RawCbor.List(), "workloads", 0, "ports")),
+            new("a port twice", Malformed, b => b.With(Doubled, "workloads", 0, "ports")),
+            new("ports not sorted", Malformed, b => b.With(Reversed, "workloads", 0, "ports")),
+            new("port 0", Malformed, Put(RawCbor.UInt(0), "workloads", 0, "ports", 0, "port")),
+            new("port 65,536", TooLarge, Put(RawCbor.UInt(65_536), "workloads", 0, "ports", 0, "port")),
+            new("unknown protocol", Malformed, Put(RawCbor.Text("sctp"), "workloads", 0, "ports", 0, "protocol")),
+            new("address with a device", RefusalCode.HostAccess, b => b.With(a => ((RawMap)a).And("device", RawCbor.Text("eth0")), "workloads", 0)),
+        ],
         "node.invite" => [new("expires after the year 9999", TooLarge, Put(RawCbor.UInt(253_402_300_800), "expires"))],
         "node.join" =>
         [

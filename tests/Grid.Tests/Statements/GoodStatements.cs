@@ -3,6 +3,7 @@ using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 using Grid.Accounts;
+using Grid.Addresses;
 using Grid.Agreements;
 using Grid.Farms;
 using Grid.Gateways;
@@ -53,6 +54,12 @@ internal static class GoodStatements
         yield return By("account.open", null, new OpenAccount(new KeyPolicy(keys, 2)), "alice", "bob", "carol");
         yield return By("account.rekey", user, new RekeyAccount(new KeyPolicy(Sorted("dave"), 1)), "alice", "bob", "dave");
         yield return By("farm.register", farm, new RegisterFarm("north-sea-1"), "farmer");
+        yield return By("farm.addresses", farm, new ListAddresses(new FarmId(farm),
+        [
+            new FarmAddress(IPAddress.Parse("203.0.113.7"), 24, IPAddress.Parse("203.0.113.1")), new FarmAddress(IPAddress.Parse("203.0.113.8"), 32, IPAddress.Parse("192.0.2.1")),
+            new FarmAddress(IPAddress.Parse("2001:db8::7"), 64, IPAddress.Parse("fe80::1")),
+        ]), "farmer");
+        yield return By("farm.addresses of none", farm, new ListAddresses(new FarmId(farm), []), "farmer");
         yield return By("node.invite", farm, new InviteNode(new FarmId(farm), Key("invite").Public, Issued.AddDays(1)), "farmer");
         yield return By("node.join", null, new JoinNode(new FarmId(farm), new StatementId(Hash("invite")), Key("node").Public, hardware), "node", "invite");
         yield return By("node.report", Hash("node"), new ReportNode(capacity, Capacity.None with { Memory = Bytes.GiB(2) }, ["container", "volume"], hardware), "node");
@@ -67,6 +74,7 @@ internal static class GoodStatements
         yield return By("offer.withdraw", farm, new WithdrawOffer(new OfferId(Hash("offer"))), "farmer");
         yield return By("agreement", user, Terms(), "alice", "bob", "farmer");
         yield return By("agreement with gateways", user, WithGateways(), "alice", "bob", "farmer");
+        yield return By("agreement with addresses", user, WithAddresses(), "alice", "bob", "farmer");
         yield return By("agreement amended", user, Amended(), "alice", "bob", "farmer");
         var (agreement, version) = (new AgreementId(Hash("agreement")), new StatementId(Hash("version")));
         yield return By("workload.ready", Hash("node"), new WorkloadReady(agreement, version, TunnelEnds.None), "node");
@@ -108,6 +116,19 @@ internal static class GoodStatements
         return terms with
         {
             Workloads = [terms.Workloads[0], terms.Workloads[1], Gateway("in", "shop.gw.example", 3), Gateway("own", "shop.example.org", 4) with { Tls = Tls.Passthrough, Proof = DomainProof.Dns }, terms.Workloads[2]],
+        };
+    }
+
+    private static AgreementTerms WithAddresses()
+    {
+        var terms = Terms();
+        PublicAddress Address(string name, string ip, params Port[] ports) => new(name, terms.Farms[0].Nodes[0], IPAddress.Parse(ip), [.. ports], "web");
+        return terms with
+        {
+            Workloads =
+            [
+                Address("a4", "203.0.113.7", new Port(Transport.Tcp, 80), new Port(Transport.Tcp, 443), new Port(Transport.Udp, 443)), Address("a6", "2001:db8::7", new Port(Transport.Tcp, 443)), .. terms.Workloads,
+            ],
         };
     }
 

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Net;
 using System.Formats.Cbor;
 using System.Text;
+using Grid.Addresses;
 using Grid.Agreements;
 using Grid.Gateways;
 using Grid.Machines;
@@ -53,6 +54,7 @@ public sealed class RefusalCases
         cases.Amendments();
         cases.Networks();
         cases.Gateways();
+        cases.Addresses();
         cases.Machines();
         cases.Boots();
         cases.Unread();
@@ -247,6 +249,32 @@ public sealed class RefusalCases
         Case("backend-network", RefusalCode.UnresolvedBackend, "a gateway to a network", gateway with { Backend = new Backend("back", 8080) });
         Case("no-network", RefusalCode.UnresolvedNetwork, "a gateway in no network", gateway with { Networks = [] });
         Case("two-networks", RefusalCode.UnresolvedNetwork, "a gateway in two networks", gateway with { Networks = [At("back", 3), new NetworkAddress("side", IPAddress.Parse("10.2.0.3"))] });
+    }
+
+    private void Addresses()
+    {
+        static PublicAddress At(string name, string ip, string workload = "web") => new(name, Node, IPAddress.Parse(ip), [new Port(Transport.Tcp, 443)], workload);
+        void Case(string name, string code, string describes, params Workload[] more) => Terms($"address-{name}", code, describes,
+            t => t with { Workloads = [.. t.Workloads.Concat(more).OrderBy(w => w.Name, StringComparer.Ordinal)] });
+
+        Assert.Empty(AgreementRules.Check(Good with { Workloads = [At("a4", "203.0.113.7"), At("a6", "2001:db8::7"), .. Good.Workloads] }));
+        Case("twice", RefusalCode.AddressConflict, "one address for two containers", At("a", "203.0.113.7"), At("b", "203.0.113.7", "web-1"), Web("web-1", Node));
+        Case("two-of-a-family", RefusalCode.AddressConflict, "two addresses of one family for a container", At("a", "203.0.113.7"), At("b", "203.0.113.8"));
+        Case("for-nobody", RefusalCode.UnresolvedBackend, "an address for a container that the agreement does not have", At("a", "203.0.113.7", "app"));
+        Case("for-a-volume", RefusalCode.UnresolvedBackend, "an address for a volume", At("a", "203.0.113.7", "data"), new Volume("data", Node, Bytes.GiB(1), Media.Ssd, TimeSpan.Zero));
+        Case("for-itself", RefusalCode.UnresolvedBackend, "an address for itself", At("a", "203.0.113.7", "a"));
+        Terms("address-elsewhere", RefusalCode.UnresolvedBackend, "an address on another node than its container", t => t with
+        {
+            Farms = [t.Farms[0] with { Nodes = [.. new[] { Node, Other }.OrderBy(n => n.Value)] }],
+            Workloads = [At("a", "203.0.113.7") with { Node = Other }, .. t.Workloads],
+        });
+        var good = Encode(Good with { Workloads = [At("a", "203.0.113.7"), .. Good.Workloads] });
+        byte[] port = [0xa2, .. Text("port"), 0x19, 0x01, 0xbb, .. Text("protocol"), .. Text("tcp")];
+        void Unread(string name, string code, string describes, byte[] old, byte[] @new) => _cases.Add(new RefusalCase($"reader-address-{name}", "reader", code, describes, Splice(good, old, @new)));
+        Unread("no-port", RefusalCode.Malformed, "an address without a port", [0x81, .. port], [0x80]);
+        Unread("port-twice", RefusalCode.Malformed, "one port twice", [0x81, .. port], [0x82, .. port, .. port]);
+        Unread("port-zero", RefusalCode.Malformed, "the port 0", [0x19, 0x01, 0xbb, .. Text("protocol")], [0x00, .. Text("protocol")]);
+        Unread("of-five-bytes", RefusalCode.Malformed, "an address of five bytes", [.. Text("ip"), 0x44, 203, 0, 113, 7], [.. Text("ip"), 0x45, 203, 0, 113, 7, 0]);
     }
 
     private void Machines()

@@ -45,6 +45,7 @@ public sealed partial class RefusalVectors
     [Theory]
     [InlineData("terms,amendment", "src/Grid/Agreements/AgreementRules.cs")]
     [InlineData("terms", "src/Grid/Machines/MachineRules.cs")]
+    [InlineData("terms", "src/Grid/Addresses/AddressRules.cs")]
     [InlineData("closure", "src/Grid/Workloads/Closure")]
     [InlineData("closure", "src/Grid/Machines/BootFiles.cs")]
     public void Every_code_of_the_static_rules_has_a_case(string rules, string source)

@@ -75,7 +75,7 @@ public sealed class Gateways : IDisposable
         foreach (var name in new[] { "old.example.org", "new.example.org" })
             Assert.Equal(RefusalCode.NameTaken, _grid.Refused(_grid.SignedByUser(Doored(name, East), "beta")));
         _grid.Accept(_grid.Ready(North, _grid.State.Agreements[running.Id]));
-        Assert.Equal(["new.example.org"], _grid.State.Hostnames.Keys);
+        Assert.Equal(["new.example.org"], _grid.State.Names.Keys);
         _grid.Run(Doored("old.example.org", East));
         Assert.Equal(RefusalCode.NameTaken, _grid.Refused(_grid.SignedByUser(_grid.Amend(_grid.State.Agreements[running.Id], t => Renamed(t, "old.example.org")), "alpha")));
     }

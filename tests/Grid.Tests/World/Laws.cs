@@ -1,7 +1,9 @@
 using System.Collections.Immutable;
+using System.Net;
 using FsCheck;
 using FsCheck.Fluent;
 using Grid.Agreements;
+using Grid.Farms;
 using Grid.Nodes;
 using Grid.Statements;
 using Grid.Units;
@@ -93,8 +95,13 @@ public sealed class Laws
                 Assert.Equal(events.Select(e => e.Name), decision.Events.Select(e => e.Name));
                 state = state.Evolve(index, time, statement.Id, decision.Events);
             }
+            // What a node takes from a proof beside the agreement itself.
+            foreach (var address in state.Agreements[id].Version.Terms.Addresses.Where(a => state.Agreements[id].HeldNames.Contains($"{a.Ip}")))
+                Assert.Equal(Listed(_grid.State, address.Ip), Listed(state, address.Ip));
             return state.Agreements[id];
         }
+
+        private static FarmAddress Listed(GridState state, IPAddress ip) => state.Farms[state.Addresses[ip]].Addresses.First(a => a.Address.Equals(ip));
 
         private void Send(Statement statement)
         {
@@ -148,7 +155,12 @@ public sealed class Laws
             // A name is held by one agreement or by none, and the index says by which.
             Assert.Equal(
                 state.Agreements.Values.SelectMany(a => a.HeldNames.Select(n => (n, a.Id.ToString()))).Order().ToList(),
-                state.Hostnames.Select(h => (h.Key, h.Value.ToString())).Order().ToList());
+                state.Names.Select(h => (h.Key, h.Value.ToString())).Order().ToList());
+            Assert.Equal(
+                state.Farms.Values.SelectMany(f => f.Addresses.Select(a => ($"{a.Address}", f.Id.ToString()))).Order().ToList(),
+                state.Addresses.Select(a => ($"{a.Key}", a.Value.ToString())).Order().ToList());
+            foreach (var agreement in state.Agreements.Values)
+                Assert.All(agreement.Version.Terms.Addresses.Where(a => agreement.HeldNames.Contains($"{a.Ip}")), a => Assert.Equal(state.Nodes[a.Node].Farm, state.Addresses[a.Ip]));
             Assert.Equal(
                 state.Agreements.Values.Where(a => a.Due is not null).Select(a => new Deadline(a.Due!.Value, a.Id)).Order().ToList(),
                 state.Deadlines.ToList());
@@ -166,12 +178,14 @@ public sealed class Laws
             var node = nodes[choice.Of(nodes.Count)];
             var farm = _grid.Farms[choice.Of(2)];
             string[] farms = choice.Of(4) switch { 0 => [], 1 => ["alpha"], 2 => ["beta"], _ => ["alpha", "beta"] };
-            switch (choice.Of(14))
+            switch (choice.Of(15))
             {
                 case 0 or 1:
                     var fresh = _grid.Terms([.. nodes.Where((_, i) => choice.Of(2) == 0 || i == 0).Select(n => n.Id)]) with { Note = $"{_made++}" };
                     if (choice.Of(2) == 0)
                         fresh = TestGrid.WithGateway(fresh, Hostname(choice));
+                    if (choice.Of(2) == 0)
+                        fresh = _grid.Priced(TestGrid.WithAddress(fresh, TestGrid.PublicIp((byte)(2 + choice.Of(3)))));
                     return _grid.SignedByUser(fresh, [.. farms.Where(f => fresh.Farms.Any(p => _grid.Farms.First(x => x.Name == f).Id == p.Farm))]);
                 case 2 or 3 when agreement is not null:
                     var open = agreement.Next is Amendment.Proposed p ? p.Version : agreement.Version;
@@ -191,6 +205,9 @@ public sealed class Laws
                     return _grid.Sign(_grid.User.Value, new CancelAgreement(agreement.Id, choice.Of(2) == 0 ? null : _grid.Now.AddSeconds(choice.Of(900)), choice.Of(3) == 0 ? agreement.Next?.Version.Id : null), "user-a", "user-c");
                 case 12 when agreement is not null:
                     return _grid.Sign(farm.Account.Value, new CancelAgreement(agreement.Id, choice.Of(3) == 0 ? null : _grid.Now.AddSeconds(choice.Of(9000))), farm.Name);
+                case 14:
+                    var listed = Enumerable.Range(2, 3).Where(_ => choice.Of(2) == 0).Select(h => TestGrid.Listed((byte)h)).ToImmutableArray();
+                    return _grid.Sign(farm.Account.Value, new ListAddresses(farm.Id, listed), farm.Name);
                 case 13 when choice.Of(12) == 0:
                     return _grid.Sign(farm.Account.Value, new RetireNode(farm.Nodes[0].Id, Breach: choice.Of(2) == 0), farm.Name);
                 default:

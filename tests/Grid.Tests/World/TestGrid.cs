@@ -3,6 +3,7 @@ using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 using Grid.Accounts;
+using Grid.Addresses;
 using Grid.Agreements;
 using Grid.Farms;
 using Grid.Gateways;
@@ -143,6 +144,21 @@ public sealed class TestGrid : IDisposable
         };
     }
 
+    /// <summary>The terms with a public address for the first container.</summary>
+    public static AgreementTerms WithAddress(AgreementTerms terms, IPAddress ip)
+    {
+        var web = terms.Workloads.OfType<Container>().First();
+        return terms with
+        {
+            Workloads = [.. terms.Workloads.Add(new PublicAddress("public", web.Node, ip, [new Port(Transport.Tcp, 8080)], web.Name)).OrderBy(w => w.Name, StringComparer.Ordinal)],
+        };
+    }
+
+    public static IPAddress PublicIp(byte host) => new([203, 0, 113, host]);
+
+    /// <summary>As a farm lists it.</summary>
+    public static FarmAddress Listed(byte host) => new(PublicIp(host), 24, PublicIp(1));
+
     public Statement Ready(TestNode node, Agreement agreement) => Sign(
         node.Id.Value, new WorkloadReady(agreement.Id, (agreement.Next?.Version ?? agreement.Version).Id, Ends(node, (agreement.Next?.Version ?? agreement.Version).Terms)), node.Name);
 
@@ -200,7 +216,7 @@ public sealed class TestGrid : IDisposable
         var joined = nodes.Select(n => Join(name, account, farm, n)).ToImmutableArray();
         var prices = new Prices(3, 1_000_000, 70_000, 9_000, 1_000);
         var offer = new OfferId(Accept(Sign(account.Value, new PostOffer(
-            farm, [], ["container", "gateway", "network", "volume"], prices, Euro, new Capacity(new MilliCores(16_000), Bytes.GiB(64), Bytes.GiB(500), Bytes.GiB(5000), 4),
+            farm, [], ["address", "container", "gateway", "network", "volume"], prices, Euro, new Capacity(new MilliCores(16_000), Bytes.GiB(64), Bytes.GiB(500), Bytes.GiB(5000), 4),
             TimeSpan.FromMinutes(30), Now.AddDays(90)), name)));
         return new TestFarm(name, account, farm, offer, prices, joined);
     }
@@ -210,7 +226,7 @@ public sealed class TestGrid : IDisposable
         var hardware = new Hardware("cpu", "x86_64", "6.18");
         var invite = new StatementId(Accept(Sign(account.Value, new InviteNode(farm, Key($"invite-{name}").Public, Now.AddDays(1)), farmKey)));
         var node = new NodeId(Accept(Sign(null, new JoinNode(farm, invite, Key(name).Public, hardware), name, $"invite-{name}")));
-        Accept(Sign(node.Value, new ReportNode(Large, Capacity.None with { Cpu = new MilliCores(1000), Memory = Bytes.GiB(1) }, ["container", "gateway", "network", "volume"], hardware) { Domain = $"{name}.example" }, name));
+        Accept(Sign(node.Value, new ReportNode(Large, Capacity.None with { Cpu = new MilliCores(1000), Memory = Bytes.GiB(1) }, ["address", "container", "gateway", "network", "volume"], hardware) { Domain = $"{name}.example" }, name));
         return new TestNode(name, node);
     }
 

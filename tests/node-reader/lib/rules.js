@@ -6,6 +6,8 @@ export function checkBody(kind, body) {
     case 'account.open':
     case 'account.rekey':
       return sorted('keys', body.get('keys')) ?? (body.get('threshold') > body.get('keys').length ? 'the threshold cannot be met' : null);
+    case 'farm.addresses':
+      return ascending('addresses', body.get('addresses').map((a) => a.get('address')), (a, b) => a.length - b.length || Buffer.compare(a, b));
     case 'node.report':
       return sorted('kinds', body.get('kinds'));
     case 'offer.post':
@@ -31,6 +33,7 @@ function agreement(body) {
     sorted('workloads', body.get('workloads'), 'name'),
     ...body.get('workloads').filter((w) => w.get('kind') === 'container').flatMap((c) => [sorted('mounts', c.get('mounts'), 'path'), sorted('scratch', c.get('scratch'), 'path'), sorted('networks', c.get('networks'), 'network')]),
     ...body.get('workloads').filter((w) => w.get('kind') === 'gateway').map((g) => sorted('networks', g.get('networks'), 'network')),
+    ...body.get('workloads').filter((w) => w.get('kind') === 'address').map((a) => ascending('ports', a.get('ports'), (x, y) => compare(x.get('protocol'), y.get('protocol')) || Number(x.get('port')) - Number(y.get('port')))),
     ...body.get('workloads').filter((w) => w.get('kind') === 'vm').flatMap((m) => [sorted('disks', m.get('disks'), 'serial'), sorted('networks', m.get('networks'), 'network')]),
     ...body.get('workloads').filter((w) => w.get('kind') === 'network').map((n) => range(n.get('cidr'))),
   ];
