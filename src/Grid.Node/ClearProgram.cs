@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Grid.Node.Agent;
 using Grid.Node.Containers;
 using Grid.Node.Gateways;
+using Grid.Node.Machines;
 using Grid.Node.Networks;
 using Grid.Node.Volumes;
 using Grid.Reconciliation;
@@ -39,7 +40,8 @@ internal static class ClearProgram
         using var volumeHost = VolumeHost.Open(paths.Disks([]), paths.Run, new byte[32], time, out _);
         var volumes = volumeHost is null ? null : new VolumeViews(volumeHost, paths.Views);
         using var gateways = GatewayHost.Open(null, paths.Data, paths.Run, out _);
-        var effects = new WorkloadEffects(containers, tunnelHost is null ? null : new Tunnels(tunnelHost, keys, [], time), volumes, gateways, paths, []);
+        var machines = MachineHost.Open(paths.Machines, paths.MachineRoots, out _);
+        var effects = new WorkloadEffects(containers, tunnelHost is null ? null : new Tunnels(tunnelHost, keys, [], time), volumes, machines, gateways, paths, []);
         var began = time.GetTimestamp();
         while (Left(effects, out var steps) is { } left)
         {

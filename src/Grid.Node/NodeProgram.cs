@@ -4,10 +4,12 @@ using Grid.Client;
 using Grid.Flists.Admission;
 using Grid.Flists.Hub;
 using Grid.Gateways;
+using Grid.Machines;
 using Grid.Networks;
 using Grid.Node.Agent;
 using Grid.Node.Containers;
 using Grid.Node.Gateways;
+using Grid.Node.Machines;
 using Grid.Node.Networks;
 using Grid.Node.Volumes;
 using Grid.Units;
@@ -57,12 +59,19 @@ internal static partial class NodeProgram
         if (options.Gateways is not null && (gateways is null || tunnels is null))
             Without(log, Gateway.KindName, gateways is null ? why : "it has no private networks");
         var doors = gateways is null || tunnels is null ? null : options.Gateways;
-        ImmutableArray<string> kinds = [Container.KindName, .. doors is null ? [] : (string[])[Gateway.KindName], .. tunnels is null ? [] : (string[])[Network.KindName], .. volumes is null ? [] : (string[])[Volume.KindName]];
+        var machines = MachineHost.Open(options.Paths.Machines, options.Paths.MachineRoots, out why);
+        if (machines is null)
+            Without(log, Machine.KindName, why);
+        ImmutableArray<string> kinds =
+        [
+            Container.KindName, .. doors is null ? [] : (string[])[Gateway.KindName], .. tunnels is null ? [] : (string[])[Network.KindName],
+            .. machines is null ? [] : (string[])[Machine.KindName], .. volumes is null ? [] : (string[])[Volume.KindName],
+        ];
         using var hubs = new HubClient(options.Hubs.Select(h => h.AbsoluteUri));
 
         try
         {
-            var enrolment = new Enrolment(options, kinds, volumeHost?.Capacity() ?? Capacity.None, doors?.Domain, keys.Signing, ledger, time, logging.CreateLogger<Enrolment>());
+            var enrolment = new Enrolment(options, kinds, machines?.Accelerator, volumeHost?.Capacity() ?? Capacity.None, doors?.Domain, keys.Signing, ledger, time, logging.CreateLogger<Enrolment>());
             var node = await enrolment.JoinAsync(stopping.Token);
             var voice = new NodeVoice(keys.Signing, node, options.Origin, time);
             var report = enrolment.ReportAsync(voice, stopping.Token);
@@ -70,7 +79,7 @@ internal static partial class NodeProgram
                 await report;
 
             var contact = new LedgerContact(options.Paths.Heard, time);
-            var effects = new WorkloadEffects(containers, tunnels, volumes, gateways, options.Paths, options.Hubs);
+            var effects = new WorkloadEffects(containers, tunnels, volumes, machines, gateways, options.Paths, options.Hubs);
             var feed = new AgreementFeed(ledger, contact, new AgreementStore(options.Paths.Agreements, logging.CreateLogger<AgreementStore>()), node, time, logging.CreateLogger<AgreementFeed>());
             var answers = new Answers(ledger, new DescribedFiles(hubs), kinds, tunnels, Proofs(doors), voice, enrolment.Available, logging.CreateLogger<Answers>());
             var receipts = new Receipts(options.Paths.Receipts, ledger, contact, voice, effects, time, logging.CreateLogger<Receipts>());

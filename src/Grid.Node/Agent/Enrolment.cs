@@ -28,10 +28,11 @@ internal sealed partial class EnrolmentContext : JsonSerializerContext;
 /// Joins by the farmer's invite and reports what the node has. The statement of the join is kept before it is sent, so that a join which was
 /// recorded and not heard of is found again: sent twice, it is the same node.
 /// </summary>
+/// <param name="accelerator">what runs machines, when it runs any</param>
 /// <param name="kinds">of workloads that this node can run, sorted</param>
 /// <param name="storage">what its data disks have, as ssd and hdd</param>
 /// <param name="domain">under which it gives names to gateways</param>
-internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<string> kinds, Capacity storage, string? domain, SigningKey key, LedgerClient ledger, TimeProvider time, ILogger log)
+internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<string> kinds, string? accelerator, Capacity storage, string? domain, SigningKey key, LedgerClient ledger, TimeProvider time, ILogger log)
 {
     private readonly Capacity _all = options.Capacity ?? HostCapacity.Read() with { Ssd = storage.Ssd, Hdd = storage.Hdd };
 
@@ -73,7 +74,7 @@ internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<stri
     /// <summary>Says what the node has, unless that is what it said last.</summary>
     public async Task ReportAsync(NodeVoice voice, CancellationToken cancel)
     {
-        var report = new ReportNode(_all, Reserved, kinds, HostCapacity.Hardware()) { Domain = domain };
+        var report = new ReportNode(_all, Reserved, kinds, HostCapacity.Hardware(accelerator)) { Domain = domain };
         var said = Path.Combine(options.Paths.Data, "report.cbor");
         var body = CanonicalWriter.Encode(report.Write);
         if (File.Exists(said) && (await File.ReadAllBytesAsync(said, cancel)).AsSpan().SequenceEqual(body))

@@ -16,8 +16,9 @@ public static class HostCapacity
         new Bytes(long.Min(all.Memory.Value, long.Max(Bytes.MiB(256).Value, all.Memory.Value / 10))),
         new Bytes(all.Ssd.Value / 10), new Bytes(all.Hdd.Value / 10), 0);
 
-    public static Hardware Hardware() => new(
-        Cut(Field("/proc/cpuinfo", "model name") ?? "unknown"), RuntimeInformation.OSArchitecture.ToString().ToLowerInvariant(),
+    /// <param name="accelerator">what runs machines; said where it is not the processor itself</param>
+    public static Hardware Hardware(string? accelerator = null) => new(
+        Cut((accelerator is "tcg" ? "machines are emulated (tcg); " : "") + (Field("/proc/cpuinfo", "model name") ?? "unknown")), RuntimeInformation.OSArchitecture.ToString().ToLowerInvariant(),
         Cut(File.ReadAllText("/proc/sys/kernel/osrelease").Trim()));
 
     private static Bytes Memory()

@@ -44,6 +44,10 @@ public sealed record NodePaths(string Data, string Run, string Cgroup)
         return [new DataDisk(own, Media.Ssd)];
     }
 
+    public string Machines => Path.Combine(Run, "machines");
+
+    public string MachineRoots => Path.Combine(Data, "machine-roots");
+
     public string Roots => Path.Combine(Run, "roots");
 
     /// <summary>The flist as one container sees it: its files owned by the container's own range of ids.</summary>

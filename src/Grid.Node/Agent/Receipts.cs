@@ -124,7 +124,7 @@ internal sealed partial class Receipts(
             return new WorkloadReport(workload.Name, state, Cut(why), 0, 0, used, null, false, null);
         }
         return new WorkloadReport(
-            workload.Name, StateOf(seen, agreement), Cut(seen.Phase is ContainerPhase.Running ? null : attempts?.Why), seen.Generation, long.Max(0, seen.Generation - 1),
+            workload.Name, StateOf(seen, agreement), Cut(seen.Phase is ContainerPhase.Running ? effects.EmulationOf(workload) : attempts?.Why), seen.Generation, long.Max(0, seen.Generation - 1),
             used, seen.ExitCode, seen.OomKilled, effects.RootOf(key));
     }
 

@@ -32,6 +32,10 @@ internal sealed class Tunnels(TunnelHost host, TunnelKeys keys, ImmutableArray<I
         return new TunnelEnds(underlay, ends.MoveToImmutable());
     }
 
+    /// <summary>What a machine needs to know before it starts: the tap of each of its networks, and how large a packet may be.</summary>
+    public (ImmutableArray<string> Taps, int Mtu) LinksOf(AgreementId agreement, Workloads.Placed workload) =>
+        ([.. workload.Networks.Select(a => host.TapOf(new TunnelId(agreement, new Membership(a.Network, workload.Name))))], host.Mtu());
+
     public ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>> Observe(Func<TunnelId, ProcessIdentity?> init) =>
         host.Observe(init).ToImmutableSortedDictionary(t => t.Key, t => Seen(t.Value));
 

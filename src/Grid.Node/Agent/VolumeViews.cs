@@ -14,6 +14,8 @@ namespace Grid.Node.Agent;
 /// </summary>
 internal sealed class VolumeViews(VolumeHost host, string directory)
 {
+    public VolumeHost Host => host;
+
     public ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>> Observe()
     {
         var seen = host.Observe();

@@ -1,9 +1,11 @@
 using System.Collections.Immutable;
 using Grid.Flists.Mount;
 using Grid.Gateways;
+using Grid.Machines;
 using Grid.Networks;
 using Grid.Node.Containers;
 using Grid.Node.Gateways;
+using Grid.Node.Machines;
 using Grid.Node.Networks;
 using Grid.Node.Volumes;
 using Grid.Reconciliation;
@@ -15,10 +17,14 @@ namespace Grid.Node.Agent;
 /// <summary>
 /// Looks at the node and applies steps to it; decides nothing. What it makes is found again by the names of mounts and containers alone.
 /// </summary>
-internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels, VolumeViews? volumes, GatewayHost? gateways, NodePaths paths, ImmutableArray<Uri> hubs)
+internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels, VolumeViews? volumes, MachineHost? machines, GatewayHost? gateways, NodePaths paths, ImmutableArray<Uri> hubs)
 {
     private static readonly TimeSpan MountPatience = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(5);
+
+    /// <summary>A machine has more to put in order than a process, and where it is emulated it takes its time.</summary>
+    private static readonly TimeSpan PowerDownGrace = TimeSpan.FromSeconds(30);
+
     private static readonly TimeSpan LookPatience = TimeSpan.FromSeconds(2);
 
     private Sighting? _last;
@@ -35,7 +41,7 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
                 seen[KeyOf(id)] = thing;
         }
         // A root, or a view of a volume, without a container is what a cut-short start or removal left.
-        foreach (var id in ContainerId.NamedIn(paths.Roots).Union(volumes?.Viewers() ?? []))
+        foreach (var id in ContainerId.NamedIn(paths.Roots).Union(volumes?.Viewers() ?? []).Union(machines?.Known() ?? []))
         {
             if (!seen.ContainsKey(KeyOf(id)) && sighting.Blind is null)
                 seen[KeyOf(id)] = new Sighting<ContainerSeen>.Present(new ContainerSeen(default, mounts[paths.Root(id)].FirstOrDefault(), 0, ContainerPhase.Partial));
@@ -44,6 +50,7 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
         return new Observed(seen.ToImmutable(), Flists(mounts), ImmutableDictionary<WorkloadKey, Attempts>.Empty, sighting.Blind)
         {
             Volumes = volumes?.Observe() ?? ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>>.Empty,
+            Machines = machines?.Observe(sighting) ?? ImmutableSortedDictionary<WorkloadKey, Sighting<MachineSeen>>.Empty,
             Gateways = doors.ToImmutableSortedDictionary(g => KeyOf(g.Key), g => (Sighting<GatewaySeen>)new Sighting<GatewaySeen>.Present(g.Value.Seen)),
             Tunnels = tunnels?.Observe(id => new ContainerId(id.Agreement, id.Of.Workload) is var of && doors.TryGetValue(of, out var door) ? door.Place : InitOf(sighting[of])) ?? ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>.Empty,
         };
@@ -52,12 +59,13 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
     public Task<Outcome> ApplyAsync(Step step, CancellationToken cancel) => step switch
     {
         Step.MountFlist s => MountAsync(s.Flist, cancel),
-        Step.UnmountFlist s => Task.Run(() => Unmount(paths.FlistMount(s.Flist), detach: false), cancel),
+        Step.UnmountFlist s => Task.Run(() => UnmountFlist(s.Flist), cancel),
         Step.Start s => StartAsync(s.Wish, s.Generation),
-        Step.Stop s => containers.StopAsync(IdOf(s.Key), StopGrace, cancel),
+        Step.Stop s => StopAsync(IdOf(s.Key), cancel),
         Step.Remove s => RemoveAsync(IdOf(s.Key)),
-        Step.Pause s => containers.PauseAsync(IdOf(s.Key)),
-        Step.Resume s => containers.ResumeAsync(IdOf(s.Key)),
+        Step.Pause s => PauseAsync(IdOf(s.Key)),
+        Step.Resume s => ResumeAsync(IdOf(s.Key)),
+        Step.Adjust s => AdjustAsync(s.Wish),
         Step.Connect s => ConnectAsync(s.Wish),
         Step.MakeVolume s => volumes?.MakeAsync(s.Wish.Key, (Volume)s.Wish.Workload) ?? NoVolumes,
         Step.DetachVolume s => volumes?.DetachAsync(s.Key) ?? NoVolumes,
@@ -80,6 +88,9 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
     /// <summary>The OCI runtime that runs the containers.</summary>
     public string Runtime => containers.Runtime;
 
+    /// <summary>What a machine here runs on when it is not the processor itself; null for what is no machine.</summary>
+    public string? EmulationOf(Workload workload) => workload is Machine && machines?.Accelerator is "tcg" ? "emulated (tcg): this node has no usable KVM" : null;
+
     /// <summary>Where a container's shim writes down that it ended.</summary>
     public string ExitDirectory => paths.Containers.Bundles;
 
@@ -99,6 +110,7 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
             return new Outcome.Done();
         Directory.CreateDirectory(mountpoint);
         Directory.CreateDirectory(paths.Logs);
+        machines?.Forget(flist);
         return await FlistMount.StartAsync(new MountSpec(flist, mountpoint, paths.Cache, hubs, paths.FlistLog(flist)), MountPatience, cancel) switch
         {
             MountOutcome.Mounted => new Outcome.Done(),
@@ -110,7 +122,7 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
 
     private async Task<Outcome> StartAsync(Wish wish, long generation)
     {
-        var container = (Container)wish.Workload;
+        var workload = (Runnable)wish.Workload;
         var id = IdOf(wish.Key);
         var sighting = containers.Observe();
         switch (sighting[id])
@@ -130,31 +142,80 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
             return new Outcome.Transient("Every range of user ids is taken.");
 
         var root = paths.Root(id);
-        if (FlistMount.Find(root) is not { } mounted || mounted.Flist != container.Flist)
+        if (FlistMount.Find(root) is not { } mounted || mounted.Flist != workload.Flist)
         {
             Unmount(root, detach: true);
             Directory.CreateDirectory(root);
-            IdmappedBind.Create(paths.FlistMount(container.Flist), root, range.First, UidRange.Count);
+            IdmappedBind.Create(paths.FlistMount(workload.Flist), root, range.First, UidRange.Count);
         }
-        var views = ImmutableDictionary<string, string>.Empty;
-        if (!container.Mounts.IsEmpty)
-        {
-            if (volumes is null)
-                return await NoVolumes;
-            // What waits to be let go has its views already.
-            (views, var shown) = await volumes.ShowAsync(wish.Key, container, range, anew: sighting[id] is not Observation.Present);
-            if (shown is not Outcome.Done)
-                return shown;
-        }
-        var spec = ContainerSpec.From(
-            wish.Key.Agreement, wish.Version.Value, generation, (int)long.Min(generation - 1, int.MaxValue), container, root, range, views);
+        var (spec, unprepared) = workload is Machine
+            ? await PrepareAsync(wish, generation, range, sighting[id])
+            : await DescribeAsync(wish, generation, range, root, sighting[id]);
+        if (spec is null)
+            return unprepared;
         // Connected before its first instruction: a workload never sees the world without its networks.
-        if (container.Networks.IsEmpty)
+        if (workload.Networks.IsEmpty)
             return await containers.StartAsync(spec, sighting);
         if (await containers.CreateAsync(spec, sighting) is not Outcome.Done and var unmade)
             return unmade;
         return await ConnectAsync(wish) is not Outcome.Done and var apart ? apart : await containers.StartAsync(spec);
     }
+
+    private async Task<(ContainerSpec? Spec, Outcome Outcome)> DescribeAsync(Wish wish, long generation, UidRange range, string root, Observation seen)
+    {
+        var container = (Container)wish.Workload;
+        var views = ImmutableDictionary<string, string>.Empty;
+        if (!container.Mounts.IsEmpty)
+        {
+            if (volumes is null)
+                return (null, await NoVolumes);
+            // What waits to be let go has its views already.
+            (views, var shown) = await volumes.ShowAsync(wish.Key, container, range, anew: seen is not Observation.Present);
+            if (shown is not Outcome.Done)
+                return (null, shown);
+        }
+        return (ContainerSpec.From(wish.Key.Agreement, wish.Version.Value, generation, (int)long.Min(generation - 1, int.MaxValue), container, root, range, views), new Outcome.Done());
+    }
+
+    private async Task<(ContainerSpec? Spec, Outcome Outcome)> PrepareAsync(Wish wish, long generation, UidRange range, Observation seen)
+    {
+        var machine = (Machine)wish.Workload;
+        if (machines is null)
+            return (null, new Outcome.Transient("This node has no machines now."));
+        if (tunnels is null && !machine.Networks.IsEmpty)
+            return (null, new Outcome.Transient("This node has no networks now."));
+        var (taps, mtu) = tunnels?.LinksOf(wish.Key.Agreement, machine) ?? ([], 0);
+        return await machines.PrepareAsync(wish, generation, range, paths.FlistMount(machine.Flist), volumes?.Host, taps, mtu, anew: seen is not Observation.Present);
+    }
+
+    private async Task<Outcome> StopAsync(ContainerId id, CancellationToken cancel)
+    {
+        if (RunningMachine(id) is { } emulator)
+        {
+            await containers.ResumeAsync(id);
+            // Whatever came of it: what has not ended is ended now.
+            await MachineHost.PowerDownAsync(emulator, PowerDownGrace, cancel);
+        }
+        return await containers.StopAsync(id, StopGrace, cancel);
+    }
+
+    private async Task<Outcome> PauseAsync(ContainerId id) =>
+        RunningMachine(id) is { } emulator && await MachineHost.HoldAsync(emulator, held: true) is not Outcome.Done and var failed ? failed : await containers.PauseAsync(id);
+
+    private async Task<Outcome> ResumeAsync(ContainerId id) =>
+        await containers.ResumeAsync(id) is not Outcome.Done and var failed ? failed
+        : RunningMachine(id) is { } emulator ? await MachineHost.HoldAsync(emulator, held: false)
+        : new Outcome.Done();
+
+    private async Task<Outcome> AdjustAsync(Wish wish)
+    {
+        if (RunningMachine(IdOf(wish.Key)) is not { } emulator || volumes is null && wish.Workload is Machine { Disks.IsEmpty: false })
+            return new Outcome.Transient($"{wish.Key} does not run.");
+        var sizes = volumes?.Observe();
+        return await MachineHost.AdjustAsync((Machine)wish.Workload, emulator, v => (sizes?.GetValueOrDefault(wish.Key with { Name = v }) as Sighting<VolumeSeen>.Present)?.Thing.Size);
+    }
+
+    private ProcessIdentity? RunningMachine(ContainerId id) => machines?.Known().Contains(id) is true && containers.Observe(id) is Observation.Present { Phase: Phase.Running or Phase.Paused } p ? p.Phase.Process : null;
 
     private async Task<Outcome> ConnectAsync(Wish wish) => InitOf(containers.Observe(IdOf(wish.Key))) is { } init
         ? await ConnectAsync(wish, init)
@@ -194,7 +255,16 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
         if (await containers.RemoveAsync(id, keepLog: true) is not Outcome.Done and var outcome)
             return outcome;
         volumes?.Hide(id);
+        machines?.Hide(id);
         return Unmount(paths.Root(id), detach: true);
+    }
+
+    private Outcome UnmountFlist(FlistId flist)
+    {
+        var outcome = Unmount(paths.FlistMount(flist), detach: false);
+        if (outcome is Outcome.Done)
+            machines?.Forget(flist);
+        return outcome;
     }
 
     private static Outcome Unmount(string mountpoint, bool detach)

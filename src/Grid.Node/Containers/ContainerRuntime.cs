@@ -128,7 +128,7 @@ internal sealed class ContainerRuntime(string runtime, string shim, Cgroups cgro
             ? null
             : PrivateMounts.Plan(
                 MountLine.Read("self"), cgroups.Hidden,
-                [runtime, shim, paths.State, paths.Bundle(spec.Id), paths.Logs, spec.Rootfs, .. spec.Volumes.Select(v => v.Source)]);
+                [runtime, shim, paths.State, paths.Bundle(spec.Id), paths.Logs, spec.Rootfs, .. spec.Volumes.Select(v => v.Source), .. spec.Devices.Select(d => d.Source)]);
 
     private static string ReadAll(SafeFileHandle pipe, bool line)
     {

@@ -18,8 +18,11 @@ public sealed record ContainerSpec(
     ImmutableArray<KeyValuePair<string, string>> Environment, string WorkDir, ContainerUser User, MilliCores Cpu, Bytes Memory, int Pids,
     ImmutableArray<Scratch> Scratch, ImmutableArray<VolumeBind> Volumes, UidRange Uids, Bytes Logs)
 {
+    /// <summary>Device nodes that it may open; none for what an agreement describes as a container.</summary>
+    public ImmutableArray<DeviceBind> Devices { get; init; } = [];
+
     /// <summary>What <see cref="ContainerLabel.Spec"/> holds: the hash of the workload's canonical bytes.</summary>
-    public static Digest DigestOf(Container workload) => Digest.Of(CanonicalWriter.Encode(workload.Write));
+    public static Digest DigestOf(Runnable workload) => Digest.Of(CanonicalWriter.Encode(workload.Write));
 
     /// <param name="volumes">where each volume that the workload mounts is on this machine</param>
     public static ContainerSpec From(
@@ -40,3 +43,7 @@ public sealed record ContainerSpec(
 /// absolute path of the prepared volume, on a mount that is noexec, nosuid and nodev, its files owned by the container's range of ids
 /// </param>
 public sealed record VolumeBind(string Source, string Path);
+
+/// <param name="Source">absolute path of the node, its owner in the container's range of ids, on a mount without nodev</param>
+/// <param name="Path">below /dev</param>
+public sealed record DeviceBind(string Source, string Path, int Major, int Minor);

@@ -104,6 +104,8 @@ internal static class OciConfig
             .OrderBy(m => m.Path, StringComparer.Ordinal);
         foreach (var (path, type, source, options) in writable)
             Mount(json, path, type, source, options);
+        foreach (var device in spec.Devices)
+            Mount(json, device.Path, "bind", device.Source, "bind", "ro", "nosuid", "noexec");
         json.WriteEndArray();
     }
 
@@ -157,6 +159,16 @@ internal static class OciConfig
         json.WriteBoolean("allow", false);
         json.WriteString("access", "rwm");
         json.WriteEndObject();
+        foreach (var device in spec.Devices)
+        {
+            json.WriteStartObject();
+            json.WriteBoolean("allow", true);
+            json.WriteString("type", "c");
+            json.WriteNumber("major", device.Major);
+            json.WriteNumber("minor", device.Minor);
+            json.WriteString("access", "rw");
+            json.WriteEndObject();
+        }
         json.WriteEndArray();
         json.WriteEndObject();
     }

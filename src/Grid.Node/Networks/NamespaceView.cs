@@ -43,6 +43,12 @@ internal static class NamespaceView
         return (sent, received);
     }
 
+    /// <returns>null unless one on-link route leads through it, and one to a single address of that route through <paramref name="tap"/></returns>
+    public static TunnelPlace? PlaceBehind(int pid, string name, string tap) =>
+        Routes4(pid, name).ToList() is [{ Via: false, To: var prefix }] && Routes4(pid, tap).ToList() is [{ Via: false, To: { PrefixLength: 32 } single }] && prefix.Contains(single.BaseAddress)
+            ? new TunnelPlace(single.BaseAddress, prefix.PrefixLength)
+            : null;
+
     /// <summary>It is up, and the IPv4 default route leads through it.</summary>
     public static bool LeadsOut(int pid, string name) => Routes4(pid, name).Any(r => r is { Via: true, To.PrefixLength: 0 });
 

@@ -14,6 +14,7 @@ namespace Grid.Node.Networks;
 /// node's namespace       wireguard-go ── UDP socket ── underlay
 ///                             │ TUN
 /// container's namespace    gw…: address/bits, on-link route; lo; nothing else
+/// emulator's namespace     gw…: on-link route ── gt…: a tap, behind which the machine has the address, see <see cref="MachineLink"/>
 /// </code>
 /// </summary>
 public sealed class TunnelHost : IDisposable
@@ -98,6 +99,11 @@ public sealed class TunnelHost : IDisposable
 
     internal string NameOf(TunnelId id) => id.InterfaceName("gw", _scope);
 
+    /// <summary>The end of a machine's interface that is outside of the machine, in the namespace of its emulator.</summary>
+    public string TapOf(TunnelId id) => id.InterfaceName("gt", _scope);
+
+    private TunnelPlace? PlaceOf(int pid, TunnelId id) => NamespaceView.PlaceBehind(pid, NameOf(id), TapOf(id)) ?? NamespaceView.Place(pid, NameOf(id));
+
     private TunnelSighting Observe(TunnelProcess tunnel, ProcessIdentity? init)
     {
         try
@@ -105,7 +111,7 @@ public sealed class TunnelHost : IDisposable
             var state = WireGuardSocket.Get(tunnel.Interface);
             return new TunnelSighting.Present(
                 state, state.Port != 0 && NamespaceView.UdpIsBound(tunnel.Process.Pid, state.Port),
-                init is { } process && Processes.Identify(process.Pid) == process ? NamespaceView.Place(process.Pid, tunnel.Interface) : null,
+                init is { } process && Processes.Identify(process.Pid) == process ? PlaceOf(process.Pid, tunnel.Id) : null,
                 init is { } first && _egress.IsLinked(tunnel.Id, tunnel.Process.Pid, first))
             {
                 IsYoung = IsYoung(tunnel),
@@ -153,8 +159,13 @@ public sealed class TunnelHost : IDisposable
         Configure(id, name, wish);
         if (!NamespaceView.Has(init.Pid, name))
             _node.Ip($"link set {name} mtu {Mtu()}", $"link set {name} netns {inside.Path}");
-        if (NamespaceView.Place(init.Pid, name) != new TunnelPlace(wish.Address, wish.Bits))
-            Place(inside, name, wish);
+        if (PlaceOf(init.Pid, id) != new TunnelPlace(wish.Address, wish.Bits))
+        {
+            if (wish.Interface is { } number)
+                MachineLink.Place(inside, init, name, TapOf(id), number, wish, Mtu());
+            else
+                Place(inside, name, wish);
+        }
         if (wish.Egress is Egress.None)
         {
             if (NamespaceView.Has(tunnel.Process.Pid, _egress.Outside(id)))
@@ -175,7 +186,7 @@ public sealed class TunnelHost : IDisposable
         if (WireGuardGo.Answer(tunnel.Interface, Patience) is not { } state)
             return false;
         // wireguard-go binds its socket once, when it sees the interface go up. Had another that port then, it does not try again.
-        return NamespaceView.Place(init.Pid, tunnel.Interface) is null || NamespaceView.UdpIsBound(tunnel.Process.Pid, state.Port)
+        return PlaceOf(init.Pid, tunnel.Id) is null || NamespaceView.UdpIsBound(tunnel.Process.Pid, state.Port)
             || IsYoung(tunnel);
     }
 
@@ -192,7 +203,7 @@ public sealed class TunnelHost : IDisposable
     }
 
     /// <summary>As much as fits into a packet of the smallest underlay with WireGuard's 80 bytes over IPv6; 1420 on Ethernet.</summary>
-    private int Mtu()
+    public int Mtu()
     {
         using var links = JsonDocument.Parse(_node.Run(Programs.Ip, ["-j", "link", "show", "up"]));
         // ip(8) writes an empty object for what it leaves out.

@@ -2,13 +2,14 @@ using System.Globalization;
 using Grid.Node.Containers;
 using Grid.Node.Volumes.Interop;
 using Grid.Units;
+using Grid.Workloads;
 
 namespace Grid.Node.Volumes;
 
 /// <summary>
 /// The files that are one volume, side by side on a data disk.
 /// <code>
-/// agr1….data.image          the ext4; exactly as long as was agreed, every block of it allocated
+/// agr1….data.image          the ext4, or a disk behind its LUKS header; exactly as long as was agreed, every block of it allocated
 /// agr1….data.key            what opens it, sealed to the node
 /// agr1….data.image.making   the same before they were whole; nobody's data is in them
 /// agr1….data.key.making
@@ -17,6 +18,7 @@ namespace Grid.Node.Volumes;
 /// They go in the order: key overwritten, image removed, key removed. What else must be known is an extended attribute of the image:
 /// <code>
 /// user.grid.size       bytes; written when the file system has grown that far, while the file may be longer already
+/// user.grid.form       "disk" for a machine's
 /// user.grid.keep       seconds; how long it is kept once nobody wants it, as its agreement last said
 /// user.grid.detached   Unix seconds; since when it is kept for nobody
 /// </code>
@@ -24,7 +26,7 @@ namespace Grid.Node.Volumes;
 internal sealed record VolumeFiles(OpenDisk Disk, ContainerId Id)
 {
     private const string ImageSuffix = ".image", KeySuffix = ".key", MakingSuffix = ".making";
-    private const string SizeName = "user.grid.size", DetachedName = "user.grid.detached", KeepName = "user.grid.keep";
+    private const string SizeName = "user.grid.size", DetachedName = "user.grid.detached", KeepName = "user.grid.keep", FormName = "user.grid.form";
 
     public string Image => Path.Combine(Disk.Directory, Id + ImageSuffix);
 
@@ -40,6 +42,10 @@ internal sealed record VolumeFiles(OpenDisk Disk, ContainerId Id)
         get => new(Number(SizeName) ?? 0);
         set => SetSize(Image, value);
     }
+
+    public VolumeForm Form => SysXattr.Get(Image, FormName) == "disk" ? VolumeForm.Disk : VolumeForm.Files;
+
+    public void MakingIsDisk() => SysXattr.Set(MakingImage, FormName, "disk");
 
     public Bytes SizeOfMaking
     {

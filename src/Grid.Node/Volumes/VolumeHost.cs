@@ -6,6 +6,7 @@ using System.Security.Cryptography;
 using Grid.Flists.Mount;
 using Grid.Node.Containers;
 using Grid.Node.Containers.Interop;
+using Grid.Node.Machines;
 using Grid.Node.Volumes.Interop;
 using Grid.Reconciliation;
 using Grid.Units;
@@ -20,6 +21,7 @@ namespace Grid.Node.Volumes;
 /// data disk   agr1….data.image ── loop device ── ext4 ── run/volumes/agr1….data/data ── a view per container, in its own range of ids
 ///             agr1….data.key   ── sealed to the node ──┘ key in the kernel
 /// </code>
+/// A disk, which is a machine's, is an image that is not mounted here: behind a LUKS header lies what the machine writes, and the emulator is given the key.
 /// An image is formatted once, before anybody could write to it, under another name. What has the name of an image is only ever mounted.
 /// </summary>
 public sealed partial class VolumeHost : IDisposable
@@ -136,6 +138,30 @@ public sealed partial class VolumeHost : IDisposable
         return new Outcome.Done();
     });
 
+    /// <summary>Shows a disk to one machine, as <see cref="AttachAsync"/> does with files, and writes down what opens it.</summary>
+    /// <param name="at">a file, there already</param>
+    /// <param name="secret">a file that is made, for root alone, on a tmpfs; the passphrase of the disk's LUKS header</param>
+    public Task<Outcome> AttachDiskAsync(WorkloadKey key, string at, string secret, UidRange uids) => OnDisk(() =>
+    {
+        if (Locate(IdOf(key), out var fault) is not { Form: VolumeForm.Disk, Detached: null } files)
+            return fault ?? new Outcome.Transient($"the disk {key} is not there");
+        Span<byte> opener = stackalloc byte[LinuxFscrypt.KeySize];
+        try
+        {
+            if (!_keys.TryOpen(files.Id, File.ReadAllBytes(files.Key), opener))
+                return new Outcome.Broken($"{files.Key} is not the key of {files.Id}, or not this node's");
+            var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite };
+            using var file = new FileStream(secret, options);
+            file.Write(LuksHeader.Passphrase(opener));
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(opener);
+        }
+        IdmappedBind.Create(files.Image, at, uids.First, UidRange.Count, writable: true);
+        return new Outcome.Done();
+    });
+
     /// <summary>Unmounts it; with the last mount the kernel forgets the key. The data stays, and since when is written down the first time.</summary>
     public Task<Outcome> DetachAsync(WorkloadKey key) => OnDisk(() => Locate(IdOf(key), out var fault) switch
     {
@@ -174,6 +200,7 @@ public sealed partial class VolumeHost : IDisposable
             (_, { } k) when VolumeKeys.IsWiped(k) => new VolumeSighting.Wiped(media),
             (true, null) => new VolumeSighting.Lost(media, $"{files.Key} is not there"),
             (_, { } k) when !VolumeKeys.IsKey(k) => new VolumeSighting.Lost(media, $"{files.Key} is not a key"),
+            (true, _) when files.Form is VolumeForm.Disk && files.Detached is null => new VolumeSighting.Mounted(files.Size, media, null) { Keep = files.Keep },
             (true, _) => new VolumeSighting.Idle(files.Size, media, files.Detached) { Keep = files.Keep },
             (false, { }) when !File.Exists(files.MakingImage) => new VolumeSighting.Lost(media, $"{files.Image} is not there, and its key is"),
             _ => new VolumeSighting.Partial(media),

@@ -2,6 +2,7 @@ using System.ComponentModel;
 using System.Security.Cryptography;
 using Grid.Node.Containers;
 using Grid.Node.Containers.Interop;
+using Grid.Node.Machines;
 using Grid.Node.Volumes.Interop;
 using Grid.Units;
 using Grid.Workloads;
@@ -22,6 +23,8 @@ public sealed partial class VolumeHost
             return MakeNew(id, volume);
         if (files.Disk.Media != volume.Media)
             return new Outcome.Refused(new Refusal(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' cannot move to another medium.", "Add a new volume and copy."));
+        if (File.Exists(files.Image) && files.Form != volume.Form)
+            return new Outcome.Refused(new Refusal(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' cannot change its form.", "Add a new volume and copy."));
         switch (Observe(files, null))
         {
             case VolumeSighting.Partial:
@@ -48,12 +51,12 @@ public sealed partial class VolumeHost
         var disks = _disks.Where(d => d.Media == volume.Media).ToList();
         if (disks.Count == 0)
             return new Outcome.Refused(new Refusal(RefusalCode.Capacity, $"This node has no {volume.Media} disk for volumes."));
-        if (disks.OrderByDescending(d => d.Free).First() is var disk && disk.Free < OpenDisk.Footprint(volume.Size))
+        if (disks.OrderByDescending(d => d.Free).First() is var disk && disk.Free < OpenDisk.Footprint(LengthOf(volume.Size, volume.Form)))
             return new Outcome.Transient($"no {volume.Media} disk has {volume.Size} free; {disk.Directory} has {disk.Free}");
         var files = new VolumeFiles(disk, id);
         try
         {
-            return MakeNew(files, volume.Size);
+            return volume.Form is VolumeForm.Disk ? MakeNewDisk(files, volume.Size) : MakeNew(files, volume.Size);
         }
         catch (Exception e) when (Effect.IsOfTheMachine(e))
         {
@@ -105,19 +108,54 @@ public sealed partial class VolumeHost
         return new Outcome.Done();
     }
 
+    /// <summary>Nothing is formatted: what the disk holds is its machine's.</summary>
+    private Outcome MakeNewDisk(VolumeFiles files, Bytes size)
+    {
+        using var image = FcntlH.Open(files.MakingImage, FcntlH.O_RDWR | FcntlH.O_CREAT | FcntlH.O_EXCL, 0b110_000_000);
+        if (!FcntlH.Allocate(image, LengthOf(size, VolumeForm.Disk).Value))
+        {
+            Discard(files);
+            return new Outcome.Transient($"{files.Disk.Directory} has not {size} free");
+        }
+        FcntlH.SetLength(image, LengthOf(size, VolumeForm.Disk).Value);
+        Span<byte> key = stackalloc byte[LinuxFscrypt.KeySize];
+        RandomNumberGenerator.Fill(key);
+        try
+        {
+            VolumeKeys.Write(files.MakingKey, _keys.Seal(files.Id, key));
+            RandomAccess.Write(image, LuksHeader.Create(LuksHeader.Passphrase(key)), 0);
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(key);
+        }
+        files.MakingIsDisk();
+        files.SizeOfMaking = size;
+        FcntlH.Sync(image);
+        File.Move(files.MakingKey, files.Key);
+        files.SyncNames();
+        File.Move(files.MakingImage, files.Image);
+        files.SyncNames();
+        return new Outcome.Done();
+    }
+
+    private static Bytes LengthOf(Bytes size, VolumeForm form) => form is VolumeForm.Disk ? size + new Bytes(LuksHeader.Size) : size;
+
     private Outcome Use(VolumeFiles files, Volume volume)
     {
         var length = new Bytes(new FileInfo(files.Image).Length);
-        if (volume.Size < length)
-            return new Outcome.Refused(new Refusal(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' has {length}; it cannot shrink to {volume.Size}."));
-        if (length < files.Size)
-            return new Outcome.Broken($"{files.Image} is {length} long and was {files.Size}");
+        if (LengthOf(volume.Size, volume.Form) < length)
+            return new Outcome.Refused(new Refusal(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' has {files.Size}; it cannot shrink to {volume.Size}."));
+        if (length < LengthOf(files.Size, volume.Form))
+            return new Outcome.Broken($"{files.Image} is {length} long and was {LengthOf(files.Size, volume.Form)}");
         // Before it is mounted: were it the other way round, a power failure could leave a volume in use that counts as detached long ago.
         if (files.Detached is not null)
         {
             files.Detached = null;
             files.SyncImage();
         }
+        if (volume.Form is VolumeForm.Disk)
+            return files.Size < volume.Size ? GrowDisk(files, length, volume.Size) : new Outcome.Done();
         if (LoopMount.Read().All(m => m.Point != MountPointOf(files.Id)) && Mount(files) is { } failed)
             return failed;
         return files.Size < volume.Size ? Grow(files, length, volume.Size) : new Outcome.Done();
@@ -153,6 +191,23 @@ public sealed partial class VolumeHost
         Directory.CreateDirectory(_mounts, (UnixFileMode)0b111_001_001);
         Directory.CreateDirectory(MountPointOf(id));
         MountApi.Place(mount, MountPointOf(id));
+    }
+
+    /// <summary>While its machine writes; the emulator is told afterwards.</summary>
+    private static Outcome GrowDisk(VolumeFiles files, Bytes length, Bytes size)
+    {
+        var wanted = LengthOf(size, VolumeForm.Disk);
+        using var image = FcntlH.Open(files.Image, FcntlH.O_RDWR);
+        if (length < wanted && files.Disk.Free < OpenDisk.Footprint(wanted - length) || !FcntlH.Allocate(image, wanted.Value))
+        {
+            FcntlH.SetLength(image, length.Value);
+            return new Outcome.Transient($"{files.Id} cannot grow: {files.Disk.Directory} has {files.Disk.Free} free");
+        }
+        FcntlH.SetLength(image, wanted.Value);
+        FcntlH.Sync(image);
+        files.Size = size;
+        FcntlH.Sync(image);
+        return new Outcome.Done();
     }
 
     private Outcome Grow(VolumeFiles files, Bytes length, Bytes size)

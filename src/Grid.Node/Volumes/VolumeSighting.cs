@@ -26,6 +26,7 @@ public abstract record VolumeSighting
     /// <summary>Its making was cut short; nobody's data is in it. Making it again or destroying it puts it right.</summary>
     public sealed record Partial(Media Media) : VolumeSighting;
 
+    /// <summary>Files that are mounted, or a disk that is there for its machine.</summary>
     /// <param name="Size">as much as it really offers; less than agreed while it has to grow</param>
     /// <param name="Fault">what the file system found wrong with its disk; it may be read-only because of it</param>
     public sealed record Mounted(Bytes Size, Media Media, string? Fault) : VolumeSighting

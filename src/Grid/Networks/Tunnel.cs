@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Net;
 using Grid.Agreements;
+using Grid.Machines;
 using Grid.Units;
 using Grid.Workloads;
 
@@ -15,6 +16,11 @@ namespace Grid.Networks;
 /// <param name="Egress">what else the workload may reach</param>
 public sealed record Tunnel(string Network, IPAddress Address, int Bits, TunnelKey Key, int Port, ImmutableArray<TunnelPeer> Peers, Egress Egress)
 {
+    /// <summary>
+    /// Which interface of a machine it is for, from 0: the address is then the machine's own, behind a tap. Null for what has the address in its namespace.
+    /// </summary>
+    public int? Interface { get; init; }
+
     /// <summary>The tunnels of a workload, sorted by network; those of which nothing was published yet are left out.</summary>
     public static ImmutableArray<Tunnel> Of(Agreements.Version version, Placed workload) =>
     [
@@ -22,7 +28,10 @@ public sealed record Tunnel(string Network, IPAddress Address, int Bits, TunnelK
            let network = version.Terms.Workloads.OfType<Network>().First(n => n.Name == place.Network)
            let own = version.End(workload.Node, new Membership(place.Network, workload.Name))
            where own is not null
-           select new Tunnel(place.Network, place.Address, network.Cidr.PrefixLength, own.Key, own.Port, PeersOf(version, workload, place.Network), network.Egress),
+           select new Tunnel(place.Network, place.Address, network.Cidr.PrefixLength, own.Key, own.Port, PeersOf(version, workload, place.Network), network.Egress)
+           {
+               Interface = workload is Machine ? workload.Networks.IndexOf(place) : null,
+           },
     ];
 
     private static ImmutableArray<TunnelPeer> PeersOf(Agreements.Version version, Placed self, string network) =>
@@ -40,7 +49,7 @@ public sealed record Tunnel(string Network, IPAddress Address, int Bits, TunnelK
     // The first of the other's addresses that this node can dial: one of a family it has itself.
     private static IPAddress? Reach(TunnelEnds from, TunnelEnds to) => to.Underlay.FirstOrDefault(a => from.Underlay.Any(b => a.IsIPv4() == b.IsIPv4()));
 
-    public bool Equals(Tunnel? other) => other is not null && (Network, Bits, Key, Port, Egress) == (other.Network, other.Bits, other.Key, other.Port, other.Egress)
+    public bool Equals(Tunnel? other) => other is not null && (Network, Bits, Key, Port, Egress, Interface) == (other.Network, other.Bits, other.Key, other.Port, other.Egress, other.Interface)
         && Address.Equals(other.Address) && Peers.AsSpan().SequenceEqual(other.Peers.AsSpan());
 
     public override int GetHashCode() => HashCode.Combine(Network, Address, Key, Port);

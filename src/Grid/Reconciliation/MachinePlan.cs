@@ -6,8 +6,8 @@ namespace Grid.Reconciliation;
 
 /// <summary>A machine as its emulator tells it.</summary>
 /// <param name="Ticks">false while its processors are held</param>
-/// <param name="Disks">by volume: as large as the guest sees each</param>
-public sealed record MachineSeen(bool Ticks, ImmutableSortedDictionary<string, Bytes> Disks);
+/// <param name="Disks">as large as the guest sees each, in the agreement's order</param>
+public sealed record MachineSeen(bool Ticks, ImmutableArray<Bytes> Disks);
 
 /// <summary>
 /// The part of the plan that is a machine's alone. All else, to start, stop, pause and restart, is as with containers: its emulator is in one.
@@ -20,7 +20,7 @@ internal static class MachinePlan
         if (wish.Workload is not Machine machine || observed.Machines.GetValueOrDefault(wish.Key) is not Sighting<MachineSeen>.Present(var seen)
             || now < Reconciler.NotBefore(machine.Restart, observed.Attempts.GetValueOrDefault(wish.Key)))
             return null;
-        return !seen.Ticks || machine.Disks.Any(d => SizeOf(wish.Key with { Name = d.Volume }, observed) is { } size && seen.Disks.TryGetValue(d.Volume, out var shown) && shown < size)
+        return !seen.Ticks || machine.Disks.Zip(seen.Disks).Any(d => SizeOf(wish.Key with { Name = d.First.Volume }, observed) is { } size && d.Second < size)
             ? new Step.Adjust(wish)
             : null;
     }

@@ -96,7 +96,7 @@ public sealed class ReconcilerLaws
         {
             Tunnels = Simulation.MadeFor(small),
             Volumes = Observed.Nothing.Volumes.Add(disk.Key, new Sighting<VolumeSeen>.Present(new VolumeSeen(Bytes.GiB(volume), Attached: true, null, ((Volume)disk.Workload).Keep))),
-            Machines = Observed.Nothing.Machines.Add(small.Key, new Sighting<MachineSeen>.Present(new MachineSeen(Ticks: true, ImmutableSortedDictionary<string, Bytes>.Empty.Add("x", Bytes.GiB(shown))))),
+            Machines = Observed.Nothing.Machines.Add(small.Key, new Sighting<MachineSeen>.Present(new MachineSeen(Ticks: true, [Bytes.GiB(shown)]))),
         };
         Assert.Equal([new Step.MakeVolume(disk)], Reconciler.Plan(large, Seen(1, 1), TestGrid.Epoch));
         Assert.Equal([new Step.Adjust(large.Wishes[small.Key])], Reconciler.Plan(large, Seen(2, 1), TestGrid.Epoch));
@@ -264,7 +264,7 @@ public sealed class ReconcilerLaws
             : wish is { Workload: Gateway, Paused: true } ? !_gateways.ContainsKey(wish.Key)
             : wish.Workload is Gateway ? _gateways.TryGetValue(wish.Key, out var g) && g.Whole && g.Route == wish.Route && IsConnected(wish)
             : _containers.TryGetValue(wish.Key, out var c) && c.Spec == wish.Spec && c.Phase is ContainerPhase.Running && IsConnected(wish)
-            && (!IsMachine(wish.Key.Name) || (_machines[wish.Key].Ticks && _machines[wish.Key].Disks.All(d => d.Value == _volumes[wish.Key with { Name = d.Key }].Size)));
+            && (!IsMachine(wish.Key.Name) || (_machines[wish.Key].Ticks && _machines[wish.Key].Disks.SequenceEqual(((Machine)wish.Workload).Volumes.Select(v => _volumes[wish.Key with { Name = v }].Size))));
 
         private bool IsConnected(Wish wish) => wish.Tunnels.All(t => _tunnels.TryGetValue(wish.TunnelOf(t), out var seen) && seen.Is(t));
 
@@ -443,7 +443,7 @@ public sealed class ReconcilerLaws
                 Failed(step);
         }
 
-        private MachineSeen Shown(Wish wish, bool ticks) => new(ticks, ((Machine)wish.Workload).Disks.ToImmutableSortedDictionary(d => d.Volume, d => _volumes[wish.Key with { Name = d.Volume }].Size));
+        private MachineSeen Shown(Wish wish, bool ticks) => new(ticks, [.. ((Machine)wish.Workload).Volumes.Select(v => _volumes[wish.Key with { Name = v }].Size)]);
 
         private void Failed(Step step)
         {

@@ -23,6 +23,13 @@ internal static unsafe partial class SysStat
     /// <summary>What a process whose root is <paramref name="root"/> reaches by this path, without following a link.</summary>
     public static FileIdentity? IdentifyIn(SafeFileHandle root, string path)
     {
+        using var file = OpenIn(root, path);
+        return file is null ? null : Identify(Posix.Number(file), "", AT_EMPTY_PATH);
+    }
+
+    /// <summary>The same, held: a place (O_PATH), which nothing that happens in there can make another. Null when there is no such file.</summary>
+    public static SafeFileHandle? OpenIn(SafeFileHandle root, string path)
+    {
         var how = stackalloc ulong[3];
         how[0] = O_PATH | Posix.O_CLOEXEC;
         how[1] = 0;
@@ -32,10 +39,16 @@ internal static unsafe partial class SysStat
         // Safe: the buffers outlive the call, which writes to neither.
         fixed (byte* name = bytes)
             fd = syscall(SYS_openat2, Posix.Number(root), (nint)name, (nint)how, 24);
-        if (fd < 0)
-            return null;
-        using var file = new SafeFileHandle(fd, true);
-        return Identify((int)fd, "", AT_EMPTY_PATH);
+        return fd < 0 ? null : new SafeFileHandle(fd, true);
+    }
+
+    /// <summary>A character device that one user may read and write.</summary>
+    public static void MakeDevice(string path, int major, int minor, uint owner)
+    {
+        const uint S_IFCHR = 0x2000, OwnerOnly = 0x180;
+        // makedev(3) for numbers of one byte.
+        if (mknod(path, S_IFCHR | OwnerOnly, (ulong)((major << 8) | minor)) != 0 || lchown(path, owner, owner) != 0)
+            throw Posix.Failed($"mknod {path}");
     }
 
     public static ulong MountFlags(string path)
@@ -58,6 +71,12 @@ internal static unsafe partial class SysStat
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int statx(int directory, string path, int flags, uint mask, byte* buffer);
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int mknod(string path, uint mode, ulong device);
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int lchown(string path, uint owner, uint group);
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int statvfs(string path, ulong* buffer);

@@ -8,14 +8,15 @@ namespace Grid.Node.Volumes.Interop;
 /// <summary>sys/mount.h: file systems mounted step by step (fsopen(2), fsconfig(2), fsmount(2), move_mount(2)).</summary>
 internal static unsafe partial class MountApi
 {
-    private const int AT_FDCWD = -100, UMOUNT_NOFOLLOW = 8;
+    private const int AT_FDCWD = -100, AT_EMPTY_PATH = 0x1000, UMOUNT_NOFOLLOW = 8;
     private const uint MOVE_MOUNT_F_EMPTY_PATH = 4, ClosedOnExec = 1;
-    private const uint MOUNT_ATTR_NOSUID = 2, MOUNT_ATTR_NODEV = 4, MOUNT_ATTR_NOEXEC = 8;
+    private const uint MOUNT_ATTR_RDONLY = 1, MOUNT_ATTR_NOSUID = 2, MOUNT_ATTR_NODEV = 4, MOUNT_ATTR_NOEXEC = 8;
     private const uint FSCONFIG_SET_STRING = 1, FSCONFIG_CMD_CREATE = 6;
 
     /// <summary>Mounts it where nobody sees it: noexec, nosuid, nodev. It goes with the descriptor, unless it is placed before.</summary>
     /// <exception cref="System.ComponentModel.Win32Exception">with what the file system said of it</exception>
-    public static SafeFileHandle Mount(string type, string source, IEnumerable<(string Key, string Value)> options)
+    /// <param name="devices">device nodes in it can be opened</param>
+    public static SafeFileHandle Mount(string type, string source, IEnumerable<(string Key, string Value)> options, bool devices = false)
     {
         var context = fsopen(type, ClosedOnExec);
         if (context < 0)
@@ -28,8 +29,16 @@ internal static unsafe partial class MountApi
         }
         if (fsconfig(context, FSCONFIG_CMD_CREATE, null, null, 0) != 0)
             throw Failed(context, $"mount {source}");
-        var mount = fsmount(context, ClosedOnExec, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+        var mount = fsmount(context, ClosedOnExec, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | (devices ? 0 : MOUNT_ATTR_NODEV));
         return mount >= 0 ? new SafeFileHandle(mount, true) : throw Failed(context, "fsmount");
+    }
+
+    public static void MakeReadOnly(SafeFileHandle mount)
+    {
+        // struct mount_attr: what is set, what is cleared, propagation, user namespace.
+        var attributes = stackalloc ulong[4] { MOUNT_ATTR_RDONLY, 0, 0, 0 };
+        if (mount_setattr(Posix.Number(mount), "", AT_EMPTY_PATH, attributes, 32) != 0)
+            throw Posix.Failed("mount_setattr");
     }
 
     public static void Place(SafeFileHandle mount, string target)
@@ -65,6 +74,9 @@ internal static unsafe partial class MountApi
 
     [LibraryImport("libc")]
     private static partial int fsmount(int context, uint flags, uint attributes);
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int mount_setattr(int from, string path, uint flags, ulong* attributes, nuint size);
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int move_mount(int from, string fromPath, int to, string toPath, uint flags);

@@ -1,0 +1,57 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using Grid.Machines;
+
+namespace Grid.Node.Machines;
+
+/// <summary>
+/// How the emulator is called, a pure function of the machine. Nothing is on by default: no device, no display, no monitor but QMP, no network but the taps. The serial
+/// console is what it writes, and the shim keeps it, bounded, as with any container; its input is /dev/null.
+/// <code>
+/// /flist        the flist                 /run/qmp      QMP, in a tmpfs of its own
+/// /root.erofs   the flist as one file     /disks/n      disks, and in /keys/n what opens them
+/// </code>
+/// </summary>
+internal static class Emulator
+{
+    public const string Program = "/usr/bin/qemu-system-x86_64";
+    public const string Flist = "/flist", Root = "/root.erofs", Disks = "/disks", Keys = "/keys", Run = "/run", Control = "/run/qmp";
+
+    /// <summary>What is translated from the guest's code is kept in so many MiB; part of <see cref="Machine.Overhead"/>.</summary>
+    private const int TranslatedCode = 64;
+
+    /// <param name="taps">one for each network, in their order</param>
+    /// <param name="accelerator">kvm or tcg</param>
+    public static ImmutableArray<string> Arguments(Machine machine, IReadOnlyList<string> taps, int mtu, string accelerator)
+    {
+        var args = ImmutableArray.CreateBuilder<string>();
+        args.AddRange(
+            "-name", machine.Name, "-nodefaults", "-no-user-config", "-display", "none", "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+            "-machine", "q35,usb=off,vmport=off,smbus=off,sata=off,i8042=off,hpet=off,dump-guest-core=off,graphics=off",
+            "-accel", accelerator == "tcg" ? $"tcg,tb-size={TranslatedCode}" : accelerator, "-cpu", accelerator == "tcg" ? "max" : "host",
+            "-smp", Text(machine.Processors), "-m", $"{Text(machine.Memory.Value >> 20)}M",
+            "-kernel", Flist + machine.Kernel, "-initrd", Flist + machine.Initrd, "-append", machine.CommandLine,
+            "-chardev", "stdio,id=console,signal=off", "-device", "isa-serial,chardev=console",
+            "-chardev", $"socket,id=control,path={Control},server=on,wait=off", "-mon", "chardev=control,mode=control",
+            "-device", "virtio-rng-pci",
+            "-blockdev", $"driver=file,node-name=root,filename={Root},read-only=on,locking=off", "-device", $"virtio-blk-pci,drive=root,serial={Machine.RootSerial}");
+        for (var i = 0; i < machine.Disks.Length; i++)
+        {
+            args.AddRange(
+                "-object", $"secret,id=key{i},file={Keys}/{i}", "-blockdev", $"driver=file,node-name=file{i},filename={Disks}/{i}",
+                "-blockdev", $"driver=luks,node-name={Node(i)},file=file{i},key-secret=key{i}", "-device", $"virtio-blk-pci,drive={Node(i)},serial={machine.Disks[i].Serial}");
+        }
+        for (var i = 0; i < machine.Networks.Length; i++)
+        {
+            args.AddRange(
+                "-netdev", $"tap,id=net{i},ifname={taps[i]},script=no,downscript=no",
+                "-device", $"virtio-net-pci,netdev=net{i},mac={Machine.Mac(i)},host_mtu={Text(mtu)},romfile=");
+        }
+        return args.ToImmutable();
+    }
+
+    /// <summary>What the n-th disk is called between the emulator and us.</summary>
+    public static string Node(int disk) => $"disk{disk}";
+
+    private static string Text(long number) => number.ToString(CultureInfo.InvariantCulture);
+}

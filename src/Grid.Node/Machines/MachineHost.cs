@@ -1,0 +1,217 @@
+using System.Collections.Immutable;
+using System.Text.Json.Nodes;
+using Grid.Flists.Mount;
+using Grid.Machines;
+using Grid.Node.Containers;
+using Grid.Node.Containers.Interop;
+using Grid.Node.Volumes;
+using Grid.Node.Volumes.Interop;
+using Grid.Reconciliation;
+using Grid.Units;
+using Grid.Workloads;
+
+namespace Grid.Node.Machines;
+
+/// <summary>
+/// Machines: an emulator each, in a container of its own. That container is confined as every other, with no capability, in a private range of user ids, behind the
+/// same system call filter; it outlives the agent, is found again, limited, logged and ended by the same means. What is a machine's alone is here: what the
+/// emulator sees of this node, and what it is asked by QMP.
+/// <code>
+/// run/machines/agr1….vm/root    the emulator's root: this node's /usr, the flist, its image, the disks; all read-only but the disks
+/// run/machines/agr1….vm/keys    what opens the disks
+/// run/machines/agr1….vm/dev     tun, and nothing else
+/// </code>
+/// </summary>
+public sealed class MachineHost
+{
+    /// <summary>The emulator's threads: a processor each, and workers for its disks.</summary>
+    private const int Threads = 128;
+
+    private const int TunMajor = 10, TunMinor = 200;
+    private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+
+    private static readonly Bytes RunSize = Bytes.KiB(64);
+
+    private readonly string _run;
+    private readonly RootImages _images;
+
+    private MachineHost(string run, RootImages images) => (_run, _images) = (run, images);
+
+    /// <summary>What runs the guests' instructions, for the node's report: anything but the processor itself is said.</summary>
+    public string Accelerator { get; } = "tcg";
+
+    /// <param name="run">a directory on a tmpfs</param>
+    /// <param name="images">where flists are kept as images for as long as they are mounted</param>
+    /// <returns>null, and in <paramref name="why"/> what is missing</returns>
+    public static MachineHost? Open(string run, string images, out string why)
+    {
+        why = "";
+        if (!Environment.IsPrivilegedProcess)
+            why = "machines need root";
+        else if (!File.Exists(Emulator.Program))
+            why = $"{Emulator.Program} is not installed";
+        else if (RootImages.Missing() is { } missing)
+            why = missing;
+        else if (!File.Exists("/dev/net/tun"))
+            why = "the kernel has no tap devices";
+        return why.Length == 0 ? new MachineHost(run, new RootImages(images)) : null;
+    }
+
+    /// <summary>The machines of which there is anything here.</summary>
+    public IEnumerable<ContainerId> Known() => ContainerId.NamedIn(_run);
+
+    /// <summary>Makes everything that the emulator sees, anew, and says how it is started.</summary>
+    /// <param name="flistMount">the flist as it is mounted</param>
+    /// <param name="anew">false: what is there is its own, and perhaps in use</param>
+    /// <param name="taps">of its networks, in their order</param>
+    public async Task<(ContainerSpec? Spec, Outcome Outcome)> PrepareAsync(
+        Wish wish, long generation, UidRange uids, string flistMount, VolumeHost? volumes, ImmutableArray<string> taps, int mtu, bool anew)
+    {
+        var machine = (Machine)wish.Workload;
+        var id = new ContainerId(wish.Key.Agreement, wish.Key.Name);
+        var outcome = anew || !Directory.Exists(Of(id)) ? await Effect.Run(() => Assemble(id, machine, uids, flistMount)) : new Outcome.Done();
+        for (var i = 0; anew && i < machine.Disks.Length && outcome is Outcome.Done; i++)
+        {
+            if (volumes is null)
+                return (null, new Outcome.Transient("This node has no volumes now."));
+            outcome = await volumes.AttachDiskAsync(wish.Key with { Name = machine.Disks[i].Volume }, RootOf(id) + Emulator.Disks + $"/{i}", Path.Combine(Of(id), "keys", $"{i}"), uids);
+        }
+        if (outcome is not Outcome.Done)
+            return (null, outcome);
+        var spec = new ContainerSpec(
+            id, new ContainerLabel(wish.Version.Value, generation, ContainerSpec.DigestOf(machine), (int)long.Min(generation - 1, int.MaxValue)), RootOf(id),
+            Emulator.Program, Emulator.Arguments(machine, taps, mtu, Accelerator), [], "/", new ContainerUser(0, 0), machine.Cpu, machine.Memory + Machine.Overhead,
+            Threads + machine.Processors, [new Scratch(Emulator.Run, RunSize)], [], uids, machine.Logs)
+        {
+            Devices = machine.Networks.IsEmpty ? [] : [new DeviceBind(Path.Combine(Of(id), "dev", "tun"), "/dev/net/tun", TunMajor, TunMinor)],
+        };
+        return (spec, outcome);
+    }
+
+    /// <summary>What each machine that runs says of itself.</summary>
+    public ImmutableSortedDictionary<WorkloadKey, Sighting<MachineSeen>> Observe(Containers.Sighting containers)
+    {
+        var seen = ImmutableSortedDictionary.CreateBuilder<WorkloadKey, Sighting<MachineSeen>>();
+        foreach (var id in Known())
+        {
+            if (containers[id] is Observation.Present { Phase: Phase.Running running })
+                seen[new WorkloadKey(id.Agreement, id.Workload)] = Ask(running.Init);
+        }
+        return seen.ToImmutable();
+    }
+
+    /// <summary>Its processors run, and it sees each disk as large as the volume is.</summary>
+    public static Task<Outcome> AdjustAsync(Machine machine, ProcessIdentity emulator, Func<string, Bytes?> sizeOf) => Effect.Run(() =>
+    {
+        using var qmp = Qmp.Open(emulator);
+        var shown = Shown(qmp);
+        for (var i = 0; i < int.Min(machine.Disks.Length, shown.Length); i++)
+        {
+            if (sizeOf(machine.Disks[i].Volume) is { } size && shown[i] < size)
+                qmp.Ask("block_resize", new JsonObject { ["node-name"] = Emulator.Node(i), ["size"] = size.Value });
+        }
+        qmp.Ask("cont");
+        return new Outcome.Done();
+    });
+
+    /// <summary>Its processors are held or let run; what time it is for them stands still while they are held.</summary>
+    public static Task<Outcome> HoldAsync(ProcessIdentity emulator, bool held) => Effect.Run(() =>
+    {
+        using var qmp = Qmp.Open(emulator);
+        qmp.Ask(held ? "stop" : "cont");
+        return new Outcome.Done();
+    });
+
+    /// <summary>Presses its power button, and waits until it has shut itself down.</summary>
+    public static Task<Outcome> PowerDownAsync(ProcessIdentity emulator, TimeSpan grace, CancellationToken cancel) => Effect.Run(() =>
+    {
+        using var process = Posix.OpenProcess(emulator.Pid);
+        if (process is null || Processes.Identify(emulator.Pid) != emulator)
+            return new Outcome.Done();
+        using (var qmp = Qmp.Open(emulator))
+        {
+            qmp.Ask("cont");
+            qmp.Ask("system_powerdown");
+        }
+        for (var clock = System.Diagnostics.Stopwatch.StartNew(); clock.Elapsed < grace && !cancel.IsCancellationRequested;)
+        {
+            if (Posix.WaitReadable(process, TimeSpan.FromMilliseconds(200)))
+                return new Outcome.Done();
+        }
+        return new Outcome.Transient("it does not shut itself down");
+    });
+
+    /// <summary>Takes away what an emulator saw. It has ended.</summary>
+    public void Hide(ContainerId id)
+    {
+        if (!Directory.Exists(Of(id)))
+            return;
+        // Deepest first, and never through a mount: behind one lies somebody's data.
+        foreach (var mount in MountLine.Read("self").Where(m => m.Point.StartsWith(Of(id) + "/", StringComparison.Ordinal)).Reverse())
+            Posix.Detach(mount.Point);
+        Directory.Delete(Of(id), recursive: true);
+    }
+
+    /// <summary>An flist is no longer mounted: nor is there an image of it.</summary>
+    public void Forget(FlistId flist) => _images.Remove(flist);
+
+    private string Of(ContainerId id) => Path.Combine(_run, id.ToString());
+
+    private string RootOf(ContainerId id) => Path.Combine(Of(id), "root");
+
+    private Outcome Assemble(ContainerId id, Machine machine, UidRange uids, string flistMount)
+    {
+        var image = _images.Make(machine.Flist, flistMount);
+        Hide(id);
+        Directory.CreateDirectory(_run, Private | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+        Directory.CreateDirectory(Of(id), Private | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+        var (tree, root, keys) = (Path.Combine(Of(id), "tree"), RootOf(id), Path.Combine(Of(id), "keys"));
+        foreach (var directory in (ReadOnlySpan<string>)[root, keys])
+            Directory.CreateDirectory(directory, Private);
+        foreach (var directory in (ReadOnlySpan<string>)["", "usr", "proc", "sys", "dev", Emulator.Run[1..], Emulator.Flist[1..], Emulator.Disks[1..], Emulator.Keys[1..]])
+            Directory.CreateDirectory(Path.Combine(tree, directory), Private | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+        foreach (var name in (ReadOnlySpan<string>)["bin", "lib", "lib64", "sbin"])
+            File.CreateSymbolicLink(Path.Combine(tree, name), $"usr/{name}");
+        foreach (var file in machine.Disks.Select((_, i) => $"{Emulator.Disks[1..]}/{i}").Prepend(Emulator.Root[1..]))
+            File.Create(Path.Combine(tree, file)).Dispose();
+        IdmappedBind.Create(tree, root, uids.First, UidRange.Count);
+        IdmappedBind.Create("/usr", root + "/usr", uids.First, UidRange.Count);
+        IdmappedBind.Create(keys, root + Emulator.Keys, uids.First, UidRange.Count);
+        IdmappedBind.Create(image, root + Emulator.Root, uids.First, UidRange.Count);
+        IdmappedBind.Create(flistMount, root + Emulator.Flist, uids.First, UidRange.Count);
+        if (!machine.Networks.IsEmpty)
+            MakeDevices(Path.Combine(Of(id), "dev"), uids);
+        return new Outcome.Done();
+    }
+
+    /// <summary>Nodes of its own, which its range of ids owns; those of this node are root's.</summary>
+    private static void MakeDevices(string directory, UidRange uids)
+    {
+        Directory.CreateDirectory(directory, Private);
+        using var mount = MountApi.Mount("tmpfs", "devices", [("size", "4k"), ("mode", "0700")], devices: true);
+        SysStat.MakeDevice($"/proc/self/fd/{Posix.Number(mount)}/tun", TunMajor, TunMinor, uids.First);
+        MountApi.MakeReadOnly(mount);
+        MountApi.Place(mount, directory);
+    }
+
+    private static Sighting<MachineSeen> Ask(ProcessIdentity emulator)
+    {
+        try
+        {
+            using var qmp = Qmp.Open(emulator);
+            return new Sighting<MachineSeen>.Present(new MachineSeen(qmp.Ask("query-status")?["running"]?.GetValue<bool>() is true, Shown(qmp)));
+        }
+        catch (Exception e) when (Effect.IsOfTheMachine(e) || e is InvalidOperationException or FormatException or ArgumentException)
+        {
+            // Not of the machine: a value of another type, or a name twice, which the protocol does not have.
+            return new Sighting<MachineSeen>.Unknown(e.Message);
+        }
+    }
+
+    private static ImmutableArray<Bytes> Shown(Qmp qmp)
+    {
+        var sizes = qmp.Ask("query-named-block-nodes", new JsonObject { ["flat"] = true })?.AsArray()
+            .ToDictionary(n => n?["node-name"]?.GetValue<string>() ?? "", n => n?["image"]?["virtual-size"]?.GetValue<long>() ?? 0) ?? [];
+        return [.. Enumerable.Range(0, Machine.MostDisks).TakeWhile(i => sizes.ContainsKey(Emulator.Node(i))).Select(i => new Bytes(sizes[Emulator.Node(i)]))];
+    }
+}

@@ -1,0 +1,61 @@
+using System.Text;
+using Grid.Node.Containers;
+using Grid.Node.Containers.Interop;
+using Grid.Units;
+
+namespace Grid.Node.Machines;
+
+/// <summary>
+/// Flists as machines see them: an EROFS each, made from the mounted flist, every byte of which was checked when it was read. An image lives as long as its flist is
+/// mounted; one that is found without is of another time, and is made anew.
+/// </summary>
+internal sealed class RootImages(string directory)
+{
+    private const string Program = "/usr/bin/mkfs.erofs", Making = ".making";
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
+    private readonly Lock _one = new();
+
+    public static string? Missing() => File.Exists(Program) ? null : $"{Program} is not installed";
+
+    /// <exception cref="IOException">it could not be made; the disk may be full</exception>
+    public string Make(FlistId flist, string mountpoint)
+    {
+        lock (_one)
+        {
+            var image = Of(flist);
+            if (File.Exists(image))
+                return image;
+            Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            File.Delete(image + Making);
+            var (read, write) = Posix.Pipe();
+            using (read)
+            {
+                int pid;
+                using (write)
+                    pid = Launcher.Start(new Command(Program, ["--quiet", "-U", Guid.Empty.ToString(), image + Making, mountpoint], ["PATH=/usr/sbin:/usr/bin", "LC_ALL=C"]), write, null, null);
+                using var process = Posix.OpenProcess(pid);
+                var said = new StringBuilder();
+                var buffer = new byte[1024];
+                while (said.Length < 4096 && Posix.WaitReadable(read, Patience) && Posix.Read(read, buffer) is > 0 and var count)
+                    said.Append(Encoding.UTF8.GetString(buffer, 0, count));
+                if (process is not null && !Posix.WaitReadable(process, Patience))
+                    Posix.Signal(process, Posix.SIGKILL);
+                if (Posix.Reap(pid) is not 0 and var code)
+                    throw new IOException($"mkfs.erofs ended with {code}: {said.ToString().Trim()}");
+            }
+            File.SetUnixFileMode(image + Making, UnixFileMode.UserRead);
+            File.Move(image + Making, image);
+            return image;
+        }
+    }
+
+    public void Remove(FlistId flist)
+    {
+        if (!Directory.Exists(directory))
+            return;
+        File.Delete(Of(flist));
+        File.Delete(Of(flist) + Making);
+    }
+
+    private string Of(FlistId flist) => Path.Combine(directory, $"{flist}.erofs");
+}
