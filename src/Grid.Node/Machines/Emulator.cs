@@ -6,15 +6,29 @@ namespace Grid.Node.Machines;
 
 /// <summary>
 /// How the emulator is called, a pure function of the machine. Nothing is on by default: no device, no display, no monitor but QMP, no network but the taps. The serial
-/// console is what it writes, and the shim keeps it, bounded, as with any container; its input is /dev/null.
+/// console is a pipe that nobody writes to. It comes byte by byte, which the shim would keep byte by byte, each with its time; so lines are made of it first.
 /// <code>
-/// /flist        the flist                 /run/qmp      QMP, in a tmpfs of its own
+/// /flist        the flist                 /run          in a tmpfs of its own: console, and qmp
 /// /root.erofs   the flist as one file     /disks/n      disks, and in /keys/n what opens them
 /// </code>
 /// </summary>
 internal static class Emulator
 {
     public const string Program = "/usr/bin/qemu-system-x86_64";
+
+    /// <summary>What the container executes, before the emulator and its arguments: its end is the emulator's, once all that was said has been written.</summary>
+    public const string Shell = "/usr/bin/sh";
+
+    private const string Script = """
+        mkfifo /run/console || exit 125
+        stdbuf -oL tr -d '\r' < /run/console &
+        "$@" &
+        emulator=$!
+        trap 'kill -TERM $emulator' TERM
+        while wait $emulator; code=$?; kill -0 $emulator 2>/dev/null; do :; done
+        wait
+        exit $code
+        """;
     public const string Flist = "/flist", Root = "/root.erofs", Disks = "/disks", Keys = "/keys", Run = "/run", Control = "/run/qmp";
 
     /// <summary>What is translated from the guest's code is kept in so many MiB; part of <see cref="Machine.Overhead"/>.</summary>
@@ -25,13 +39,14 @@ internal static class Emulator
     public static ImmutableArray<string> Arguments(Machine machine, IReadOnlyList<string> taps, int mtu, string accelerator)
     {
         var args = ImmutableArray.CreateBuilder<string>();
+        args.AddRange("-c", Script, "machine", Program);
         args.AddRange(
             "-name", machine.Name, "-nodefaults", "-no-user-config", "-display", "none", "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
             "-machine", "q35,usb=off,vmport=off,smbus=off,sata=off,i8042=off,hpet=off,dump-guest-core=off,graphics=off",
             "-accel", accelerator == "tcg" ? $"tcg,tb-size={TranslatedCode}" : accelerator, "-cpu", accelerator == "tcg" ? "max" : "host",
             "-smp", Text(machine.Processors), "-m", $"{Text(machine.Memory.Value >> 20)}M",
             "-kernel", Flist + machine.Kernel, "-initrd", Flist + machine.Initrd, "-append", machine.CommandLine,
-            "-chardev", "stdio,id=console,signal=off", "-device", "isa-serial,chardev=console",
+            "-chardev", $"file,id=console,path={Run}/console", "-device", "isa-serial,chardev=console",
             "-chardev", $"socket,id=control,path={Control},server=on,wait=off", "-mon", "chardev=control,mode=control",
             "-device", "virtio-rng-pci",
             "-blockdev", $"driver=file,node-name=root,filename={Root},read-only=on,locking=off", "-device", $"virtio-blk-pci,drive=root,serial={Machine.RootSerial}");

@@ -80,7 +80,7 @@ public sealed class MachineHost
             return (null, outcome);
         var spec = new ContainerSpec(
             id, new ContainerLabel(wish.Version.Value, generation, ContainerSpec.DigestOf(machine), (int)long.Min(generation - 1, int.MaxValue)), RootOf(id),
-            Emulator.Program, Emulator.Arguments(machine, taps, mtu, Accelerator), [], "/", new ContainerUser(0, 0), machine.Cpu, machine.Memory + Machine.Overhead,
+            Emulator.Shell, Emulator.Arguments(machine, taps, mtu, Accelerator), [new("PATH", "/usr/bin")], "/", new ContainerUser(0, 0), machine.Cpu, machine.Memory + Machine.Overhead,
             Threads + machine.Processors, [new Scratch(Emulator.Run, RunSize)], [], uids, machine.Logs)
         {
             Devices = machine.Networks.IsEmpty ? [] : [new DeviceBind(Path.Combine(Of(id), "dev", "tun"), "/dev/net/tun", TunMajor, TunMinor)],

@@ -1,6 +1,7 @@
 using System.Text;
 using Grid.Node.Containers;
 using Grid.Node.Containers.Interop;
+using Grid.Node.Volumes.Interop;
 using Grid.Units;
 
 namespace Grid.Node.Machines;
@@ -27,12 +28,14 @@ internal sealed class RootImages(string directory)
                 return image;
             Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             File.Delete(image + Making);
+            // An flist without a single attribute says that its file system has none, which mkfs.erofs takes for an error.
+            string[] attributes = SysXattr.AreKnown(mountpoint) ? [] : ["-x-1"];
             var (read, write) = Posix.Pipe();
             using (read)
             {
                 int pid;
                 using (write)
-                    pid = Launcher.Start(new Command(Program, ["--quiet", "-U", Guid.Empty.ToString(), image + Making, mountpoint], ["PATH=/usr/sbin:/usr/bin", "LC_ALL=C"]), write, null, null);
+                    pid = Launcher.Start(new Command(Program, ["--quiet", "-U", Guid.Empty.ToString(), .. attributes, image + Making, mountpoint], ["PATH=/usr/sbin:/usr/bin", "LC_ALL=C"]), write, null, null);
                 using var process = Posix.OpenProcess(pid);
                 var said = new StringBuilder();
                 var buffer = new byte[1024];

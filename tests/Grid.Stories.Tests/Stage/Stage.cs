@@ -150,7 +150,7 @@ public sealed class Stage : IAsyncDisposable
         var prices = new Prices(3, 1_000_000, 70_000, 9_000, 1_000);
         var now = DateTimeOffset.FromUnixTimeSeconds(DateTimeOffset.UtcNow.ToUnixTimeSeconds());
         var offer = new OfferId((await SubmitAsync(Sign(account.Value, new PostOffer(
-            farm, [], ["container", "gateway", "network", "volume"], prices, Euro, new Capacity(new MilliCores(100_000), Bytes.GiB(100), Bytes.GiB(500), Bytes.Zero, 0),
+            farm, [], ["container", "gateway", "network", "vm", "volume"], prices, Euro, new Capacity(new MilliCores(100_000), Bytes.GiB(100), Bytes.GiB(500), Bytes.Zero, 0),
             TimeSpan.Zero, now.AddDays(90)), name))).Statement.Id.Value);
         var made = new StageFarm(name, account, farm, offer, prices);
         Farms.Add(made);
@@ -233,6 +233,11 @@ public sealed class Stage : IAsyncDisposable
         Assert.True(answer.Try(out var proven, out var refusal), refusal?.ToString());
         return proven.Verified;
     }
+
+    /// <summary>What the node's last receipt says of a workload that runs, besides that it does.</summary>
+    public Task<string> UntilReportedAsync(AgreementId id, string workload) => Wait.ForAsync($"a report of {workload}", async () =>
+        (await BundleAsync(id)).History.Select(h => h.Statement.Payload.Body).OfType<Receipt>().SelectMany(r => r.Workloads)
+            .LastOrDefault(w => w.Name == workload && w is { State: WorkloadState.Running, Reason: not null })?.Reason, Logs);
 
     /// <summary>What the programs wrote last, for a story that fails.</summary>
     public string Logs() => string.Join("\n", System.IO.Directory.EnumerateFiles(Directory, "*.log").Order(StringComparer.Ordinal)

@@ -3,6 +3,7 @@ using System.Text.Json;
 using Grid.Agreements;
 using Grid.Flists.Mount;
 using Grid.Node.Containers;
+using Grid.Node.Machines;
 using Grid.Units;
 
 namespace Grid.Stories.Tests.Stage;
@@ -165,6 +166,11 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
         {
             foreach (var id in host.Observe().Containers.Keys)
                 await host.RemoveAsync(id, keepLog: false);
+        }
+        if (MachineHost.Open(Path.Combine(Run, "machines"), Path.Combine(Data, "machine-roots"), out _) is { } machines)
+        {
+            foreach (var id in machines.Known().ToList())
+                machines.Hide(id);
         }
         foreach (var tunnel in Tunnels().Concat(Gateways()))
             Posix.Kill(tunnel);

@@ -8,7 +8,7 @@ namespace Grid.Node.Volumes.Interop;
 internal static unsafe partial class FcntlH
 {
     public const int O_RDONLY = 0, O_RDWR = 2, O_CREAT = 0x40, O_EXCL = 0x80, O_CLOEXEC = 0x8_0000;
-    public const int EIO = 5, ENXIO = 6, EBUSY = 16, ENOSPC = 28, EROFS = 30, ENODATA = 61, EUCLEAN = 117;
+    public const int EIO = 5, ENXIO = 6, EBUSY = 16, ENOSPC = 28, EROFS = 30, ENODATA = 61, EOPNOTSUPP = 95, EUCLEAN = 117;
     private const int FALLOC_FL_KEEP_SIZE = 1;
 
     /// <exception cref="System.ComponentModel.Win32Exception"/>

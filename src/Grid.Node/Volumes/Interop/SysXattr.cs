@@ -19,6 +19,9 @@ internal static unsafe partial class SysXattr
         return Marshal.GetLastSystemError() is FcntlH.ENODATA ? null : throw Posix.Failed($"getxattr {path} {name}");
     }
 
+    /// <summary>False where the file system has none at all.</summary>
+    public static bool AreKnown(string path) => listxattr(path, null, 0) >= 0 || (Marshal.GetLastSystemError() is FcntlH.EOPNOTSUPP ? false : throw Posix.Failed($"listxattr {path}"));
+
     public static void Set(string path, string name, string value)
     {
         var bytes = Encoding.UTF8.GetBytes(value);
@@ -31,6 +34,9 @@ internal static unsafe partial class SysXattr
         if (removexattr(path, name) != 0 && Marshal.GetLastSystemError() is not FcntlH.ENODATA)
             throw Posix.Failed($"removexattr {path} {name}");
     }
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial nint listxattr(string path, byte* names, nuint size);
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     private static partial nint getxattr(string path, string name, byte* value, nuint size);

@@ -1,0 +1,135 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using Grid.Agreements;
+using Grid.Machines;
+using Grid.Networks;
+using Grid.Node.Containers;
+using Grid.Stories.Tests.Stage;
+using Grid.Units;
+using Grid.Workloads;
+
+namespace Grid.Stories.Tests;
+
+/// <summary>A real Linux, from the signed bytes to its power button.</summary>
+[Collection("one at a time")]
+public sealed class Machines
+{
+    private static readonly IPAddress Address = IPAddress.Parse("10.42.0.2");
+
+    // Longer than the agent waits for the ledger to have news.
+    private static readonly TimeSpan Silence = TimeSpan.FromSeconds(28);
+
+    [Fact]
+    public async Task A_machine_boots_serves_keeps_its_disk_outlives_the_agent_pauses_grows_and_shuts_down()
+    {
+        if (!File.Exists("/usr/bin/wireguard-go"))
+            Assert.Skip("Networks need wireguard-go; run tools/setup.");
+        await using var stage = await Stage.Stage.SetAsync();
+        using var wire = new UnderlayNetwork();
+        var farm = await stage.AddFarmAsync("north");
+        var (node, other) = (await stage.AddNodeAsync(farm, "one", wire), await stage.AddNodeAsync(farm, "two", wire));
+        var system = await stage.PublishAsync(await Systems.MakeAsync(stage));
+        var client = Trees.Run("client", other.Id, await stage.PublishAsync(Trees.Make(stage, "client")), "sleep", "3600") with { Networks = [new("net", IPAddress.Parse("10.42.0.3"))] };
+        var disk = new Volume("disk", node.Id, Bytes.MiB(64), Media.Ssd, TimeSpan.Zero, VolumeForm.Disk);
+        var machine = new Machine(
+            "vm", node.Id, system, Systems.Kernel, Systems.Initrd, $"console=ttyS0 quiet panic=-1 address={Address}/24", new MilliCores(1000), Bytes.MiB(256), [new MachineDisk("data", "disk")],
+            new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(8)), Bytes.KiB(256), [new NetworkAddress("net", Address)]);
+        var terms = stage.Terms(client, disk, machine, new Network("net", IPNetwork.Parse("10.42.0.0/24"), Egress.None));
+        terms = terms with { Term = terms.Term with { Offline = new Offline(Silence, Pause: true) } };
+        var id = await stage.AgreeAsync(terms, "running");
+
+        // Reached on its own address over the encrypted network, by a container on another node.
+        var from = other.Processes().Single(p => p.Key.Workload == "client").Value;
+        Assert.Equal(1, Boots(await PageAsync(from, "index.html", stage)));
+        Assert.Equal(SectorsOf(disk), await PageAsync(from, "size", stage));
+        var pid = node.Running()["vm"];
+        await Wait.ForAsync("the console to say so", () => node.Log(id, "vm").Contains(Systems.Up, StringComparison.Ordinal), stage.Logs);
+        Assert.Contains("emulated (tcg)", await stage.UntilReportedAsync(id, "vm"));
+
+        // The emulator may do nothing and sees nothing of this node but what it was given.
+        var status = File.ReadAllLines($"/proc/{pid}/status");
+        Assert.Contains("NoNewPrivs:\t1", status);
+        Assert.Contains("CapEff:\t0000000000000000", status);
+        Assert.Contains(status, l => l.StartsWith("Uid:", StringComparison.Ordinal) && uint.Parse(l.Split('\t')[1]) >= UidRange.Base);
+        Assert.False(Directory.Exists($"/proc/{pid}/root/etc"));
+        Assert.Equal(["gt", "gw", "lo"], File.ReadLines($"/proc/{pid}/net/dev").Skip(2).Select(l => l.Split(':')[0].Trim()[..2]).Order(StringComparer.Ordinal));
+
+        // What the guest wrote lies on the node's disk as nobody can read it.
+        Assert.All(Images(node), image => Assert.Equal(-1, File.ReadAllBytes(image).AsSpan().IndexOf(Encoding.ASCII.GetBytes(Systems.Boot))));
+
+        // The agent is killed, and finds it again.
+        await node.KillAgentAsync();
+        Assert.Equal(1, Boots(await PageAsync(from, "index.html", stage)));
+        await node.StartAsync();
+        await Wait.ForAsync("the agent to see it", () => Phase(node) == "running", stage.Logs);
+        Assert.Equal(pid, node.Running()["vm"]);
+
+        // A larger disk by amendment, while it runs.
+        var larger = disk with { Size = Bytes.MiB(96) };
+        var agreement = (await stage.BundleAsync(id)).Agreement;
+        await stage.SubmitAsync(stage.Proposal(stage.Priced(terms with
+        {
+            Version = 2,
+            Amends = new Amends(id, agreement.Version.Id),
+            Term = Stage.Stage.Term() with { Offline = terms.Term.Offline },
+            Workloads = terms.Workloads.Replace(disk, larger),
+        }), farm));
+        await Wait.ForAsync("the machine to see its larger disk", async () => await TryPageAsync(from, "size") == SectorsOf(larger) ? "seen" : null, stage.Logs);
+        Assert.Equal((pid, 1), (node.Running()["vm"], Boots(await PageAsync(from, "index.html", stage))));
+
+        // It dies, and boots again on what it had.
+        Posix.Kill(pid);
+        await Wait.ForAsync("the second boot", async () => Boots(await TryPageAsync(from, "index.html") ?? "") == 2 ? "2" : null, stage.Logs);
+        pid = node.Running()["vm"];
+
+        // The ledger is silent for longer than was agreed: it is paused, and goes on where it was.
+        await stage.UntilAsync(id, "running");
+        await stage.Ledger.StopAsync();
+        await Wait.ForAsync("the machine to be paused", () => Phase(node) == "paused", stage.Logs);
+        Assert.Null(await TryPageAsync(from, "index.html"));
+        await stage.StartLedgerAsync(examine: true);
+        await Wait.ForAsync("the machine to go on", () => Phase(node) == "running", stage.Logs);
+        Assert.Equal(2, Boots(await PageAsync(from, "index.html", stage)));
+        Assert.Equal(pid, node.Running()["vm"]);
+
+        // Its power button, and nothing is left.
+        await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
+        await Wait.ForAsync("every trace to be gone", () => node.Traces().Count == 0 && other.Traces().Count == 0 && Images(node).Length == 0, stage.Logs);
+        Assert.Contains("SHUTTING DOWN", node.Log(id, "vm"));
+        Assert.Contains("Power down", node.Log(id, "vm"));
+        Assert.False(Directory.Exists($"/proc/{pid}"));
+        Assert.DoesNotContain(File.ReadLines("/proc/self/mounts"), m => m.Contains(node.Run, StringComparison.Ordinal));
+        Assert.Empty(Directory.GetFiles(Path.Combine(node.Data, "machine-roots")));
+    }
+
+    private static string SectorsOf(Volume volume) => $"{volume.Size.Value / 512}\n";
+
+    private static int Boots(string page) => page.Split(Systems.Boot).Length - 1;
+
+    private static string Phase(StageNode node) => node.Status().GetProperty("workloads").EnumerateArray().Single(w => w.GetProperty("name").GetString() == "vm").GetProperty("phase").GetString()!;
+
+    private static string[] Images(StageNode node) => Directory.GetFiles(Path.Combine(node.Data, "volumes"), "*.image");
+
+    private static Task<string> PageAsync(ProcessIdentity from, string page, Stage.Stage stage) => Wait.ForAsync($"the machine's {page}", () => TryPageAsync(from, page), stage.Logs);
+
+    // Nothing is started in the workload: the socket is made in its namespace and used from here.
+    private static async Task<string?> TryPageAsync(ProcessIdentity from, string page)
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(2));
+        using var handler = new SocketsHttpHandler
+        {
+            UseProxy = false,
+            ConnectCallback = async (_, cancel) => new NetworkStream(await NamespaceDialer.ConnectAsync(from, new IPEndPoint(Address, 8080), cancel), ownsSocket: true),
+        };
+        using var http = new HttpClient(handler);
+        try
+        {
+            return await http.GetStringAsync(new Uri($"http://{Address}:8080/{page}"), limit.Token);
+        }
+        catch (Exception e) when (e is HttpRequestException or OperationCanceledException or IOException)
+        {
+            return null;
+        }
+    }
+}
