@@ -1,0 +1,33 @@
+using System.Net;
+using Grid.Machines;
+using Grid.Networks;
+using Grid.Node.Machines;
+using Grid.Units;
+using Grid.Workloads;
+
+namespace Grid.Node.Tests.Machines;
+
+public sealed class EmulatorTests
+{
+    [Fact]
+    public void The_emulator_is_given_what_was_agreed_and_nothing_else()
+    {
+        var machine = new Machine(
+            "vm", default, default, "/boot/vmlinuz", "/boot/initrd.img", "console=ttyS0 a,b=c \"d\" $(e)", new MilliCores(1001), Bytes.MiB(300), [new MachineDisk("data", "volume")],
+            new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1)), Bytes.MiB(1), [new NetworkAddress("net", IPAddress.Parse("10.42.0.2"))]);
+        var args = Emulator.Arguments(machine, ["gt0"], 1420, "tcg");
+        string After(string option) => args[args.IndexOf(option) + 1];
+
+        // One argument, as it stands: neither a shell nor the emulator makes anything of it.
+        Assert.Equal(machine.CommandLine, After("-append"));
+        Assert.Equal(("/flist/boot/vmlinuz", "/flist/boot/initrd.img"), (After("-kernel"), After("-initrd")));
+        Assert.Equal(("2", "300M"), (After("-smp"), After("-m")));
+        Assert.Equal(Emulator.Program, args[3]);
+        Assert.Contains("-nodefaults", args);
+        Assert.Contains("virtio-blk-pci,drive=disk0,serial=data", args);
+        Assert.Contains("tap,id=net0,ifname=gt0,script=no,downscript=no", args);
+        Assert.Contains("virtio-net-pci,netdev=net0,mac=52:54:00:67:00:00,host_mtu=1420,romfile=", args);
+        Assert.Equal(5, args.Count(a => a == "-device"));
+        Assert.DoesNotContain(args, a => a.Contains("vnc", StringComparison.Ordinal) || a.Contains("vhost", StringComparison.Ordinal) || a.Contains("user,", StringComparison.Ordinal));
+    }
+}
