@@ -69,7 +69,8 @@ public sealed class DiskTests
         [
             "-machine", "none", "-nodefaults", "-display", "none", "-qmp", "stdio", "-object", $"secret,id=key,file={secret}",
             "-blockdev", $"driver=file,node-name=file,filename={image},locking=off", "-blockdev", "driver=luks,node-name=disk,file=file,key-secret=key",
-        ]) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true })!;
+        ])
+        { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true })!;
         try
         {
             qemu.StandardInput.Write("{\"execute\":\"qmp_capabilities\"}{\"execute\":\"query-named-block-nodes\",\"arguments\":{\"flat\":true}}{\"execute\":\"quit\"}\n");

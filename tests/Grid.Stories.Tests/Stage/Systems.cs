@@ -65,7 +65,8 @@ public static class Systems
         var root = stage.At("system");
         // "extract" unpacks and runs no maintainer script: what is in the tree is what is in the packages.
         using (var process = Process.Start(new ProcessStartInfo(Mmdebstrap,
-            ["--variant=extract", "--include=linux-image-cloud-amd64,busybox-static,e2fsprogs", "--quiet", "bookworm", root]) { RedirectStandardError = true })!)
+            ["--variant=extract", "--include=linux-image-cloud-amd64,busybox-static,e2fsprogs", "--quiet", "bookworm", root])
+        { RedirectStandardError = true })!)
         {
             var said = await process.StandardError.ReadToEndAsync();
             await process.WaitForExitAsync();
