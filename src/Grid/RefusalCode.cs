@@ -28,6 +28,7 @@ public static class RefusalCode
     public const string InviteUsed = "invite-used";
     public const string InviteExpired = "invite-expired";
     public const string NodeRetired = "node-retired";
+    public const string NodeDrains = "node-drains";
     public const string AgreementsRunning = "agreements-running";
     public const string WrongState = "wrong-state";
     public const string AlreadySo = "already-so";

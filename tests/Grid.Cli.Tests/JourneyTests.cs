@@ -125,6 +125,22 @@ public sealed class JourneyTests(RealLedger real)
     }
 
     [Fact]
+    public async Task A_node_that_drains_says_why_and_takes_nothing_new()
+    {
+        using var shell = new TestShell();
+        var (farm, node) = await PartiesAsync(shell);
+        using var _ = node;
+        var yaml = shell.Write("grid.yaml", Draft("late", farm));
+        Assert.Equal(RefusalCode.StrangerSigned, await shell.RefusedAsync("node", "drain", farm, "--account", "alice"));
+        await shell.JsonAsync("node", "drain", farm, "--reason", "its fans are loud", "--account", "farmer");
+        Assert.Equal("its fans are loud", Text(await shell.JsonAsync("node", "show", farm), "drains"));
+        Assert.Equal(RefusalCode.AlreadySo, await shell.RefusedAsync("node", "drain", farm, "--reason", "its fans are loud", "--account", "farmer"));
+        Assert.Equal(RefusalCode.NodeDrains, await shell.RefusedAsync("apply", yaml, "--yes", "--no-wait"));
+        await shell.JsonAsync("node", "drain", farm, "--lift", "--account", "farmer");
+        await shell.JsonAsync("apply", yaml, "--yes", "--no-wait");
+    }
+
+    [Fact]
     public async Task A_node_that_refuses_ends_it_and_the_one_who_waits_is_told_why()
     {
         using var shell = new TestShell();

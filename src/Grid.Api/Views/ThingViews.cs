@@ -34,9 +34,9 @@ public sealed record HardwareView(string Cpu, string Arch, string Kernel)
 /// <param name="Offered">what may be agreed in all: what it reported less its reserve; null before its first report</param>
 /// <param name="Held">what agreements hold of it</param>
 public sealed record NodeView(
-    string Id, string Farm, string Key, string Invite, bool Retired, HardwareView Hardware, ImmutableArray<string> Kinds, string? Domain, CapacityView? Offered, CapacityView Held)
+    string Id, string Farm, string Key, string Invite, bool Retired, string? Drains, HardwareView Hardware, ImmutableArray<string> Kinds, string? Domain, CapacityView? Offered, CapacityView Held)
 {
-    internal static NodeView Of(Node n) => new(n.Id.ToString(), n.Farm.ToString(), n.Key.ToString(), n.Invite.ToString(), n.Retired,
+    internal static NodeView Of(Node n) => new(n.Id.ToString(), n.Farm.ToString(), n.Key.ToString(), n.Invite.ToString(), n.Retired, n.DrainedByFarmer ?? n.DrainedByItself,
         HardwareView.Of(n.Report?.Hardware ?? n.Hardware), n.Report?.Kinds ?? [], n.Report?.Domain, n.Report is null ? null : CapacityView.Of(n.Offered), CapacityView.Of(n.Held));
 }
 

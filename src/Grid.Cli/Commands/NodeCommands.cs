@@ -13,7 +13,7 @@ namespace Grid.Cli.Commands;
 internal static class NodeCommands
 {
     public static Command Build(Frame frame) => Frame.Noun("node", "Nodes: machines with a key of their own",
-        Invite(frame), List(frame), Show(frame), Status(frame), Retire(frame), Alias(frame));
+        Invite(frame), List(frame), Show(frame), Status(frame), Drain(frame), Retire(frame), Alias(frame));
 
     public static Argument<string> Node(Frame frame)
     {
@@ -103,6 +103,27 @@ internal static class NodeCommands
             && (await ledger.AgreementsAsync(new Client.AgreementQuery(Node: known.Id), cancellation).ConfigureAwait(false)).Try(out var view, out refusal)
                 ? AgreementCommands.Table(view, book)
                 : refusal);
+    }
+
+    private static Command Drain(Frame frame)
+    {
+        var node = Node(frame);
+        var reason = new Option<string>("--reason") { Description = "Why, for whoever is refused", DefaultValueFactory = _ => "It is being taken out of service.", HelpName = "TEXT" };
+        var lift = new Option<bool>("--lift") { Description = "Let new agreements come again" };
+        return frame.Verb("drain", "Let nothing new come to a node; what is agreed stays until it ends", [node, reason, lift], async (session, cancellation) =>
+        {
+            var drains = !session.Value(lift);
+            if (drains && (session.Value(reason)!.Length == 0 || System.Text.Encoding.UTF8.GetByteCount(session.Value(reason)!) > DrainNode.LongestReason))
+                return new Refusal(CliCode.Usage, $"'--reason' is a text of at most {DrainNode.LongestReason} bytes.");
+            if (!session.Book().Try(out var book, out var refusal) || !(await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out refusal)
+                || !(await new Catalogue(ledger, book, cancellation).NodeAsync(session.Value(node)).ConfigureAwait(false)).Try(out var known, out refusal)
+                || !session.Speaker().Try(out var speaker, out refusal)
+                || !(await session.SubmitAsync(ledger, speaker, new DrainNode(known.Id, drains, drains ? session.Value(reason)! : ""), cancellation).ConfigureAwait(false)).Try(out var recorded, out refusal))
+                return refusal;
+            return Outcome.Of(
+                new JsonObject { ["node"] = known.Id.ToString(), ["drains"] = drains, ["index"] = recorded.Index },
+                new Block.Fields([("node", known.Id.ToString()), ("drains", drains ? session.Value(reason) : "no"), ("entry", $"{recorded.Index}")]));
+        });
     }
 
     private static Command Retire(Frame frame)

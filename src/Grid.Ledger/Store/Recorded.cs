@@ -44,6 +44,7 @@ public static class RecordedEvents
         Map<NodeEvent.Joined>("node.joined"),
         Map<NodeEvent.Reported>("node.reported"),
         Map<NodeEvent.Retired>("node.retired"),
+        Map<NodeEvent.Drained>("node.drained"),
         Map<AgreementEvent.Proposed>("agreement.proposed"),
         Map<AgreementEvent.Countersigned>("agreement.countersigned"),
         Map<AgreementEvent.Agreed>("agreement.agreed"),

@@ -15,7 +15,7 @@ namespace Grid.Node.Agent;
 /// and a sweep every <see cref="Sweep"/> finds whatever was missed.
 /// </summary>
 internal sealed partial class NodeAgent(
-    AgreementFeed feed, LedgerContact contact, Answers answers, Receipts receipts, WorkloadEffects effects, StatusFile status, NodeVoice voice, TimeProvider time, ILogger log)
+    AgreementFeed feed, LedgerContact contact, Answers answers, Receipts receipts, Drain drain, WorkloadEffects effects, StatusFile status, NodeVoice voice, TimeProvider time, ILogger log)
     : IDisposable
 {
     public static readonly TimeSpan Sweep = TimeSpan.FromSeconds(30);
@@ -101,6 +101,7 @@ internal sealed partial class NodeAgent(
             {
                 await _deliver.WaitAsync(cancel);
                 await receipts.DeliverAsync(cancel);
+                await drain.TellAsync(cancel);
             }
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
@@ -182,6 +183,7 @@ internal sealed partial class NodeAgent(
                 var outcome = wish is not null && !feed.Proves(wish.Key.Agreement, wish.Version)
                     ? new Outcome.Transient("The agreement's proof does not hold any more.")
                     : await effects.ApplyAsync(step, cancel);
+                drain.Note(key, (outcome as Outcome.Broken)?.Why);
                 Note(step, outcome);
             }
             finally

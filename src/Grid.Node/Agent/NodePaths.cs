@@ -22,6 +22,8 @@ public sealed record NodePaths(string Data, string Run, string Cgroup)
 
     public string Status => Path.Combine(Data, "status.json");
 
+    public string Drained => Path.Combine(Data, "drained");
+
     public string Heard => Path.Combine(Data, "heard");
 
     public string Key => Path.Combine(Data, "node.key");

@@ -90,6 +90,9 @@ public static class Agreeable
             return new Refusal(RefusalCode.UnresolvedNode, $"The node {id} is not one of {part.Farm}.");
         if (node.Retired || node.Report is null)
             return new Refusal(RefusalCode.UnresolvedNode, $"The node {id} {(node.Retired ? "is retired" : "has not reported what it has")}.");
+        // Those who are there already may change what they have, and leave.
+        if (node.Drains && inForce?.Version.Terms.Nodes.Contains(id) is not true)
+            return new Refusal(RefusalCode.NodeDrains, $"The node {id} takes nothing new: {node.DrainedByFarmer ?? node.DrainedByItself}", "Choose another node.");
         if (terms.KindsOn(id).FirstOrDefault(k => !node.Report.Kinds.Contains(k)) is { } kind)
             return new Refusal(RefusalCode.UnsupportedKind, $"The node {id} has no {kind}.", "Choose another node; 'grid node show' lists what each can do.");
         if (terms.Gateways.Where(g => g.Node == id).Select(g => GatewayRules.CheckDomain(g, node.Report.Domain)).FirstOrDefault(r => r is not null) is { } unproven)

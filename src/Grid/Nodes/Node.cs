@@ -20,6 +20,14 @@ public sealed record Node(NodeId Id, FarmId Farm, PublicKey Key, StatementId Inv
 
     public bool Retired { get; init; }
 
+    /// <summary>Why nothing new may come to it, as its farmer says; null when the farmer says nothing.</summary>
+    public string? DrainedByFarmer { get; init; }
+
+    /// <summary>The same, as it says itself.</summary>
+    public string? DrainedByItself { get; init; }
+
+    public bool Drains => DrainedByFarmer is not null || DrainedByItself is not null;
+
     /// <summary>What may be agreed in all: what it reported less its reserve.</summary>
     public Capacity Offered => Report is null ? Capacity.None : Report.Capacity - Report.Reserve;
 
@@ -78,9 +86,26 @@ public sealed record Node(NodeId Id, FarmId Farm, PublicKey Key, StatementId Inv
         ]);
     }
 
+    public static Decision Decide(GridState state, Statement statement, DrainNode body)
+    {
+        if (!state.Nodes.TryGetValue(body.Node, out var node))
+            return Decision.Refuse(RefusalCode.NotFound, $"The node {body.Node} is not in this ledger.");
+        var itself = statement.Payload.By == node.Id.Value;
+        if ((itself ? state.NodeSpeaks(statement, out _) : state.SpeaksForFarm(node.Farm, statement, out _)) is { } refusal)
+            return refusal;
+        if (node.Retired)
+            return Decision.Refuse(RefusalCode.NodeRetired, $"The node {node.Id} is retired.");
+        var (before, after) = (itself ? node.DrainedByItself : node.DrainedByFarmer, body.Drains ? body.Reason : null);
+        return before == after
+            ? Decision.Refuse(RefusalCode.AlreadySo, $"The node {node.Id} {(body.Drains ? "drains already, for that reason" : "does not drain by that word")}.")
+            : new NodeEvent.Drained(node.Id, itself, after);
+    }
+
     public static Node Evolve(Node node, NodeEvent happened) => happened switch
     {
         NodeEvent.Reported e => node with { Report = e.Report },
+        NodeEvent.Drained { ByItself: true } e => node with { DrainedByItself = e.Reason },
+        NodeEvent.Drained e => node with { DrainedByFarmer = e.Reason },
         NodeEvent.Retired => node with { Retired = true },
         _ => throw new UnreachableException($"{happened.Name} cannot follow."),
     };
@@ -98,6 +123,12 @@ public abstract record NodeEvent(NodeId Node) : Event
     public sealed record Reported(NodeId Node, ReportNode Report) : NodeEvent(Node)
     {
         public override string Name => "node.reported";
+    }
+
+    /// <param name="Reason">null when it is lifted</param>
+    public sealed record Drained(NodeId Node, bool ByItself, string? Reason) : NodeEvent(Node)
+    {
+        public override string Name => "node.drained";
     }
 
     public sealed record Retired(NodeId Node) : NodeEvent(Node)

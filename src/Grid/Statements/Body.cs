@@ -22,6 +22,7 @@ public abstract record Body
         [JoinNode.Name] = JoinNode.Read,
         [ReportNode.Name] = ReportNode.Read,
         [RetireNode.Name] = RetireNode.Read,
+        [DrainNode.Name] = DrainNode.Read,
         [PostOffer.Name] = PostOffer.Read,
         [WithdrawOffer.Name] = WithdrawOffer.Read,
         [AgreementTerms.Name] = AgreementTerms.Read,

@@ -93,6 +93,7 @@ public sealed record GridState
             JoinNode b => Node.Decide(this, statement, b, now),
             ReportNode b => Node.Decide(this, statement, b),
             RetireNode b => Node.Decide(this, statement, b, now),
+            DrainNode b => Node.Decide(this, statement, b),
             PostOffer b => Offer.Decide(this, statement, b, now),
             WithdrawOffer b => Offer.Decide(this, statement, b),
             AgreementTerms b => Agreement.Decide(this, statement, b, now),

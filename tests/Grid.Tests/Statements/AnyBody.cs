@@ -32,6 +32,7 @@ internal sealed class AnyBody(Random random)
         JoinNode.Name => new JoinNode(Id<FarmId>(), Id<StatementId>(), Key(), Hardware()),
         ReportNode.Name => new ReportNode(Capacity(), Capacity(), Texts(16, 32), Hardware()) { Domain = Flag() ? null : Text(253) },
         RetireNode.Name => new RetireNode(Id<NodeId>(), Flag()),
+        DrainNode.Name => Flag() ? new DrainNode(Id<NodeId>(), true, Text(DrainNode.LongestReason)) : new DrainNode(Id<NodeId>(), false, ""),
         PostOffer.Name => new PostOffer(Id<FarmId>(), Flag() ? [] : Ids<NodeId>(1000), Texts(16, 32), Prices(), Currency(), Capacity(), Span(), Time()),
         WithdrawOffer.Name => new WithdrawOffer(Id<OfferId>()),
         AgreementTerms.Name => Agreement(),

@@ -65,6 +65,8 @@ internal static class GoodStatements
         yield return By("node.report", Hash("node"), new ReportNode(capacity, Capacity.None with { Memory = Bytes.GiB(2) }, ["container", "volume"], hardware), "node");
         yield return By("node.report with a domain", Hash("node"), new ReportNode(capacity, Capacity.None, ["container", "gateway", "network"], hardware) { Domain = "gw.example" }, "node");
         yield return By("node.retire", farm, new RetireNode(new NodeId(Hash("node")), Breach: false), "farmer");
+        yield return By("node.drain", farm, new DrainNode(new NodeId(Hash("node")), Drains: true, "Its disks are replaced on Friday."), "farmer");
+        yield return By("node.drain lifted by the node", Hash("node"), new DrainNode(new NodeId(Hash("node")), Drains: false, ""), "node");
         yield return By("node.retire as breach", farm, new RetireNode(new NodeId(Hash("node")), Breach: true), "farmer");
         var offer = new PostOffer(
             new FarmId(farm), [], ["container", "volume"], new Prices(3, 1_000_000, 70_000, 9_000, 1_000), new Currency("EUR", 9), capacity, TimeSpan.FromHours(72),

@@ -1,6 +1,7 @@
 using Grid.Accounts;
 using Grid.Agreements;
 using Grid.Nodes;
+using Grid.Statements;
 using Grid.Units;
 using Grid.Workloads;
 using Grid.World;
@@ -170,6 +171,34 @@ public sealed class AgreementDecisions : IDisposable
         Assert.Equal(RefusalCode.AgreementsRunning, _grid.Refused(_grid.Sign(farm.Account.Value, new RetireNode(North.Id, Breach: false), farm.Name)));
         _grid.Accept(_grid.Sign(farm.Account.Value, new RetireNode(North.Id, Breach: true), farm.Name));
         Assert.Equal(new EndReason.FarmerBreach(farm.Id), Assert.IsType<Agreement.Ended>(_grid.State.Agreements[running.Id]).Reason);
+    }
+
+    [Fact]
+    public void A_node_that_drains_takes_nothing_new_and_keeps_what_it_has_until_both_who_said_so_take_it_back()
+    {
+        var farm = _grid.Farms[0];
+        var running = _grid.Run(_grid.Terms(North.Id));
+        Statement Say(bool byNode, string reason) => byNode
+            ? _grid.Sign(North.Id.Value, new DrainNode(North.Id, reason.Length > 0, reason), North.Name)
+            : _grid.Sign(farm.Account.Value, new DrainNode(North.Id, reason.Length > 0, reason), farm.Name);
+        string Fresh() => _grid.Refused(_grid.SignedByUser(_grid.Terms(North.Id) with { Note = "fresh" }, farm.Name));
+        _grid.Accept(Say(byNode: true, "its disk errs"));
+        Assert.Equal(RefusalCode.AlreadySo, _grid.Refused(Say(byNode: true, "its disk errs")));
+        Assert.Equal(RefusalCode.NodeDrains, Fresh());
+        _grid.Accept(Say(byNode: false, "service"));
+        _grid.Accept(Say(byNode: true, ""));
+        Assert.Equal(RefusalCode.NodeDrains, Fresh());
+
+        // What is there may change and stays in force; what was elsewhere cannot come.
+        _grid.Accept(_grid.SignedByUser(_grid.Amend(running, t => t with { Note = "changed" }), farm.Name));
+        Assert.True(_grid.State.Agreements[running.Id].IsInForce);
+        var east = _grid.Farms[1].Nodes[0].Id;
+        var wider = _grid.Amend(_grid.Run(_grid.Terms(east)), t => t with { Workloads = [TestGrid.Container("web-0", east), TestGrid.Container("web-1", North.Id)] });
+        Assert.Equal(RefusalCode.NodeDrains, _grid.Refused(_grid.SignedByUser(wider, farm.Name, "beta")));
+        Assert.Equal(RefusalCode.NotAParty, _grid.Refused(_grid.Sign(_grid.Farms[1].Account.Value, new DrainNode(North.Id, Drains: false, ""), "beta")));
+
+        _grid.Accept(Say(byNode: false, ""));
+        _grid.Accept(_grid.SignedByUser(_grid.Terms(North.Id) with { Note = "fresh" }, farm.Name));
     }
 
     [Fact]

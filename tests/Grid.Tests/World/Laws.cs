@@ -210,6 +210,11 @@ public sealed class Laws
                     return _grid.Sign(farm.Account.Value, new ListAddresses(farm.Id, listed), farm.Name);
                 case 13 when choice.Of(12) == 0:
                     return _grid.Sign(farm.Account.Value, new RetireNode(farm.Nodes[0].Id, Breach: choice.Of(2) == 0), farm.Name);
+                case 14 when choice.Of(4) == 0:
+                    var lifted = choice.Of(2) == 0;
+                    return choice.Of(2) == 0
+                        ? _grid.Sign(farm.Account.Value, new DrainNode(farm.Nodes[0].Id, !lifted, lifted ? "" : "service"), farm.Name)
+                        : _grid.Sign(node.Id.Value, new DrainNode(node.Id, !lifted, lifted ? "" : "its disk errs"), node.Name);
                 default:
                     return null;
             }

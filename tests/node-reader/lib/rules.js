@@ -10,6 +10,8 @@ export function checkBody(kind, body) {
       return ascending('addresses', body.get('addresses').map((a) => a.get('address')), (a, b) => a.length - b.length || Buffer.compare(a, b));
     case 'node.report':
       return sorted('kinds', body.get('kinds'));
+    case 'node.drain':
+      return body.get('drains') === 0 && body.get('reason').length > 0 ? 'what is lifted has a reason' : null;
     case 'offer.post':
       return sorted('kinds', body.get('kinds')) ?? sorted('nodes', body.get('nodes') ?? []);
     case 'agreement':
