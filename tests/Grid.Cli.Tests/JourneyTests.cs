@@ -131,7 +131,7 @@ public sealed class JourneyTests(RealLedger real)
         var (farm, node) = await PartiesAsync(shell);
         using var _ = node;
         var yaml = shell.Write("grid.yaml", Draft("late", farm));
-        Assert.Equal(RefusalCode.StrangerSigned, await shell.RefusedAsync("node", "drain", farm, "--account", "alice"));
+        Assert.Equal(RefusalCode.NotAParty, await shell.RefusedAsync("node", "drain", farm, "--account", "alice"));
         await shell.JsonAsync("node", "drain", farm, "--reason", "its fans are loud", "--account", "farmer");
         Assert.Equal("its fans are loud", Text(await shell.JsonAsync("node", "show", farm), "drains"));
         Assert.Equal(RefusalCode.AlreadySo, await shell.RefusedAsync("node", "drain", farm, "--reason", "its fans are loud", "--account", "farmer"));

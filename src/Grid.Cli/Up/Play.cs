@@ -58,6 +58,9 @@ internal abstract class Play(PrivateGrid grid, Prompt prompt)
         return Outcome.Of(Result, Block.Line(Done, Ink.Good));
     }
 
+    /// <summary>What a node is told beside the rest.</summary>
+    protected virtual Task<IReadOnlyList<string>> OptionsAsync(string node) => Task.FromResult<IReadOnlyList<string>>([]);
+
     /// <summary>From root file systems to proof, in order.</summary>
     protected abstract IEnumerable<(string Stage, Func<Task> Run)> Acts();
 
@@ -141,7 +144,7 @@ internal abstract class Play(PrivateGrid grid, Prompt prompt)
             var invite = grid.At($"{node}.invite.json");
             await prompt.GridAsync("node", "invite", farmer.Farm, "-f", invite, "--account", farmer.Account);
             prompt.Say($"Starting the node '{node}' with the invite …");
-            nodes[node] = await grid.StartNodeAsync(node, invite, LedgerKey, prompt.Cancel);
+            nodes[node] = await grid.StartNodeAsync(node, invite, LedgerKey, await OptionsAsync(node), prompt.Cancel);
             await prompt.GridAsync("node", "alias", (string)nodes[node]!, node);
         }
     }

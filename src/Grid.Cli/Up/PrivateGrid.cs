@@ -1,3 +1,5 @@
+using System.Net;
+
 namespace Grid.Cli.Up;
 
 /// <summary>
@@ -10,7 +12,7 @@ internal sealed class PrivateGrid : IAsyncDisposable
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
 
-    private readonly List<ChildProcess> _children = [];
+    private readonly List<IAsyncDisposable> _children = [];
     private readonly Place _place;
 
     private PrivateGrid(Place place)
@@ -38,8 +40,8 @@ internal sealed class PrivateGrid : IAsyncDisposable
         {
             System.IO.Directory.CreateDirectory(grid.Home, (UnixFileMode)0b111_000_000);
             say("Starting the hub and the ledger …");
-            grid.Hub = await grid.AddAsync("grid-hub", cancel, "--listen", "http://127.0.0.1:0", "--store", grid.At("hub"));
-            grid.Ledger = await grid.AddAsync("grid-ledger", cancel,
+            grid.Hub = await grid.AddAsync("grid-hub", "hub", cancel, "--listen", "http://127.0.0.1:0", "--store", grid.At("hub"));
+            grid.Ledger = await grid.AddAsync("grid-ledger", "ledger", cancel,
                 "--data", grid.At("ledger"), "--origin", Origin, "--key", grid.At("ledger.key"), "--listen", "http://127.0.0.1:0", "--hub", grid.Hub);
             return grid;
         }
@@ -56,14 +58,24 @@ internal sealed class PrivateGrid : IAsyncDisposable
     public NodePlace Node(string name) => _place.Node(name);
 
     /// <summary>Starts a node with its farmer's invite, and waits until it has joined and reported.</summary>
+    /// <param name="options">what else it is told</param>
     /// <returns>node1…</returns>
-    public async Task<string> StartNodeAsync(string name, string invite, string ledgerKey, CancellationToken cancel)
+    public async Task<string> StartNodeAsync(string name, string invite, string ledgerKey, IEnumerable<string> options, CancellationToken cancel)
     {
         var at = Node(name);
         System.IO.Directory.CreateDirectory(System.IO.Path.GetDirectoryName(at.Data)!, (UnixFileMode)0b111_000_000);
-        return await AddAsync("grid-node", cancel,
+        return await AddAsync("grid-node", $"node.{name}", cancel,
+        [
             "--ledger", Ledger, "--origin", Origin, "--ledger-key", ledgerKey, "--hub", Hub, "--data", at.Data, "--run", at.Run, "--cgroup", at.Cgroup,
-            "--invite", invite, "--underlay", "127.0.0.1");
+            "--invite", invite, "--underlay", "127.0.0.1", .. options]);
+    }
+
+    /// <param name="challenges">where the node with the gateway answers for its names</param>
+    public async Task<Authority> StartAuthorityAsync(IPEndPoint challenges, CancellationToken cancel)
+    {
+        var authority = await Authority.StartAsync(Launcher, At("authority"), challenges, cancel);
+        _children.Add(authority);
+        return authority;
     }
 
     public async ValueTask DisposeAsync()
@@ -74,9 +86,9 @@ internal sealed class PrivateGrid : IAsyncDisposable
         await _place.DisposeAsync();
     }
 
-    private async Task<string> AddAsync(string name, CancellationToken cancel, params string[] arguments)
+    private async Task<string> AddAsync(string program, string log, CancellationToken cancel, params string[] arguments)
     {
-        var (child, ready) = await ChildProcess.StartAsync(Launcher, name, At($"{name}.log"), Patience, cancel, arguments);
+        var (child, ready) = await ChildProcess.StartAsync(Launcher, program, At($"{log}.log"), Patience, cancel, arguments);
         _children.Add(child);
         return ready;
     }

@@ -21,7 +21,13 @@ internal sealed class ThreeTierPlay(PrivateGrid grid, Prompt prompt) : Play(grid
 
     private static readonly Farmer North = new("north", "north-farm", Prices), South = new("south", "south-farm", Prices);
 
-    private readonly Dictionary<string, int> _before = [];
+    private const string Hostname = "shop.north.example";
+
+    private static readonly (string Node, string Workload)[] Containers = [("north-1", "database"), ("south-1", "application")];
+
+    // The gateway's: where challenges are answered, and where the world comes in.
+    private readonly IPEndPoint _plain = Authority.Free(), _secure = Authority.Free();
+    private Authority? _authority;
     private readonly JsonObject _flists = [];
     private string _plan = "";
 
@@ -53,9 +59,19 @@ internal sealed class ThreeTierPlay(PrivateGrid grid, Prompt prompt) : Play(grid
 
     protected override async Task GoneAsync()
     {
-        foreach (var workload in new[] { "database", "application", "data" })
+        await Prompt.UntilAsync("the name to lead nowhere", async () => await FetchAsync() is null);
+        foreach (var workload in new[] { "database", "application", "data", "door" })
             await Prompt.UntilAsync($"the last receipt of {workload}", async () => (string?)(await Prompt.AskAsync("explain", $"{Agreement}/{workload}"))["state"] == "gone");
-        Prompt.Say("Gone, on every node: processes, tunnels, the volume and its key; the last receipts say so.");
+        Prompt.Say("Gone, on every node: the name, processes, tunnels, the volume and its key; the last receipts say so.");
+    }
+
+    protected override async Task<IReadOnlyList<string>> OptionsAsync(string node)
+    {
+        if (node != "north-2")
+            return [];
+        Prompt.Say("Starting a certificate authority of this grid's own, for the gateway …");
+        _authority = await Grid.StartAuthorityAsync(_plain, Prompt.Cancel);
+        return ["--gateway-http", $"{_plain}", "--gateway-https", $"{_secure}", "--gateway-domain", "north.example", "--acme", _authority.Directory.AbsoluteUri, "--acme-root", _authority.RootFile];
     }
 
     private async Task RootsAsync()
@@ -82,29 +98,29 @@ internal sealed class ThreeTierPlay(PrivateGrid grid, Prompt prompt) : Play(grid
 
     private async Task AmendAsync()
     {
-        foreach (var (node, workload) in new[] { ("north-1", "database"), ("south-1", "application") })
-            _before[workload] = Pid(node, workload) ?? throw new UpFault($"The node '{node}' shows no process of '{workload}'.");
+        var before = Containers.ToDictionary(c => c.Workload, c => Pid(c.Node, c.Workload) ?? throw new UpFault($"The node '{c.Node}' shows no process of '{c.Workload}'."));
         await ApplicationAsync(version: 2);
         var plan = await PlanAsync();
         await AgreeAsync(plan);
         await RunningAsync(plan);
-        await Prompt.UntilAsync("the new application", () => Task.FromResult(Pid("south-1", "application") is { } pid && pid != _before["application"]));
-        if (Pid("north-1", "database") != _before["database"])
+        await Prompt.UntilAsync("the new application", () => Task.FromResult(Pid("south-1", "application") is { } pid && pid != before["application"]));
+        if (Pid("north-1", "database") != before["database"])
             throw new UpFault("The database was restarted by an amendment that does not touch it.");
-        Prompt.Say($"The application was replaced; the database is still process {_before["database"]}.");
+        Prompt.Say($"The application was replaced; the database is still process {before["database"]}.");
         Result["databaseKept"] = true;
     }
 
     private async Task<string> PageAsync(int version)
     {
         string? page = null;
-        await Prompt.UntilAsync("the application to answer", async () =>
-            (page = Pid("south-1", "application") is { } pid ? await NamespacePage.TryGetAsync(pid, new IPEndPoint(IPAddress.Loopback, ThreeTierRoots.Port), Prompt.Cancel) : null) is not null);
+        await Prompt.UntilAsync($"https://{Hostname} to answer", async () => (page = await FetchAsync()) is not null);
         if (page != ThreeTierRoots.Page(version, version))
             throw new UpFault($"The page is not the one that was agreed: '{page}'.");
-        Prompt.Say(page!.Trim());
+        Prompt.Say($"https://{Hostname}/, by the gateway on {_secure}: {page!.Trim()}");
         return page;
     }
+
+    private Task<string?> FetchAsync() => _authority!.TryGetAsync(Hostname, _secure, Prompt.Cancel);
 
     private static string GridYaml(string database, string application) => $$"""
         name: shop
@@ -144,6 +160,12 @@ internal sealed class ThreeTierPlay(PrivateGrid grid, Prompt prompt) : Play(grid
             memory: 128MiB
             scratch: { /tmp: 16MiB }
             networks: { net: 10.43.0.3 }
+          door:
+            kind: gateway
+            node: north-2
+            hostname: {{Hostname}}
+            backend: application:{{ThreeTierRoots.Port}}
+            networks: { net: 10.43.0.4 }
 
         """;
 }
