@@ -133,8 +133,7 @@ public sealed class JourneyTests(RealLedger real)
         var yaml = shell.Write("grid.yaml", Draft("late", farm));
         Assert.Equal(RefusalCode.NotAParty, await shell.RefusedAsync("node", "drain", farm, "--account", "alice"));
         await shell.JsonAsync("node", "drain", farm, "--reason", "its fans are loud", "--account", "farmer");
-        Assert.Equal("its fans are loud", Text(await shell.JsonAsync("node", "show", farm), "drains"));
-        Assert.Equal(RefusalCode.AlreadySo, await shell.RefusedAsync("node", "drain", farm, "--reason", "its fans are loud", "--account", "farmer"));
+        Assert.Equal("its fans are loud", Text((await shell.JsonAsync("node", "show", farm))["node"]!, "drains"));
         Assert.Equal(RefusalCode.NodeDrains, await shell.RefusedAsync("apply", yaml, "--yes", "--no-wait"));
         await shell.JsonAsync("node", "drain", farm, "--lift", "--account", "farmer");
         await shell.JsonAsync("apply", yaml, "--yes", "--no-wait");

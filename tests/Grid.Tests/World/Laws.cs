@@ -178,7 +178,7 @@ public sealed class Laws
             var node = nodes[choice.Of(nodes.Count)];
             var farm = _grid.Farms[choice.Of(2)];
             string[] farms = choice.Of(4) switch { 0 => [], 1 => ["alpha"], 2 => ["beta"], _ => ["alpha", "beta"] };
-            switch (choice.Of(15))
+            switch (choice.Of(16))
             {
                 case 0 or 1:
                     var fresh = _grid.Terms([.. nodes.Where((_, i) => choice.Of(2) == 0 || i == 0).Select(n => n.Id)]) with { Note = $"{_made++}" };
@@ -210,7 +210,7 @@ public sealed class Laws
                     return _grid.Sign(farm.Account.Value, new ListAddresses(farm.Id, listed), farm.Name);
                 case 13 when choice.Of(12) == 0:
                     return _grid.Sign(farm.Account.Value, new RetireNode(farm.Nodes[0].Id, Breach: choice.Of(2) == 0), farm.Name);
-                case 14 when choice.Of(4) == 0:
+                case 15 when choice.Of(4) == 0:
                     var lifted = choice.Of(2) == 0;
                     return choice.Of(2) == 0
                         ? _grid.Sign(farm.Account.Value, new DrainNode(farm.Nodes[0].Id, !lifted, lifted ? "" : "service"), farm.Name)
