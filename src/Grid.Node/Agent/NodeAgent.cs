@@ -33,6 +33,8 @@ internal sealed partial class NodeAgent(
     // Bounded by kind, so that slow downloads never hold up what could run.
     private readonly SemaphoreSlim _mounts = new(4);
     private readonly SemaphoreSlim _runs = new(4);
+    // To be ended is mostly to be waited for: everything that was cancelled has its time at once.
+    private readonly SemaphoreSlim _stops = new(256);
 
     public async Task RunAsync(CancellationToken cancel)
     {
@@ -47,6 +49,7 @@ internal sealed partial class NodeAgent(
     {
         _mounts.Dispose();
         _runs.Dispose();
+        _stops.Dispose();
     }
 
     private void Look() => _look.Ring();
@@ -172,7 +175,12 @@ internal sealed partial class NodeAgent(
 
     private async Task ApplyAsync(Step step, object key, CancellationToken cancel)
     {
-        var pool = step is Step.MountFlist or Step.UnmountFlist ? _mounts : _runs;
+        var pool = step switch
+        {
+            Step.MountFlist or Step.UnmountFlist => _mounts,
+            Step.Stop => _stops,
+            _ => _runs,
+        };
         try
         {
             await pool.WaitAsync(cancel);

@@ -105,9 +105,7 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
         foreach (var pid in containers.Concat(Mentioning()))
             Posix.Kill(pid);
         await Wait.ForAsync("its processes to be gone", () => !containers.Concat(Mentioning()).Any(p => Directory.Exists($"/proc/{p}")), stage.Logs);
-        foreach (var mount in File.ReadLines("/proc/self/mounts").Select(m => m.Split(' ')[1]).Where(m => m.StartsWith(Run + "/", StringComparison.Ordinal)).Reverse().ToList())
-            Posix.Detach(mount);
-        Directory.Delete(Run, recursive: true);
+        RemoveRun();
         foreach (var group in Cgroups().OrderByDescending(g => g.Length))
             Directory.Delete(group);
     }
@@ -177,6 +175,13 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
         foreach (var mount in FlistMount.All().Where(m => m.Mountpoint.StartsWith(Run + "/", StringComparison.Ordinal)).ToList())
             FlistMount.Stop(mount.Mountpoint, detach: true);
         if (Directory.Exists(Run))
-            Directory.Delete(Run, recursive: true);
+            RemoveRun();
+    }
+
+    private void RemoveRun()
+    {
+        foreach (var mount in File.ReadLines("/proc/self/mounts").Select(m => m.Split(' ')[1]).Where(m => m.StartsWith(Run + "/", StringComparison.Ordinal)).Reverse().ToList())
+            Posix.Detach(mount);
+        Directory.Delete(Run, recursive: true);
     }
 }
