@@ -138,7 +138,8 @@ internal static partial class GatewayBench
     {
         string[] into = inside is { } place ? [$"--net=/proc/{place.Pid}/ns/net"] : [];
         using var wrk = Process.Start(new ProcessStartInfo("/usr/bin/nsenter",
-            [.. into, "/usr/bin/unshare", "--mount", "/bin/sh", "-c", $"mount --bind '{root}/hosts' /etc/hosts && exec {Wrk} -t1 -c32 -d{seconds}s --latency {url}"]) { RedirectStandardOutput = true })!;
+            [.. into, "/usr/bin/unshare", "--mount", "/bin/sh", "-c", $"mount --bind '{root}/hosts' /etc/hosts && exec {Wrk} -t1 -c32 -d{seconds}s --latency {url}"])
+        { RedirectStandardOutput = true })!;
         var said = wrk.StandardOutput.ReadToEnd();
         wrk.WaitForExit();
         if (wrk.ExitCode != 0 || Failures().IsMatch(said) || !Rate().IsMatch(said))
