@@ -41,7 +41,8 @@ internal static class ClearProgram
         var volumes = volumeHost is null ? null : new VolumeViews(volumeHost, paths.Views);
         using var gateways = GatewayHost.Open(null, paths.Data, paths.Run, out _);
         var machines = MachineHost.Open(paths.Machines, paths.MachineRoots, out _);
-        var effects = new WorkloadEffects(containers, tunnelHost is null ? null : new Tunnels(tunnelHost, keys, [], time), volumes, machines, gateways, paths, []);
+        var publicHost = PublicAddresses.Open(paths.Run, "/proc/self/ns/net", null, out _);
+        var effects = new WorkloadEffects(containers, tunnelHost is null ? null : new Tunnels(tunnelHost, keys, [], time), volumes, machines, gateways, publicHost is null ? null : new BoundAddresses(publicHost, null), paths, []);
         var began = time.GetTimestamp();
         while (Left(effects, out var steps) is { } left)
         {
@@ -62,7 +63,7 @@ internal static class ClearProgram
         var desired = Desired.Nothing with { Settled = [.. observed.Agreements] };
         steps = Reconciler.Plan(desired, observed, DateTimeOffset.MinValue);
         var attached = observed.Volumes.Where(v => v.Value is Sighting<VolumeSeen>.Present({ Attached: true })).Select(v => $"{v.Key}");
-        IEnumerable<string> left = [.. attached, .. observed.Containers.Keys.Select(k => $"{k}"), .. observed.Gateways.Keys.Select(k => $"{k}"), .. observed.Tunnels.Keys.Select(t => $"{t}"), .. observed.Flists.Keys.Select(f => $"{f}")];
+        IEnumerable<string> left = [.. attached, .. observed.Containers.Keys.Select(k => $"{k}"), .. observed.Gateways.Keys.Concat(observed.Addresses.Keys).Select(k => $"{k}"), .. observed.Tunnels.Keys.Select(t => $"{t}"), .. observed.Flists.Keys.Select(f => $"{f}")];
         return observed.Blind ?? (left.Any() ? string.Join(", ", left) : null);
     }
 }

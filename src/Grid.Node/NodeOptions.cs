@@ -20,9 +20,15 @@ public sealed record NodeOptions(
     /// <summary>Null when the node has no way in from the world to offer.</summary>
     public GatewayOptions? Gateways { get; init; }
 
+    /// <summary>The interface on the farm's public wire; null when no container can have a public address.</summary>
+    public string? Public { get; init; }
+
+    /// <summary>How many public IPv4 addresses agreements may bind here.</summary>
+    public int PublicIPv4 { get; init; }
+
     public const string Usage = """
         grid-node --ledger URL --origin NAME --ledger-key key1… --hub URL [--hub URL …] [--data DIR] [--run DIR] [--cgroup NAME] [--invite FILE]
-                  [--cpu MILLICORES --memory BYTES --ssd BYTES] [--underlay ADDRESS …] [--disk ssd:DIR|hdd:DIR …]
+                  [--cpu MILLICORES --memory BYTES --ssd BYTES] [--underlay ADDRESS …] [--disk ssd:DIR|hdd:DIR …] [--public IFACE [--public-ipv4 COUNT]]
                   [--gateway-http ADDRESS:PORT --gateway-https ADDRESS:PORT --acme URL [--acme-root FILE] [--gateway-domain NAME] [--dns ADDRESS:PORT]]
 
           --ledger      the ledger's API
@@ -36,6 +42,8 @@ public sealed record NodeOptions(
           --cpu --memory --ssd   offer this much instead of all the machine has
           --disk        where volumes are kept, on what (default: ssd:DATA/volumes)
           --underlay    where other nodes reach this one (default: the addresses it reaches the world from)
+          --public      the interface on the farm's public wire; without it no container gets a public address
+          --public-ipv4 how many IPv4 addresses agreements may bind here (default: 256)
           --gateway-http --gateway-https   where the world comes in; without them the node has no gateways
           --acme        the directory of the authority that signs certificates (RFC 8555)
           --acme-root   the root that it is trusted by, in PEM (default: the machine's)
@@ -43,7 +51,7 @@ public sealed record NodeOptions(
           --dns         who is asked whether a name is a user's (default: whom the machine asks)
         """;
 
-    private static readonly string[] Known = ["--ledger", "--origin", "--ledger-key", "--hub", "--data", "--run", "--cgroup", "--invite", "--cpu", "--memory", "--ssd", "--underlay", "--disk", .. GatewayOptions.Names];
+    private static readonly string[] Known = ["--ledger", "--origin", "--ledger-key", "--hub", "--data", "--run", "--cgroup", "--invite", "--cpu", "--memory", "--ssd", "--underlay", "--disk", "--public", "--public-ipv4", .. GatewayOptions.Names];
 
     /// <summary>Null and all that is wrong with the arguments, or the options.</summary>
     public static NodeOptions? Parse(IReadOnlyList<string> arguments, out ImmutableArray<string> wrong)
@@ -126,12 +134,20 @@ public sealed record NodeOptions(
 
         var gateways = GatewayOptions.Parse(One, errors);
 
+        var outside = One("--public");
+        // IFNAMSIZ, and what cannot be the name of a file in /proc.
+        if (outside is { Length: 0 or > 15 } || outside?.IndexOfAny(['/', ' ', '.']) == 0)
+            errors.Add($"--public '{outside}' is not the name of an interface.");
+        var count = Number("--public-ipv4");
+        if (count is not null && (outside is null || count > 65_536))
+            errors.Add("--public-ipv4 is at most 65536, and given with --public.");
+
         wrong = errors.ToImmutable();
         return wrong.IsEmpty
             ? new NodeOptions(ledger!, origin, key, hubs, paths, One("--invite"),
                 some == 3 ? new Capacity(new MilliCores(cpu!.Value), new Bytes(memory!.Value), new Bytes(ssd!.Value), Bytes.Zero, 0) : null,
                 underlay.Count > 0 ? TunnelEnds.Sorted(underlay) : null, disks.ToImmutable())
-            { Gateways = gateways }
+            { Gateways = gateways, Public = outside, PublicIPv4 = (int)(count ?? 256) }
             : null;
     }
 }

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Runtime.InteropServices;
+using Grid.Addresses;
 using Grid.Client;
 using Grid.Flists.Admission;
 using Grid.Flists.Hub;
@@ -67,6 +68,14 @@ internal static partial class NodeProgram
             Container.KindName, .. doors is null ? [] : (string[])[Gateway.KindName], .. tunnels is null ? [] : (string[])[Network.KindName],
             .. machines is null ? [] : (string[])[Machine.KindName], .. volumes is null ? [] : (string[])[Volume.KindName],
         ];
+        var publicHost = PublicAddresses.Open(options.Paths.Run, "/proc/self/ns/net", options.Public, out why);
+        if (options.Public is not null && publicHost is null)
+            Without(log, PublicAddress.KindName, why);
+        else if (options.Public is not null)
+            kinds = [PublicAddress.KindName, .. kinds];
+        else if (publicHost is { IsEmpty: true })
+            // Nothing will be bound here, and nothing is left to release.
+            publicHost = null;
         using var hubs = new HubClient(options.Hubs.Select(h => h.AbsoluteUri));
 
         try
@@ -79,8 +88,8 @@ internal static partial class NodeProgram
                 await report;
 
             var contact = new LedgerContact(options.Paths.Heard, time);
-            var effects = new WorkloadEffects(containers, tunnels, volumes, machines, gateways, options.Paths, options.Hubs);
             var feed = new AgreementFeed(ledger, contact, new AgreementStore(options.Paths.Agreements, logging.CreateLogger<AgreementStore>()), node, time, logging.CreateLogger<AgreementFeed>());
+            var effects = new WorkloadEffects(containers, tunnels, volumes, machines, gateways, publicHost is null ? null : new BoundAddresses(publicHost, feed), options.Paths, options.Hubs);
             var answers = new Answers(ledger, new DescribedFiles(hubs), kinds, tunnels, Proofs(doors), voice, enrolment.Available, logging.CreateLogger<Answers>());
             var receipts = new Receipts(options.Paths.Receipts, ledger, contact, voice, effects, time, logging.CreateLogger<Receipts>());
             var drain = new Drain(options.Paths.Drained, ledger, voice, logging.CreateLogger<Drain>());

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Grid.Addresses;
 using Grid.Client;
 using Grid.Nodes;
 using Grid.Statements;
@@ -34,7 +35,7 @@ internal sealed partial class EnrolmentContext : JsonSerializerContext;
 /// <param name="domain">under which it gives names to gateways</param>
 internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<string> kinds, string? accelerator, Capacity storage, string? domain, SigningKey key, LedgerClient ledger, TimeProvider time, ILogger log)
 {
-    private readonly Capacity _all = options.Capacity ?? HostCapacity.Read() with { Ssd = storage.Ssd, Hdd = storage.Hdd };
+    private readonly Capacity _all = (options.Capacity ?? HostCapacity.Read() with { Ssd = storage.Ssd, Hdd = storage.Hdd }) with { PublicIPv4 = kinds.Contains(PublicAddress.KindName) ? options.PublicIPv4 : 0 };
 
     private Capacity Reserved => options.Capacity is null ? HostCapacity.Reserve(_all) : Capacity.None;
 

@@ -163,6 +163,8 @@ internal sealed partial class NodeAgent(
             Step.DestroyVolume s => s.Key,
             Step.OpenGateway s => s.Wish.Key,
             Step.CloseGateway s => s.Key,
+            Step.BindAddress s => s.Wish.Key,
+            Step.ReleaseAddress s => s.Key,
             _ => step,
         };
         if (moving.Contains(key))
@@ -187,7 +189,7 @@ internal sealed partial class NodeAgent(
             try
             {
                 // Verified again before every change, not once: the proof on disk must still say so.
-                var wish = (step as Step.Start)?.Wish ?? (step as Step.Connect)?.Wish ?? (step as Step.OpenGateway)?.Wish;
+                var wish = (step as Step.Start)?.Wish ?? (step as Step.Connect)?.Wish ?? (step as Step.OpenGateway)?.Wish ?? (step as Step.BindAddress)?.Wish;
                 var outcome = wish is not null && !feed.Proves(wish.Key.Agreement, wish.Version)
                     ? new Outcome.Transient("The agreement's proof does not hold any more.")
                     : await effects.ApplyAsync(step, cancel);
@@ -245,6 +247,8 @@ internal sealed partial class NodeAgent(
         Step.DestroyVolume s => [s.Key],
         Step.OpenGateway s => [s.Wish.Key],
         Step.CloseGateway s => [s.Key],
+        Step.BindAddress s => [s.Wish.Key],
+        Step.ReleaseAddress s => [s.Key],
         Step.MountFlist m => feed.Agreements.Where(a => a.IsInForce)
             .SelectMany(a => a.Version.Terms.Workloads.OfType<Runnable>().Where(r => r.Node == voice.Node && r.Flist == m.Flist).Select(r => new WorkloadKey(a.Id, r.Name))),
         _ => [],

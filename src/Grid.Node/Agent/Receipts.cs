@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using Grid.Addresses;
 using Grid.Agreements;
 using Grid.Client;
 using Grid.Gateways;
@@ -116,6 +117,8 @@ internal sealed partial class Receipts(
             return new WorkloadReport(workload.Name, StateOf(volume, observed.Volumes.GetValueOrDefault(key), attempts, agreement.IsClosed, out var trouble), Cut(trouble), 0, 0, used, null, false, null);
         if (workload is Gateway)
             return new WorkloadReport(workload.Name, StateOf(observed.Gateways.GetValueOrDefault(key), attempts, agreement.IsClosed, out var closed), Cut(closed), 0, 0, used, null, false, null);
+        if (workload is PublicAddress address)
+            return new WorkloadReport(workload.Name, StateOf(address, observed.Addresses.GetValueOrDefault(key), attempts, agreement.IsClosed, out var apart), Cut(apart), 0, 0, used, null, false, null);
         var sighting = observed.Containers.GetValueOrDefault(key);
         if (sighting is not Sighting<ContainerSeen>.Present(var seen))
         {
@@ -136,6 +139,17 @@ internal sealed partial class Receipts(
             null => over ? WorkloadState.Gone : attempts is { Failures: > 0 } ? WorkloadState.Failed : WorkloadState.Starting,
             Sighting<VolumeSeen>.Present(var seen) when over => seen.Attached ? WorkloadState.Running : WorkloadState.Stopped,
             Sighting<VolumeSeen>.Present(var seen) when seen.Attached && seen.Size >= volume.Size => WorkloadState.Running,
+            _ => attempts is { Failures: > 0 } ? WorkloadState.Failed : WorkloadState.Starting,
+        };
+    }
+
+    private static WorkloadState StateOf(PublicAddress address, Sighting<AddressSeen>? sighting, Attempts? attempts, bool over, out string? why)
+    {
+        why = (sighting as Sighting<AddressSeen>.Unknown)?.Why ?? attempts?.Why;
+        return sighting switch
+        {
+            null when over => WorkloadState.Gone,
+            Sighting<AddressSeen>.Present(var seen) when over || seen.Is(address) => over ? WorkloadState.Stopped : WorkloadState.Running,
             _ => attempts is { Failures: > 0 } ? WorkloadState.Failed : WorkloadState.Starting,
         };
     }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Grid.Addresses;
 using Grid.Flists.Mount;
 using Grid.Gateways;
 using Grid.Machines;
@@ -17,7 +18,7 @@ namespace Grid.Node.Agent;
 /// <summary>
 /// Looks at the node and applies steps to it; decides nothing. What it makes is found again by the names of mounts and containers alone.
 /// </summary>
-internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels, VolumeViews? volumes, MachineHost? machines, GatewayHost? gateways, NodePaths paths, ImmutableArray<Uri> hubs)
+internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels, VolumeViews? volumes, MachineHost? machines, GatewayHost? gateways, BoundAddresses? addresses, NodePaths paths, ImmutableArray<Uri> hubs)
 {
     private static readonly TimeSpan MountPatience = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(5);
@@ -47,11 +48,14 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
                 seen[KeyOf(id)] = new Sighting<ContainerSeen>.Present(new ContainerSeen(default, mounts[paths.Root(id)].FirstOrDefault(), 0, ContainerPhase.Partial));
         }
         var doors = gateways?.Observe() ?? ImmutableDictionary<ContainerId, (GatewaySeen Seen, ProcessIdentity? Place)>.Empty;
-        return new Observed(seen.ToImmutable(), Flists(mounts), ImmutableDictionary<WorkloadKey, Attempts>.Empty, sighting.Blind)
+        var inits = sighting.Containers.Keys.Select(id => (Id: id, Init: InitOf(sighting[id]))).Where(c => c.Init is not null).ToDictionary(c => c.Id, c => c.Init!.Value);
+        var publics = addresses is null ? ImmutableSortedDictionary<WorkloadKey, Sighting<AddressSeen>>.Empty : addresses.Observe(inits);
+        return new Observed(seen.ToImmutable(), Flists(mounts), ImmutableDictionary<WorkloadKey, Attempts>.Empty, sighting.Blind ?? (publics is null ? "nft(8) or ip(8) does not answer" : null))
         {
             Volumes = volumes?.Observe() ?? ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>>.Empty,
             Machines = machines?.Observe(sighting) ?? ImmutableSortedDictionary<WorkloadKey, Sighting<MachineSeen>>.Empty,
             Gateways = doors.ToImmutableSortedDictionary(g => KeyOf(g.Key), g => (Sighting<GatewaySeen>)new Sighting<GatewaySeen>.Present(g.Value.Seen)),
+            Addresses = publics ?? ImmutableSortedDictionary<WorkloadKey, Sighting<AddressSeen>>.Empty,
             Tunnels = tunnels?.Observe(id => new ContainerId(id.Agreement, id.Of.Workload) is var of && doors.TryGetValue(of, out var door) ? door.Place : InitOf(sighting[of])) ?? ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>.Empty,
         };
     }
@@ -72,6 +76,8 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
         Step.DestroyVolume s => volumes?.DestroyAsync(s.Key) ?? NoVolumes,
         Step.OpenGateway s => OpenGatewayAsync(s.Wish),
         Step.CloseGateway s => gateways?.CloseAsync(IdOf(s.Key)) ?? NoGateways,
+        Step.BindAddress s => BindAsync(s.Wish),
+        Step.ReleaseAddress s => addresses?.ReleaseAsync(s.Key) ?? NoAddresses,
         Step.Disconnect s => tunnels is null ? Task.FromResult<Outcome>(new Outcome.Done()) : tunnels.RemoveAsync(s.Tunnel),
         _ => throw new System.Diagnostics.UnreachableException(step.ToString()),
     };
@@ -243,6 +249,13 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
             return made;
         return await ConnectAsync(wish, at) is not Outcome.Done and var apart ? apart : await gateways.OpenAsync(IdOf(wish.Key), wish.Route!, at);
     }
+
+    private Task<Outcome> BindAsync(Wish wish) =>
+        addresses is null ? NoAddresses
+        : InitOf(containers.Observe(IdOf(wish.Key with { Name = ((PublicAddress)wish.Workload).Workload }))) is { } init ? addresses.BindAsync(wish, init)
+        : Task.FromResult<Outcome>(new Outcome.Transient("Its container has no process."));
+
+    private static Task<Outcome> NoAddresses => Task.FromResult<Outcome>(new Outcome.Transient("This node has no public addresses now."));
 
     private static Task<Outcome> NoGateways => Task.FromResult<Outcome>(new Outcome.Transient("This node has no gateways now."));
 

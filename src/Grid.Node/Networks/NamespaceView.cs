@@ -52,6 +52,11 @@ internal static class NamespaceView
     /// <summary>It is up, and the IPv4 default route leads through it.</summary>
     public static bool LeadsOut(int pid, string name) => Routes4(pid, name).Any(r => r is { Via: true, To.PrefixLength: 0 });
 
+    /// <summary>It is up and a default route leads through it, on-link, and the address is one of the namespace's.</summary>
+    public static bool IsAt(int pid, string name, IPAddress address) => address.AddressFamily is AddressFamily.InterNetwork
+        ? Routes4(pid, name).Any(r => r is { Via: false, To.PrefixLength: 0 }) && Addresses4(pid).Contains(address)
+        : Routes6(pid, name).Any(r => r is { Via: false, To.PrefixLength: 0 }) && Addresses6(pid, name).Contains(address);
+
     public static bool UdpIsBound(int pid, int port) => UdpPorts(Lines(pid, "udp").Concat(Lines(pid, "udp6"))).Contains(port);
 
     /// <param name="lines">of /proc/net/udp: <c>sl local_address rem_address …</c>, an address in hex, a colon, the port in hex</param>

@@ -55,13 +55,15 @@ public sealed record Observed(
 
     public ImmutableSortedDictionary<WorkloadKey, Sighting<GatewaySeen>> Gateways { get; init; } = ImmutableSortedDictionary<WorkloadKey, Sighting<GatewaySeen>>.Empty;
 
+    public ImmutableSortedDictionary<WorkloadKey, Sighting<AddressSeen>> Addresses { get; init; } = ImmutableSortedDictionary<WorkloadKey, Sighting<AddressSeen>>.Empty;
+
     /// <summary>What the machines that run say of themselves.</summary>
     public ImmutableSortedDictionary<WorkloadKey, Sighting<MachineSeen>> Machines { get; init; } = ImmutableSortedDictionary<WorkloadKey, Sighting<MachineSeen>>.Empty;
 
     public ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>> Tunnels { get; init; } = ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>.Empty;
 
     /// <summary>The agreements of which something is here.</summary>
-    public IEnumerable<AgreementId> Agreements => Containers.Keys.Concat(Volumes.Keys).Concat(Gateways.Keys).Select(k => k.Agreement).Concat(Tunnels.Keys.Select(t => t.Agreement)).Distinct();
+    public IEnumerable<AgreementId> Agreements => Containers.Keys.Concat(Volumes.Keys).Concat(Gateways.Keys).Concat(Addresses.Keys).Select(k => k.Agreement).Concat(Tunnels.Keys.Select(t => t.Agreement)).Distinct();
 }
 
 /// <param name="Serving">false when the mount is there and nothing answers behind it</param>

@@ -55,6 +55,12 @@ public abstract record Step
 
     /// <summary>Take its route away, cut what goes through it, and leave its network.</summary>
     public sealed record CloseGateway(WorkloadKey Key) : Step;
+
+    /// <summary>Give a public address to its container, which runs, or make of it what is wished.</summary>
+    public sealed record BindAddress(Wish Wish) : Step;
+
+    /// <summary>Take it away, with every route and rule.</summary>
+    public sealed record ReleaseAddress(WorkloadKey Key) : Step;
 }
 
 /// <summary>
@@ -83,6 +89,7 @@ public static class Reconciler
         }
         steps.AddRange(VolumePlan.Plan(desired, observed, now));
         steps.AddRange(GatewayPlan.Plan(desired, observed, now));
+        steps.AddRange(AddressPlan.Plan(desired, observed, now));
         steps.AddRange(TunnelPlan.Unused(desired, observed));
         steps.AddRange(UnusedFlists(desired, observed));
         return Distinct(steps);

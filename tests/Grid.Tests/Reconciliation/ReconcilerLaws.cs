@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Net;
+using Grid.Addresses;
 using Grid.Agreements;
 using Grid.Gateways;
 using Grid.Machines;
@@ -124,6 +125,7 @@ public sealed class ReconcilerLaws
         private readonly Dictionary<TunnelId, TunnelSeen> _tunnels = [];
         private readonly Dictionary<WorkloadKey, VolumeSeen> _volumes = [];
         private readonly Dictionary<WorkloadKey, GatewaySeen> _gateways = [];
+        private readonly Dictionary<WorkloadKey, AddressSeen> _addresses = [];
         private readonly Dictionary<WorkloadKey, MachineSeen> _machines = [];
         private readonly Dictionary<Digest, HashSet<string>> _mounting = [];
         private readonly Dictionary<WorkloadKey, Attempts> _attempts = [];
@@ -134,7 +136,7 @@ public sealed class ReconcilerLaws
         private static readonly TimeSpan Keep = TimeSpan.FromMinutes(1);
 
         /// <param name="workloads">
-        /// a container with its flist, a gateway ("door" or "exit") with its port, or a volume with its size below zero: the first containers mount every volume of
+        /// a container with its flist, a public address (its container's name and "ip") with its port, a gateway ("door" or "exit") with its port, or a volume with its size below zero: the first containers mount every volume of
         /// files, and 'd' is a machine with every disk, which are the volumes from 'x' on
         /// </param>
         public static Desired Wishing(params (string Name, int Flist)[] workloads) => Wishing(paused: false, workloads);
@@ -148,6 +150,8 @@ public sealed class ReconcilerLaws
                     if (w.Flist < 0)
                         return KeyValuePair.Create(key, new Wish(key, default, new Volume(w.Name, Here, Bytes.GiB(-w.Flist), Media.Ssd, Keep, IsDisk(w.Name) ? VolumeForm.Disk : VolumeForm.Files), Paused: false));
                     ImmutableArray<Tunnel> tunnels = [Tunnel(w.Name, workloads.Where(o => o.Flist >= 0).Select(o => o.Name))];
+                    if (IsAddress(w.Name))
+                        return KeyValuePair.Create(key, new Wish(key, default, new PublicAddress(w.Name, Here, new IPAddress([203, 0, 113, (byte)w.Name[0]]), [new Port(Transport.Tcp, 80 + w.Flist)], w.Name[..1]), paused));
                     if (IsGateway(w.Name))
                     {
                         var gateway = new Gateway(w.Name, Here, $"{w.Name}.example.org", Tls.Terminate, DomainProof.Dns, new Backend("a", 80 + w.Flist), []);
@@ -168,7 +172,9 @@ public sealed class ReconcilerLaws
             };
         }
 
-        private static bool IsGateway(string name) => name.Length > 1;
+        private static bool IsGateway(string name) => name.Length > 3;
+
+        private static bool IsAddress(string name) => name.Length == 3;
 
         private static bool IsDisk(string name) => name[0] is >= 'x';
 
@@ -212,18 +218,21 @@ public sealed class ReconcilerLaws
             Assert.True(_containers.Keys.All(k => _desired.Wishes.ContainsKey(k) || !_desired.Settled.Contains(k.Agreement)), $"seed {seed}: something is left");
             Assert.True(_volumes.All(v => _desired.Wishes.ContainsKey(v.Key) || (!v.Value.Attached && _now < v.Value.DetachedAt + Keep)), $"seed {seed}: a volume is left");
             Assert.True(_gateways.Keys.All(_desired.Wishes.ContainsKey), $"seed {seed}: a gateway is left");
+            Assert.True(_addresses.Keys.All(_desired.Wishes.ContainsKey), $"seed {seed}: an address is left");
             Assert.True(_tunnels.Keys.All(t => _desired.Wishes.ContainsKey(new WorkloadKey(t.Agreement, t.Of.Workload))), $"seed {seed}: a tunnel is left");
             Assert.True(_flists.Keys.All(f => _containers.Values.Any(c => c.Flist == f)), $"seed {seed}: a mount is left");
         }
 
         private void Wish()
         {
-            var names = new[] { "a", "b", "c", "d" }.Where(_ => _random.Next(2) == 0);
+            var names = new[] { "a", "b", "c", "d" }.Where(_ => _random.Next(2) == 0).ToList();
             // A volume that is wished again is at least as large as it was.
             var volumes = new[] { "v", "w", "x", "y" }.Where(_ => _random.Next(2) == 0)
                 .Select(n => (n, -int.Max(1 + _random.Next(3), (int)(_volumes.GetValueOrDefault(new WorkloadKey(Agreement, n))?.Size.Value >> 30 ?? 0))));
             var gateways = new[] { "door", "exit" }.Where(_ => _random.Next(2) == 0);
-            _desired = Wishing(_random.Next(4) == 0, [.. names.Concat(gateways).Select(n => (n, _random.Next(3))), .. volumes]);
+            // Of containers that are wished: the rules of an agreement see to that.
+            var addresses = names.Where(n => !IsMachine(n) && _random.Next(2) == 0).Select(n => $"{n}ip").ToList();
+            _desired = Wishing(_random.Next(4) == 0, [.. names.Concat(gateways).Concat(addresses).Select(n => (n, _random.Next(3))), .. volumes]);
         }
 
         private void Disturb()
@@ -234,6 +243,7 @@ public sealed class ReconcilerLaws
                 {
                     _containers[key] = _containers[key] with { Phase = ContainerPhase.Exited, ExitCode = _random.Next(2), EndedAt = _now };
                     _tunnels.Remove(TunnelOf(key));
+                    Unbind(key);
                 }
                 else if (_random.Next(6) == 0)
                 {
@@ -249,6 +259,8 @@ public sealed class ReconcilerLaws
                 if (_random.Next(6) == 0)
                     _tunnels.Remove(TunnelOf(key));
             }
+            foreach (var key in _addresses.Keys.Where(_ => _random.Next(6) == 0).ToList())
+                _addresses[key] = _addresses[key] with { Whole = false };
             foreach (var flist in _flists.Keys.ToList())
             {
                 if (_random.Next(6) == 0)
@@ -257,10 +269,11 @@ public sealed class ReconcilerLaws
         }
 
         // Also until what was to be kept has been kept, and what could not be closed is tried again.
-        private bool Waiting() => !_desired.Wishes.Values.All(IsUp) || _volumes.Keys.Concat(_gateways.Keys).Any(k => !_desired.Wishes.ContainsKey(k));
+        private bool Waiting() => !_desired.Wishes.Values.All(IsUp) || _volumes.Keys.Concat(_gateways.Keys).Concat(_addresses.Keys).Any(k => !_desired.Wishes.ContainsKey(k));
 
         private bool IsUp(Wish wish) => wish.Workload is Volume volume
             ? _volumes.TryGetValue(wish.Key, out var v) && v.Attached && v.Size == volume.Size
+            : wish.Workload is PublicAddress address ? _addresses.TryGetValue(wish.Key, out var bound) && bound.Is(address)
             : wish is { Workload: Gateway, Paused: true } ? !_gateways.ContainsKey(wish.Key)
             : wish.Workload is Gateway ? _gateways.TryGetValue(wish.Key, out var g) && g.Whole && g.Route == wish.Route && IsConnected(wish)
             : _containers.TryGetValue(wish.Key, out var c) && c.Spec == wish.Spec && c.Phase is ContainerPhase.Running && IsConnected(wish)
@@ -295,6 +308,7 @@ public sealed class ReconcilerLaws
                 Tunnels = _tunnels.ToImmutableSortedDictionary(t => t.Key, t => See(t.Value)),
                 Machines = _machines.Where(m => _containers.GetValueOrDefault(m.Key)?.Phase is ContainerPhase.Running).ToImmutableSortedDictionary(m => m.Key, m => See(m.Value)),
                 Volumes = _volumes.ToImmutableSortedDictionary(v => v.Key, v => See(v.Value)),
+                Addresses = _addresses.ToImmutableSortedDictionary(a => a.Key, a => See(a.Value)),
                 Gateways = _gateways.ToImmutableSortedDictionary(g => g.Key, g => See(g.Value)),
             };
         }
@@ -308,6 +322,8 @@ public sealed class ReconcilerLaws
                 Assert.IsType<Sighting<VolumeSeen>.Present>(looked);
             if (KeyOf(step) is { } gateway && observed.Gateways.TryGetValue(gateway, out var door))
                 Assert.IsType<Sighting<GatewaySeen>.Present>(door);
+            if (KeyOf(step) is { } address && observed.Addresses.TryGetValue(address, out var bound))
+                Assert.IsType<Sighting<AddressSeen>.Present>(bound);
             switch (step)
             {
                 case Step.Start s:
@@ -329,6 +345,13 @@ public sealed class ReconcilerLaws
                     break;
                 case Step.Disconnect d:
                     Assert.DoesNotContain(new WorkloadKey(d.Tunnel.Agreement, d.Tunnel.Of.Workload), _containers.Keys.Concat(_gateways.Keys));
+                    break;
+                case Step.BindAddress b:
+                    Assert.Equal(_desired.Wishes[b.Wish.Key], b.Wish);
+                    Assert.True(observed.Containers[ContainerOf(b.Wish.Key)] is Sighting<ContainerSeen>.Present({ Phase: ContainerPhase.Running }), "bound to what does not run");
+                    break;
+                case Step.ReleaseAddress r:
+                    Assert.False(_desired.Wishes.ContainsKey(r.Key), "released what is wished");
                     break;
                 case Step.OpenGateway o:
                     Assert.Equal(_desired.Wishes[o.Wish.Key], o.Wish);
@@ -360,7 +383,8 @@ public sealed class ReconcilerLaws
         // 0: fails before; 1: fails halfway; 2: applied but reported as failed; otherwise applied.
         private void Apply(Step step, int fate)
         {
-            if (fate == 0)
+            // What ran when it was looked at may have been stopped since.
+            if (fate == 0 || (step is Step.BindAddress { Wish.Key: var bind } && _containers.GetValueOrDefault(ContainerOf(bind))?.Phase is not ContainerPhase.Running))
             {
                 Failed(step);
                 return;
@@ -381,6 +405,16 @@ public sealed class ReconcilerLaws
                         _machines[s.Wish.Key] = Shown(s.Wish, fate != 1);
                     foreach (var tunnel in s.Wish.Tunnels.Where(_ => fate != 1 || _random.Next(2) == 0))
                         _tunnels[s.Wish.TunnelOf(tunnel)] = Made(tunnel, whole: fate != 1);
+                    break;
+                case Step.BindAddress b:
+                    var wished = (PublicAddress)b.Wish.Workload;
+                    _addresses[b.Wish.Key] = new AddressSeen(wished.Ip, wished.Ports, fate == 1 ? null : wished.Workload, fate != 1);
+                    break;
+                case Step.ReleaseAddress r:
+                    if (fate == 1)
+                        _addresses[r.Key] = _addresses[r.Key] with { Workload = null, Whole = false };
+                    else
+                        _addresses.Remove(r.Key);
                     break;
                 case Step.OpenGateway o:
                     _gateways[o.Wish.Key] = new GatewaySeen(fate != 1 || _random.Next(2) == 0 ? o.Wish.Route : null, fate != 1, false);
@@ -429,6 +463,7 @@ public sealed class ReconcilerLaws
                     if (fate != 1)
                     {
                         _tunnels.Remove(TunnelOf(s.Key));
+                        Unbind(s.Key);
                         _containers[s.Key] = _containers[s.Key] with { Phase = ContainerPhase.Exited, ExitCode = 143, EndedAt = _now };
                     }
                     break;
@@ -441,6 +476,15 @@ public sealed class ReconcilerLaws
             }
             if (fate is 1 or 2)
                 Failed(step);
+        }
+
+        private static WorkloadKey ContainerOf(WorkloadKey address) => address with { Name = address.Name[..1] };
+
+        // The link goes with the container's namespace; what leads to it stays.
+        private void Unbind(WorkloadKey container)
+        {
+            foreach (var key in _addresses.Keys.Where(k => ContainerOf(k) == container).ToList())
+                _addresses[key] = _addresses[key] with { Workload = null, Whole = false };
         }
 
         private MachineSeen Shown(Wish wish, bool ticks) => new(ticks, [.. ((Machine)wish.Workload).Volumes.Select(v => _volumes[wish.Key with { Name = v }].Size)]);
@@ -459,6 +503,8 @@ public sealed class ReconcilerLaws
             Step.Pause s => s.Key,
             Step.Resume s => s.Key,
             Step.Connect s => s.Wish.Key,
+            Step.BindAddress s => s.Wish.Key,
+            Step.ReleaseAddress s => s.Key,
             Step.OpenGateway s => s.Wish.Key,
             Step.CloseGateway s => s.Key,
             Step.Adjust s => s.Wish.Key,

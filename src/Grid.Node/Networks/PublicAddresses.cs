@@ -1,0 +1,347 @@
+using System.Buffers.Binary;
+using System.Collections.Immutable;
+using System.Net;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Grid.Addresses;
+using Grid.Farms;
+using Grid.Node.Containers;
+
+namespace Grid.Node.Networks;
+
+/// <summary>
+/// Public addresses that containers have for their own: no translation, in on the agreed ports, out only what answers.
+/// <code>
+/// container's namespace   gc… ADDRESS/32 ── default route, of a metric that leaves a way out by nat its own
+///                          │ veth; one hardware address at both ends, and nobody asks for it
+/// node's namespace        ga… ── nftables table grid_… ── route, proxy neighbour ── outside
+/// </code>
+/// Replies leave by the gateway that the farm lists, through a routing table of the address. A container that also has a network with
+/// <c>egress: nat</c> opens connections from its node's address, by that; whoever answers by UDP then answers from the address that was asked.
+/// What lets a packet pass stands in the nftables table before the link that carries it is there, and its sets say whose each address is.
+/// </summary>
+internal sealed class PublicAddresses
+{
+    private const int Preference = 5_210, Metric = 4_096;
+
+    // Two changes at once would be of one table.
+    private readonly Lock _one = new();
+    private readonly NetworkNamespace _node;
+    private readonly string? _outside;
+    private readonly string _scope;
+    private readonly string _table;
+
+    // The interfaces of this node are known to the rules by their group: they are in it from the moment they are made.
+    private readonly uint _group;
+
+    private PublicAddresses(NetworkNamespace node, string? outside, string scope)
+    {
+        (_node, _outside, _scope) = (node, outside, scope);
+        var hash = Hash("");
+        _table = "grid_" + Convert.ToHexStringLower(hash.AsSpan(0, 6));
+        _group = BinaryPrimitives.ReadUInt32BigEndian(hash) & 0x3FFF_FFFF | 0x4000_0000;
+    }
+
+    /// <param name="scope">tells this node's addresses from those of other nodes of the machine; its run directory, say</param>
+    /// <param name="space">the node's network namespace</param>
+    /// <param name="outside">the interface on the farm's public wire; null when addresses are only to be released</param>
+    /// <returns>null, and in <paramref name="why"/> what is missing</returns>
+    public static PublicAddresses? Open(string scope, string space, string? outside, out string why)
+    {
+        why = "";
+        if (!Environment.IsPrivilegedProcess)
+            why = "addresses need root";
+        else if (new[] { Programs.Ip, Programs.Nsenter, Programs.Nft }.FirstOrDefault(p => !File.Exists(p)) is { } program)
+            why = $"{program} is not installed";
+        else
+        {
+            var node = NetworkNamespace.Open(space);
+            if (outside is null || Links(node).Contains(outside))
+                return new PublicAddresses(node, outside, scope);
+            node.Dispose();
+            why = $"there is no interface '{outside}'";
+        }
+        return null;
+    }
+
+    public bool IsEmpty => Tables().Holders.Count == 0;
+
+    /// <summary>What is bound, whole or not. It starts nft(8), and ip(8) when anything is.</summary>
+    /// <param name="inits">the first processes of the containers</param>
+    public IReadOnlyDictionary<ContainerId, AddressSighting> Observe(IReadOnlyDictionary<ContainerId, ProcessIdentity> inits)
+    {
+        lock (_one)
+        {
+            var tables = Tables();
+            return tables.Holders.ToDictionary(h => h.Id, h =>
+            {
+                var inside = Inside(h.Id);
+                var owner = inits.Where(i => i.Key.Agreement == h.Id.Agreement && NamespaceView.Has(i.Value.Pid, inside) && Processes.Identify(i.Value.Pid) == i.Value).Select(i => i.Key).FirstOrDefault();
+                var whole = owner.Workload is not null && tables.Routing(h.Ip).IsWhole(h, TableOf(h.Ip)) && NamespaceView.IsAt(inits[owner].Pid, inside, h.Ip);
+                return new AddressSighting(h.Ip, [.. tables.Ports.Where(p => p.Ip.Equals(h.Ip)).Select(p => p.Port).Order()], owner.Workload, whole);
+            });
+        }
+    }
+
+    /// <summary>It is there with these ports and no others. What is whole is not taken down for a change of its ports.</summary>
+    /// <param name="listed">as the farm lists it</param>
+    /// <exception cref="IOException">a step failed; what was made is found by the next</exception>
+    public Outcome Bind(ContainerId id, PublicAddress wish, FarmAddress listed, ProcessIdentity init)
+    {
+        using var container = NetworkNamespace.Of(init);
+        if (container is null)
+            return new Outcome.Transient($"process {init.Pid} has ended");
+        if (_outside is null)
+            return new Outcome.Transient("This node has no public wire now.");
+        lock (_one)
+        {
+            var tables = Tables();
+            if (tables.Holders.Find(h => h.Ip.Equals(wish.Ip) && h.Id != id) is { } other)
+                return new Outcome.Transient($"{wish.Ip} is still with {other.Id}");
+            if (tables.Holders.Exists(h => h.Id == id && !h.Ip.Equals(wish.Ip)))
+            {
+                Release(id, tables);
+                tables = Tables();
+            }
+            Forward(IsFour(wish.Ip));
+            var holder = new Holder(id, Outside(id), wish.Ip);
+            var gone = tables.Ports.Where(p => p.Ip.Equals(wish.Ip) && !wish.Ports.Contains(p.Port));
+            Nft(Rules
+                + (tables.Holders.Contains(holder) ? "" : $"add element inet {_table} holders{Six(wish.Ip)} {{ {holder.Element} comment \"{id}\" }}\n")
+                + string.Concat(gone.Select(p => $"delete element inet {_table} ports{Six(wish.Ip)} {{ {Element(p.Ip, p.Port)} }}\n"))
+                + string.Concat(wish.Ports.Select(p => $"add element inet {_table} ports{Six(wish.Ip)} {{ {Element(wish.Ip, p)} }}\n")));
+            // Read for itself: whoever flushed the table left the routes.
+            var routing = RoutingTables.Read(_node, IsFour(wish.Ip));
+            if (!routing.Leads(holder) || !NamespaceView.IsAt(init.Pid, Inside(id), wish.Ip))
+                Link(holder, container);
+            Ip(_node, wish.Ip, routing.Missing(holder, TableOf(wish.Ip), listed, _outside));
+            return new Outcome.Done();
+        }
+    }
+
+    /// <summary>Nothing of it is left; the last takes the table along.</summary>
+    public Outcome Release(ContainerId id)
+    {
+        lock (_one)
+            Release(id, Tables());
+        return new Outcome.Done();
+    }
+
+    private void Release(ContainerId id, Seen tables)
+    {
+        var links = Links(_node);
+        foreach (var holder in tables.Holders.Where(h => h.Id == id))
+        {
+            if (links.Contains(holder.Interface))
+                _node.Ip($"link del {holder.Interface}");
+            Ip(_node, holder.Ip, tables.Routing(holder.Ip).Left(holder.Ip, TableOf(holder.Ip)));
+        }
+        var mine = tables.Holders.Where(h => h.Id == id).ToList();
+        if (mine.Count == 0)
+            return;
+        var ports = tables.Ports.Where(p => mine.Exists(h => h.Ip.Equals(p.Ip)));
+        Nft(mine.Count == tables.Holders.Count
+            ? $"delete table inet {_table}\n"
+            : string.Concat(ports.Select(p => $"delete element inet {_table} ports{Six(p.Ip)} {{ {Element(p.Ip, p.Port)} }}\n"))
+                + string.Concat(mine.Select(h => $"delete element inet {_table} holders{Six(h.Ip)} {{ {h.Element} }}\n")));
+    }
+
+    // A new pair, whatever was there: half a pair cannot be told from one that leads into a namespace which is over.
+    private void Link(Holder holder, NetworkNamespace container)
+    {
+        var (inside, ip) = (Inside(holder.Id), holder.Ip);
+        if (Links(_node).Contains(holder.Interface))
+            _node.Ip($"link del {holder.Interface}");
+        var mac = string.Join(':', Hash($"{holder.Id}").Take(5).Prepend((byte)2).Select(b => $"{b:x2}"));
+        _node.Ip([
+            $"link add {holder.Interface} group {_group} address {mac} type veth peer name {inside} address {mac} netns {container.Path}",
+            .. NoLinkLocal(holder.Interface), $"link set {holder.Interface} arp off up"]);
+        container.Ip([.. NoLinkLocal(inside), $"link set {inside} arp off up", $"addr add {ip}/{Bits(ip)} dev {inside}{(IsFour(ip) ? "" : " nodad")}"]);
+        Ip(container, ip,
+        [
+            $"route replace default dev {inside} metric {Metric}", $"route replace default dev {inside} table {TableOf(ip)}", .. RoutingTables.Read(container, IsFour(ip)).MissingRule(ip, TableOf(ip)),
+        ]);
+        Ip(_node, ip, [$"route replace {ip}/{Bits(ip)} dev {holder.Interface}"]);
+    }
+
+    // From Documentation/networking/ip-sysctl. accept_ra: a node that forwards takes no more advertisements unless it is told to. proxy_delay: a proxy waits
+    // up to 0.8 s for the neighbour itself, whom the farm says to be here. None of it is taken back, for others may rest on it by then.
+    private void Forward(bool isIPv4)
+    {
+        void Set(string name, string value) => _node.Run("/usr/bin/dd", ["if=/proc/self/fd/3", $"of=/proc/sys/net/{name}", "status=none"], value + "\n");
+        Set($"{(isIPv4 ? "ipv4" : "ipv6")}/neigh/{_outside}/proxy_delay", "0");
+        if (isIPv4)
+        {
+            Set("ipv4/ip_forward", "1");
+            return;
+        }
+        if (_node.Run("/usr/bin/cat", [$"/proc/sys/net/ipv6/conf/{_outside}/accept_ra"]).Trim() == "1")
+            Set($"ipv6/conf/{_outside}/accept_ra", "2");
+        Set("ipv6/conf/all/forwarding", "1");
+        Set($"ipv6/conf/{_outside}/proxy_ndp", "1");
+    }
+
+    /// <summary>
+    /// In one transaction, over whatever is there: the chains are emptied and filled, the sets keep what they hold. Who leaves is judged before who
+    /// enters: what one container may receive, another on the node may still not begin.
+    /// </summary>
+    private string Rules => $$"""
+        add table inet {{_table}}
+        add set inet {{_table}} holders { type ifname . ipv4_addr; }
+        add set inet {{_table}} holders6 { type ifname . ipv6_addr; }
+        add set inet {{_table}} ports { type ipv4_addr . inet_proto . inet_service; }
+        add set inet {{_table}} ports6 { type ipv6_addr . inet_proto . inet_service; }
+        add chain inet {{_table}} prerouting { type filter hook prerouting priority raw; }
+        add chain inet {{_table}} input { type filter hook input priority filter; }
+        add chain inet {{_table}} output { type filter hook output priority filter; }
+        add chain inet {{_table}} forward { type filter hook forward priority filter; }
+        add chain inet {{_table}} leave
+        add chain inet {{_table}} enter
+        flush table inet {{_table}}
+        add rule inet {{_table}} prerouting iifgroup {{_group}} meta nfproto != { ipv4, ipv6 } drop
+        add rule inet {{_table}} prerouting iifgroup {{_group}} iifname . ip saddr != @holders drop
+        add rule inet {{_table}} prerouting iifgroup {{_group}} iifname . ip6 saddr != @holders6 drop
+        add rule inet {{_table}} input iifgroup {{_group}} drop
+        add rule inet {{_table}} output oifgroup {{_group}} ct state != related drop
+        add rule inet {{_table}} leave ip saddr . meta l4proto . th sport @ports ct state established return
+        add rule inet {{_table}} leave ip6 saddr . meta l4proto . th sport @ports6 ct state established return
+        add rule inet {{_table}} leave meta l4proto { icmp, ipv6-icmp } ct state related return
+        add rule inet {{_table}} leave drop
+        add rule inet {{_table}} enter ct state invalid drop
+        add rule inet {{_table}} enter ip daddr . meta l4proto . th dport @ports return
+        add rule inet {{_table}} enter ip6 daddr . meta l4proto . th dport @ports6 return
+        add rule inet {{_table}} enter meta l4proto { icmp, ipv6-icmp } ct state related return
+        add rule inet {{_table}} enter drop
+        add rule inet {{_table}} forward iifgroup {{_group}} jump leave
+        add rule inet {{_table}} forward oifgroup {{_group}} jump enter
+
+        """;
+
+    private string Outside(ContainerId id) => Name("ga", id);
+
+    // Counted among what goes to the world.
+    private string Inside(ContainerId id) => Name(TunnelNames.WayOut, id);
+
+    private string Name(string kind, ContainerId id) => kind + Convert.ToHexStringLower(Hash($"{id}").AsSpan(0, 6));
+
+    // Away from the tables that people number by hand.
+    private uint TableOf(IPAddress ip) => BinaryPrimitives.ReadUInt32BigEndian(Hash($"{ip}")) & 0x0FFF_FFFF | 0x2000_0000;
+
+    private byte[] Hash(string what) => SHA256.HashData(Encoding.UTF8.GetBytes($"address\0{_scope}\0{what}"));
+
+    private static string Element(IPAddress ip, Port port) => $"{ip} . {port.ToString().Replace("/", " . ", StringComparison.Ordinal)}";
+
+    private static string Six(IPAddress ip) => IsFour(ip) ? "" : "6";
+
+    private static bool IsFour(IPAddress ip) => ip.AddressFamily is AddressFamily.InterNetwork;
+
+    private static int Bits(IPAddress ip) => IsFour(ip) ? 32 : 128;
+
+    private static IEnumerable<string> NoLinkLocal(string name) => File.Exists("/proc/self/net/if_inet6") ? [$"link set {name} addrgenmode none"] : [];
+
+    private static void Ip(NetworkNamespace space, IPAddress ip, IReadOnlyCollection<string> commands)
+    {
+        if (commands.Count > 0)
+            space.Run(Programs.Ip, [IsFour(ip) ? "-4" : "-6", "-batch", "/proc/self/fd/3"], string.Join('\n', commands) + "\n");
+    }
+
+    private void Nft(string commands) => _node.Run(Programs.Nft, ["-f", "/proc/self/fd/3"], commands);
+
+    private static HashSet<string> Links(NetworkNamespace node) =>
+        [.. node.Run("/usr/bin/cat", ["/proc/self/net/dev"]).Split('\n').Where(l => l.Contains(':')).Select(l => l.Split(':')[0].Trim())];
+
+    private Seen Tables()
+    {
+        // Listing all is asked for, as a table that is not there is an error whose text alone tells it from others.
+        using var tables = JsonDocument.Parse(_node.Run(Programs.Nft, ["-j", "list", "tables"]));
+        if (!tables.RootElement.GetProperty("nftables").EnumerateArray().Any(e => e.TryGetProperty("table", out var t) && t.GetProperty("name").GetString() == _table))
+            return new Seen([], [], RoutingTables.None, RoutingTables.None);
+        using var table = JsonDocument.Parse(_node.Run(Programs.Nft, ["-j", "list", "table", "inet", _table]));
+        var (holders, ports) = (new List<Holder>(), new List<(IPAddress, Port)>());
+        foreach (var set in table.RootElement.GetProperty("nftables").EnumerateArray().Where(e => e.TryGetProperty("set", out var s) && s.TryGetProperty("elem", out _)).Select(e => e.GetProperty("set")))
+        {
+            foreach (var element in set.GetProperty("elem").EnumerateArray())
+            {
+                var (value, comment) = element.TryGetProperty("elem", out var e) ? (e.GetProperty("val"), e.TryGetProperty("comment", out var c) ? c.GetString() : null) : (element, null);
+                var parts = value.GetProperty("concat");
+                if (!set.GetProperty("name").GetString()!.StartsWith("holders", StringComparison.Ordinal))
+                    ports.Add((IPAddress.Parse(parts[0].GetString()!), new Port(parts[1].GetString() == "tcp" ? Transport.Tcp : Transport.Udp, parts[2].GetInt32())));
+                else if (ContainerId.TryParse(comment, out var id))
+                    holders.Add(new Holder(id, parts[0].GetString()!, IPAddress.Parse(parts[1].GetString()!)));
+            }
+        }
+        RoutingTables Of(bool isIPv4) => holders.Exists(h => IsFour(h.Ip) == isIPv4) ? RoutingTables.Read(_node, isIPv4) : RoutingTables.None;
+        return new Seen(holders, ports, Of(isIPv4: true), Of(isIPv4: false));
+    }
+
+    private sealed record Seen(List<Holder> Holders, List<(IPAddress Ip, Port Port)> Ports, RoutingTables Four, RoutingTables Six)
+    {
+        public RoutingTables Routing(IPAddress ip) => IsFour(ip) ? Four : Six;
+    }
+
+    /// <summary>Whose an address is, by the element of the set that lets its packets out.</summary>
+    internal sealed record Holder(ContainerId Id, string Interface, IPAddress Ip)
+    {
+        public string Element => $"\"{Interface}\" . {Ip}";
+    }
+
+    /// <summary>What ip(8) says of one family: what leads to an address, and what leads from it.</summary>
+    internal sealed class RoutingTables
+    {
+        public static readonly RoutingTables None = new();
+
+        private readonly List<(string To, string Device, string? Table)> _routes = [];
+        private readonly HashSet<(string From, string Table)> _rules = [];
+        private readonly HashSet<(string Ip, string Device)> _proxies = [];
+
+        public static RoutingTables Read(NetworkNamespace node, bool isIPv4)
+        {
+            string Show(params string[] what) => node.Run(Programs.Ip, [isIPv4 ? "-4" : "-6", "-j", "-N", .. what]);
+            var read = new RoutingTables();
+            foreach (var route in Items(Show("route", "show", "table", "all")).Where(r => r.TryGetProperty("dev", out _)))
+                read._routes.Add((route.GetProperty("dst").GetString()!, route.GetProperty("dev").GetString()!, route.TryGetProperty("table", out var table) ? table.ToString() : null));
+            foreach (var rule in Items(Show("rule", "show")).Where(r => r.TryGetProperty("src", out _) && r.TryGetProperty("table", out _)))
+                read._rules.Add((rule.GetProperty("src").GetString()!, rule.GetProperty("table").ToString()));
+            foreach (var entry in Items(Show("neigh", "show", "proxy")))
+                read._proxies.Add((entry.GetProperty("dst").GetString()!, entry.GetProperty("dev").GetString()!));
+            return read;
+        }
+
+        public bool Leads(Holder holder) => _routes.Exists(r => r.To == $"{holder.Ip}" && r.Device == holder.Interface);
+
+        public bool IsWhole(Holder holder, uint table) =>
+            Leads(holder) && _rules.Contains(($"{holder.Ip}", $"{table}")) && _routes.Exists(r => r.To == "default" && r.Table == $"{table}") && _proxies.Any(p => p.Ip == $"{holder.Ip}");
+
+        /// <summary>Commands that make whole what is not; they may be given again.</summary>
+        public List<string> Missing(Holder holder, uint table, FarmAddress listed, string outside) =>
+        [
+            .. listed.Bits == Bits(listed.Address) ? [] : (string[])[$"route replace {listed.Wire} dev {outside} table {table}"],
+            $"route replace default via {listed.Gateway} dev {outside} onlink table {table}",
+            .. MissingRule(holder.Ip, table),
+            $"neigh replace proxy {holder.Ip} dev {outside}",
+        ];
+
+        // Given twice it would be there twice, or refused.
+        public IEnumerable<string> MissingRule(IPAddress ip, uint table) => _rules.Contains(($"{ip}", $"{table}")) ? [] : [$"rule add from {ip} lookup {table} pref {Preference}"];
+
+        /// <summary>Commands that remove what is there.</summary>
+        public List<string> Left(IPAddress ip, uint table) =>
+        [
+            .. _proxies.Where(p => p.Ip == $"{ip}").Select(p => $"neigh del proxy {ip} dev {p.Device}"),
+            .. _rules.Contains(($"{ip}", $"{table}")) ? (string[])[$"rule del from {ip} lookup {table} pref {Preference}"] : [],
+            .. _routes.Where(r => r.Table == $"{table}").Select(r => $"route del {r.To} dev {r.Device} table {table}"),
+        ];
+
+        private static List<JsonElement> Items(string json)
+        {
+            using var document = JsonDocument.Parse(json.Length == 0 ? "[]" : json);
+            return [.. document.RootElement.EnumerateArray().Select(e => e.Clone())];
+        }
+    }
+}
+
+/// <param name="Workload">the name of the container in whose namespace it is; null when it is in none</param>
+/// <param name="Whole">in the container, and led to and from it</param>
+internal sealed record AddressSighting(IPAddress Ip, ImmutableArray<Port> Ports, string? Workload, bool Whole);
