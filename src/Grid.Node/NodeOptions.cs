@@ -135,8 +135,8 @@ public sealed record NodeOptions(
         var gateways = GatewayOptions.Parse(One, errors);
 
         var outside = One("--public");
-        // IFNAMSIZ, and what cannot be the name of a file in /proc.
-        if (outside is { Length: 0 or > 15 } || outside?.IndexOfAny(['/', ' ', '.']) == 0)
+        // As the kernel has it (dev_valid_name): it is the name of a directory in /proc/sys.
+        if (outside is { Length: 0 or > 15 } or "." or ".." || outside?.Any(c => c is '/' or ':' || char.IsWhiteSpace(c)) == true)
             errors.Add($"--public '{outside}' is not the name of an interface.");
         var count = Number("--public-ipv4");
         if (count is not null && (outside is null || count > 65_536))

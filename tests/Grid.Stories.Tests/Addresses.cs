@@ -59,7 +59,7 @@ public sealed class Addresses
                 begins.SendTo("begun"u8, new IPEndPoint(Router, 5353));
                 Assert.Null(await HearAsync(heard));
             }
-            // Without any address of the neighbour's a raw packet is the only way to say another; the kernel gives none to a container (CAP_NET_RAW).
+            // A container cannot give itself another address, nor send raw packets; the test does it from outside.
             Run($"/proc/{init.Pid}/ns/net", "addr", "add", $"{Next}/32", "dev", "lo");
             using (var thief = Inside(init, () => Bound(Next, 8080)))
                 thief.SendTo("stolen"u8, new IPEndPoint(Router, 5353));
