@@ -2,6 +2,7 @@ using Grid.Bench.Flists;
 using Grid.Bench.Gateways;
 using Grid.Bench.Ledger;
 using Grid.Bench.Networks;
+using Grid.Bench.Node;
 using Grid.Bench.Start;
 using Grid.Flists.Mount;
 using Grid.Node.Gateways;
@@ -27,9 +28,11 @@ switch (args)
         return await NetworkBench.RunAsync(rest);
     case ["gateways", .. var rest]:
         return await GatewayBench.RunAsync(rest);
+    case ["node", .. var rest]:
+        return await NodeBench.RunAsync(rest);
     case [BuildRows.Verb, var tree, var store]:
         return await BuildRows.RunAsync(tree, store);
     default:
-        Console.Error.WriteLine("tools/bench/run ledger [--statements N] [--callers N] [--only process]\ntools/bench/run flists [--tree DIR] [--only build|read]\ntools/bench/run start [--rounds N]\ntools/bench/run networks\ntools/bench/run gateways");
+        Console.Error.WriteLine("tools/bench/run ledger [--statements N] [--callers N] [--only process]\ntools/bench/run flists [--tree DIR] [--only build|read]\ntools/bench/run start [--rounds N]\ntools/bench/run networks\ntools/bench/run gateways\ntools/bench/run node");
         return 2;
 }

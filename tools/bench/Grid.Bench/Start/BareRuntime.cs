@@ -17,7 +17,7 @@ internal static class BareRuntime
         var bundle = Directory.CreateDirectory(Path.Combine(directory, "bundle")).FullName;
         var (state, pid) = (Path.Combine(directory, "state"), Path.Combine(directory, "pid"));
         var config = JsonNode.Parse(await File.ReadAllTextAsync(Path.Combine(paths.Run, "containers", $"{id}", "config.json")))!;
-        config["linux"]!["cgroupsPath"] = $"/{paths.Cgroup}-bare/{id}";
+        config["linux"]!["cgroupsPath"] = $"/{Cgroup(paths)}/{id}";
         await File.WriteAllTextAsync(Path.Combine(bundle, "config.json"), config.ToJsonString());
         File.Delete(pid);
 
@@ -43,4 +43,9 @@ internal static class BareRuntime
         await delete.WaitForExitAsync();
         return Stopwatch.GetElapsedTime(started, executed).TotalMilliseconds;
     }
+
+    /// <summary>Removes the group that its containers' groups were in.</summary>
+    public static void Leave(NodePaths paths) => CgroupTree.Remove(Cgroup(paths));
+
+    private static string Cgroup(NodePaths paths) => $"{paths.Cgroup}-bare";
 }

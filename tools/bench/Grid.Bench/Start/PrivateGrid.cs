@@ -29,7 +29,7 @@ internal sealed class PrivateGrid : IAsyncDisposable
     private const string Busybox = "/bin/busybox";
 
     // Ends when it is asked to: the first process of a pid namespace is deaf to what it does not listen for.
-    private const string Idle = "trap 'exit 0' TERM; while :; do /bin/busybox sleep 1000 & wait; done";
+    public const string Idle = "trap 'exit 0' TERM; while :; do /bin/busybox sleep 1000 & wait; done";
 
     private static readonly Currency Euro = new("EUR", 9);
     private static readonly Prices Prices = new(3, 1_000_000, 70_000, 9_000, 1_000);
@@ -38,6 +38,9 @@ internal sealed class PrivateGrid : IAsyncDisposable
     private readonly List<IAsyncDisposable> _programs = [];
     private readonly Dictionary<string, SigningKey> _keys = [];
     private HttpClient _http = null!;
+    private string _hub = "";
+    private Func<Task<(RunningProgram Program, string Word)>>? _startAgent;
+    private RunningProgram? _agent;
     private AccountId _user;
     private FarmPart _part = null!;
 
@@ -51,12 +54,13 @@ internal sealed class PrivateGrid : IAsyncDisposable
 
     public FlistId Flist { get; private set; }
 
-    public static async Task<PrivateGrid> StartAsync(string programs, string directory)
+    /// <param name="offered">what the node says that it has; nothing: what the machine has</param>
+    public static async Task<PrivateGrid> StartAsync(string programs, string directory, params ImmutableArray<string> offered)
     {
         var grid = new PrivateGrid(directory);
         try
         {
-            await grid.StartAsync(programs);
+            await grid.StartAsync(programs, offered);
             return grid;
         }
         catch
@@ -66,19 +70,29 @@ internal sealed class PrivateGrid : IAsyncDisposable
         }
     }
 
-    /// <summary>An agreement of one small container, signed by its user; with the farm's signature too.</summary>
-    public (Statement Proposal, Statement Countersigned, ContainerId Container) Draft(string name)
+    /// <summary>The process id of the node's agent.</summary>
+    public int Agent => _agent!.Id;
+
+    /// <summary>What the flist was built from.</summary>
+    public string Tree => At("tree");
+
+    /// <summary>A small container that does nothing.</summary>
+    public Container Container(string name, string script = Idle, FlistId? flist = null) => new(
+        name, Node, flist ?? Flist, Busybox, ["sh", "-c", script], [], "/", new ContainerUser(1000, 1000), new MilliCores(100), Bytes.MiB(32), 16, [],
+        [new Scratch("/tmp", Bytes.MiB(1))], new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(8)), Bytes.KiB(256), []);
+
+    /// <summary>An agreement signed by its user; with the farm's signature too.</summary>
+    /// <param name="containers">sorted by name</param>
+    public (Statement Proposal, Statement Countersigned, AgreementId Id) Draft(params ImmutableArray<Container> containers)
     {
-        var container = new Container(name, Node, Flist, Busybox, ["sh", "-c", Idle], [], "/", new ContainerUser(1000, 1000), new MilliCores(100), Bytes.MiB(32), 16, [],
-            [new Scratch("/tmp", Bytes.MiB(1))], new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(8)), Bytes.KiB(256), []);
         var now = Now();
-        var rate = Prices.Rate(container.Demand);
+        var rate = Prices.Rate(containers.Aggregate(Capacity.None, (sum, c) => sum + c.Demand));
         var terms = new AgreementTerms(1, null, _user, [_part],
             new Term(null, null, TimeSpan.Zero, now.AddMinutes(3), now.AddMinutes(6), new Offline(TimeSpan.FromHours(1), Pause: false)),
-            new MoneyTerms(Euro, rate, [new FarmRate(_part.Farm, rate)], TimeSpan.FromDays(1)), [container], "");
+            new MoneyTerms(Euro, rate, [new FarmRate(_part.Farm, rate)], TimeSpan.FromDays(1)), [.. containers], "");
         var payload = new Payload(Origin, _user.Value, now, now.AddDays(1), terms).Encode();
         var proposal = Statement.Sign(payload, Key("user"));
-        return (proposal, Statement.Sign(payload, Key("user"), Key("farmer")), new ContainerId(new AgreementId(proposal.Id.Value), name));
+        return (proposal, Statement.Sign(payload, Key("user"), Key("farmer")), new AgreementId(proposal.Id.Value));
     }
 
     public Statement Cancellation(AgreementId id) => Sign(_user.Value, new CancelAgreement(id), "user");
@@ -94,8 +108,20 @@ internal sealed class PrivateGrid : IAsyncDisposable
             throw new InvalidOperationException($"The ledger answered {answer}");
     }
 
+    /// <summary>kill -9.</summary>
+    public Task KillAgentAsync() => _agent!.KillAsync();
+
+    /// <summary>Starts it again and waits until it says that it is ready.</summary>
+    public async Task<string> StartAgentAsync()
+    {
+        (_agent, var word) = await _startAgent!();
+        return word;
+    }
+
     public async ValueTask DisposeAsync()
     {
+        if (_agent is not null)
+            await _agent.DisposeAsync();
         foreach (var program in Enumerable.Reverse(_programs))
             await program.DisposeAsync();
         if (Paths is not null)
@@ -122,10 +148,10 @@ internal sealed class PrivateGrid : IAsyncDisposable
         return statement.Id.Value;
     }
 
-    private async Task StartAsync(string programs)
+    private async Task StartAsync(string programs, ImmutableArray<string> offered)
     {
-        var hub = await RunAsync(programs, "grid-hub", "--listen", "http://127.0.0.1:0", "--store", At("hub"));
-        var ledger = await RunAsync(programs, "grid-ledger", "--data", At("ledger"), "--origin", Origin, "--key", At("ledger.key"), "--listen", "http://127.0.0.1:0", "--hub", hub);
+        _hub = await RunAsync(programs, "grid-hub", "--listen", "http://127.0.0.1:0", "--store", At("hub"));
+        var ledger = await RunAsync(programs, "grid-ledger", "--data", At("ledger"), "--origin", Origin, "--key", At("ledger.key"), "--listen", "http://127.0.0.1:0", "--hub", _hub);
         _http = new HttpClient { BaseAddress = new Uri(ledger) };
         if (!(await LedgerClient.DiscoverAsync(_http, TimeProvider.System, default)).Try(out var info, out var refusal))
             throw new InvalidOperationException(refusal.ToString());
@@ -141,11 +167,13 @@ internal sealed class PrivateGrid : IAsyncDisposable
         var invite = new StatementId(await RecordAsync(farmer, new InviteNode(farm, joining.Public, Now().AddHours(1)), "farmer"));
         await File.WriteAllTextAsync(At("invite"), JsonSerializer.Serialize(new { version = 1, farm = farm.ToString(), invite = invite.ToString(), seed = Convert.ToBase64String(seed) }));
 
-        Flist = await PublishAsync(hub);
+        Flist = await PublishAsync("tree", _ => { });
         var name = $"grid-bench-{Environment.ProcessId}";
         Paths = new NodePaths(At("node"), $"/run/{name}", name);
-        var node = Units.Id.Parse<NodeId>(await RunAsync(programs, "grid-node", "--ledger", ledger, "--origin", Origin, "--ledger-key", info.Key.ToString(), "--hub", hub,
-            "--data", Paths.Data, "--run", Paths.Run, "--cgroup", Paths.Cgroup, "--invite", At("invite")));
+        var starts = 0;
+        _startAgent = () => RunningProgram.StartAsync(programs, "grid-node", At($"grid-node-{++starts}.log"), ["--ledger", ledger, "--origin", Origin, "--ledger-key", info.Key.ToString(), "--hub", _hub,
+            "--data", Paths.Data, "--run", Paths.Run, "--cgroup", Paths.Cgroup, "--invite", At("invite"), .. offered]);
+        var node = Units.Id.Parse<NodeId>(await StartAgentAsync());
         _part = new FarmPart(farm, offer, [node]);
     }
 
@@ -156,21 +184,22 @@ internal sealed class PrivateGrid : IAsyncDisposable
         return word;
     }
 
-    // One static program, and the directories that every container mounts over.
-    private async Task<FlistId> PublishAsync(string hub)
+    /// <summary>One static program, the directories that every container mounts over, and what is added.</summary>
+    public async Task<FlistId> PublishAsync(string name, Action<string> add)
     {
-        var tree = At("tree");
+        var tree = At(name);
         foreach (var directory in new[] { "bin", "proc", "sys", "dev", "tmp", "etc" })
             Directory.CreateDirectory(Path.Combine(tree, directory));
         File.Copy(Busybox, tree + Busybox);
-        using var store = DirectoryStore.Open(At("built"));
+        add(tree);
+        using var store = DirectoryStore.Open(At($"{name}-built"));
         await using var writer = new PackWriter(store);
         var built = await FlistBuilder.BuildAsync(new DirectorySource(tree), BuildOptions.Default, writer, default);
         await writer.CompleteAsync(default);
         store.PutMeta(built.Meta);
         if (store.Publish(built.Manifest.Id, built.Manifest.Encode(), default) is { } incomplete)
             throw new InvalidOperationException($"{incomplete}");
-        using var client = new HubClient([hub]);
+        using var client = new HubClient([_hub]);
         await Transfer.PushAsync(store, built.Manifest.Id, client.Hubs[0], null, default);
         return built.Manifest.Id;
     }
@@ -181,7 +210,9 @@ internal sealed class PrivateGrid : IAsyncDisposable
         {
             foreach (var id in host.Observe().Containers.Keys)
                 await host.RemoveAsync(id, keepLog: false);
+            host.Leave();
         }
+        BareRuntime.Leave(Paths);
         foreach (var mount in FlistMount.All().Where(m => m.Mountpoint.StartsWith(Paths.Run + "/", StringComparison.Ordinal)).ToList())
             FlistMount.Stop(mount.Mountpoint, detach: true);
         if (Directory.Exists(Paths.Run))

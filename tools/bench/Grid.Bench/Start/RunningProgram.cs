@@ -44,6 +44,15 @@ internal sealed partial class RunningProgram : IAsyncDisposable
         }
     }
 
+    public int Id => _process.Id;
+
+    /// <summary>kill -9, and it has ended.</summary>
+    public async Task KillAsync()
+    {
+        _process.Kill();
+        await _process.WaitForExitAsync();
+    }
+
     public async ValueTask DisposeAsync()
     {
         if (!_process.HasExited)

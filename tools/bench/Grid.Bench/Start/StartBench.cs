@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Grid.Node.Containers;
 using Grid.Units;
+using Grid.Workloads;
 
 namespace Grid.Bench.Start;
 
@@ -74,11 +75,14 @@ internal static class StartBench
     }
 
     /// <summary>All in milliseconds since the ledger's answer.</summary>
-    private sealed record Start(ContainerId Container, double Ready, double Made, double Executed, double Running);
+    public sealed record Start(ContainerId Container, double Ready, double Made, double Executed, double Running);
 
-    private static async Task<Start> StartAsync(PrivateGrid grid, string name)
+    public static Task<Start> StartAsync(PrivateGrid grid, string name) => StartAsync(grid, grid.Container(name));
+
+    public static async Task<Start> StartAsync(PrivateGrid grid, Container wanted)
     {
-        var (proposal, countersigned, container) = grid.Draft(name);
+        var (proposal, countersigned, id) = grid.Draft(wanted);
+        var container = new ContainerId(id, wanted.Name);
         await grid.PostAsync(proposal);
         var process = Task.Factory.StartNew(() => Executing.Watch(Path.Combine(grid.Paths.Run, "containers", $"{container}", "pid")), TaskCreationOptions.LongRunning);
         var ledger = StatesAsync(grid, container.Agreement);
@@ -111,16 +115,16 @@ internal static class StartBench
         }
     }
 
-    private static async Task EndAsync(PrivateGrid grid, AgreementId id)
+    public static async Task EndAsync(PrivateGrid grid, AgreementId id)
     {
         await grid.PostAsync(grid.Cancellation(id));
         await UntilAsync($"{id} to be gone", () => !Directory.EnumerateDirectories(Path.Combine(grid.Paths.Run, "containers"), $"{id}.*").Any()
             && !Directory.EnumerateDirectories(grid.Paths.Roots, $"{id}.*").Any());
     }
 
-    private static async Task UntilAsync(string what, Func<bool> holds)
+    public static async Task UntilAsync(string what, Func<bool> holds)
     {
-        for (var watch = Stopwatch.StartNew(); !holds(); await Task.Delay(20))
+        for (var watch = Stopwatch.StartNew(); !holds(); await Task.Delay(5))
         {
             if (watch.Elapsed > TimeSpan.FromSeconds(60))
                 throw new TimeoutException($"Waited for {what}.");
@@ -134,7 +138,7 @@ internal static class StartBench
         table.Add(what, Table.Milliseconds(median), Table.Milliseconds(Percentile(all, 0.99)), (median / limit).ToString("0.0", CultureInfo.InvariantCulture));
     }
 
-    private static double Percentile(IEnumerable<double> values, double share)
+    public static double Percentile(IEnumerable<double> values, double share)
     {
         var sorted = values.Order().ToList();
         return sorted[(int)((sorted.Count - 1) * share)];
