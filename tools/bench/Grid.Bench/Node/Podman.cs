@@ -55,16 +55,22 @@ internal sealed class Podman : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        if (!_mounts.HasExited)
+        try
         {
-            await RemoveAllAsync();
-            // What conmon starts at a container's end.
-            await StartBench.UntilAsync("podman to be gone", () => !Processes.All().Any(p => p.Args.Any(a => a.Contains(_directory, StringComparison.Ordinal))));
+            if (!_mounts.HasExited)
+            {
+                await RemoveAllAsync();
+                // What conmon starts at a container's end.
+                await StartBench.UntilAsync("podman to be gone", () => !Processes.All().Any(p => p.Args.Any(a => a.Contains(_directory, StringComparison.Ordinal))));
+            }
+            CgroupTree.Remove(_cgroup);
+        }
+        finally
+        {
             _mounts.StandardInput.Close();
             await _mounts.WaitForExitAsync();
+            _mounts.Dispose();
         }
-        _mounts.Dispose();
-        CgroupTree.Remove(_cgroup);
     }
 
     private string At(string name) => Path.Combine(_directory, name);
