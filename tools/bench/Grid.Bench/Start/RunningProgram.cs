@@ -51,6 +51,10 @@ internal sealed partial class RunningProgram : IAsyncDisposable
     {
         _process.Kill();
         await _process.WaitForExitAsync();
+        // What a program of .NET that is killed cannot take away itself: its sockets for debuggers.
+        foreach (var socket in Directory.EnumerateFiles(Path.GetTempPath(), $"*-{Id}-*").Where(s => Path.GetFileName(s).StartsWith("clr-debug-pipe-", StringComparison.Ordinal)
+            || Path.GetFileName(s).StartsWith("dotnet-diagnostic-", StringComparison.Ordinal)))
+            File.Delete(socket);
     }
 
     public async ValueTask DisposeAsync()
