@@ -147,26 +147,7 @@ internal sealed partial class NodeAgent(
 
     private void Begin(Step step, HashSet<object> moving, CancellationToken cancel)
     {
-        object key = step switch
-        {
-            Step.MountFlist s => s.Flist,
-            Step.UnmountFlist s => s.Flist,
-            Step.Start s => s.Wish.Key,
-            Step.Stop s => s.Key,
-            Step.Remove s => s.Key,
-            Step.Pause s => s.Key,
-            Step.Resume s => s.Key,
-            Step.Connect s => s.Wish.Key,
-            Step.Disconnect s => s.Tunnel,
-            Step.MakeVolume s => s.Wish.Key,
-            Step.DetachVolume s => s.Key,
-            Step.DestroyVolume s => s.Key,
-            Step.OpenGateway s => s.Wish.Key,
-            Step.CloseGateway s => s.Key,
-            Step.BindAddress s => s.Wish.Key,
-            Step.ReleaseAddress s => s.Key,
-            _ => step,
-        };
+        var key = step.Subject;
         if (moving.Contains(key))
             return;
         // Known before it begins: what is over at once must not be taken for busy ever after.
@@ -189,8 +170,7 @@ internal sealed partial class NodeAgent(
             try
             {
                 // Verified again before every change, not once: the proof on disk must still say so.
-                var wish = (step as Step.Start)?.Wish ?? (step as Step.Connect)?.Wish ?? (step as Step.OpenGateway)?.Wish ?? (step as Step.BindAddress)?.Wish;
-                var outcome = wish is not null && !feed.Proves(wish.Key.Agreement, wish.Version)
+                var outcome = step is Step.Grant { Wish: var wish } && !feed.Proves(wish.Key.Agreement, wish.Version)
                     ? new Outcome.Transient("The agreement's proof does not hold any more.")
                     : await effects.ApplyAsync(step, cancel);
                 drain.Note(key, (outcome as Outcome.Broken)?.Why);
@@ -237,18 +217,11 @@ internal sealed partial class NodeAgent(
         }
     }
 
+    // What cannot be ended or held is tried again at once: its workload has not failed.
     private IEnumerable<WorkloadKey> Concerned(Step step) => step switch
     {
-        Step.Start s => [s.Wish.Key],
-        Step.Connect s => [s.Wish.Key],
-        Step.Adjust s => [s.Wish.Key],
-        Step.MakeVolume s => [s.Wish.Key],
-        Step.DetachVolume s => [s.Key],
-        Step.DestroyVolume s => [s.Key],
-        Step.OpenGateway s => [s.Wish.Key],
-        Step.CloseGateway s => [s.Key],
-        Step.BindAddress s => [s.Wish.Key],
-        Step.ReleaseAddress s => [s.Key],
+        Step.Grant s => [s.Wish.Key],
+        Step.DetachVolume or Step.DestroyVolume or Step.CloseGateway or Step.ReleaseAddress => [((Step.Withdraw)step).Key],
         Step.MountFlist m => feed.Agreements.Where(a => a.IsInForce)
             .SelectMany(a => a.Version.Terms.Workloads.OfType<Runnable>().Where(r => r.Node == voice.Node && r.Flist == m.Flist).Select(r => new WorkloadKey(a.Id, r.Name))),
         _ => [],

@@ -6,64 +6,6 @@ using Grid.Workloads;
 namespace Grid.Reconciliation;
 
 /// <summary>
-/// One thing to do next. Steps may run twice; after each the node looks again. At most one step is planned for a workload and one for an flist.
-/// </summary>
-public abstract record Step
-{
-    private Step()
-    {
-    }
-
-    public sealed record MountFlist(FlistId Flist) : Step;
-
-    /// <summary>Only when nothing uses it.</summary>
-    public sealed record UnmountFlist(FlistId Flist) : Step;
-
-    /// <summary>Make it, connect it to its networks and start it; its flist is mounted and its volumes are attached.</summary>
-    public sealed record Start(Wish Wish, long Generation) : Step;
-
-    /// <summary>End it: a container by TERM, a machine by its power button, and what does not heed that by KILL.</summary>
-    public sealed record Stop(WorkloadKey Key) : Step;
-
-    /// <summary>Remove all that it left: cgroup, mounts, bundle, state. Nothing of it runs.</summary>
-    public sealed record Remove(WorkloadKey Key) : Step;
-
-    public sealed record Pause(WorkloadKey Key) : Step;
-
-    public sealed record Resume(WorkloadKey Key) : Step;
-
-    /// <summary>Make its tunnels what they should be, while it runs.</summary>
-    public sealed record Connect(Wish Wish) : Step;
-
-    /// <summary>Tell a machine that runs what its volumes have grown to, and let its processors run.</summary>
-    public sealed record Adjust(Wish Wish) : Step;
-
-    /// <summary>Remove a tunnel that no workload has.</summary>
-    public sealed record Disconnect(TunnelId Tunnel) : Step;
-
-    /// <summary>Make it if there is none, attach it, grow it. Data that is there is never made anew.</summary>
-    public sealed record MakeVolume(Wish Wish) : Step;
-
-    /// <summary>Take it from the kernel, with its key; the data stays.</summary>
-    public sealed record DetachVolume(WorkloadKey Key) : Step;
-
-    /// <summary>Destroy its key, then its data.</summary>
-    public sealed record DestroyVolume(WorkloadKey Key) : Step;
-
-    /// <summary>Make its place in its network, its route, and what serves it, or make of them what is wished.</summary>
-    public sealed record OpenGateway(Wish Wish) : Step;
-
-    /// <summary>Take its route away, cut what goes through it, and leave its network.</summary>
-    public sealed record CloseGateway(WorkloadKey Key) : Step;
-
-    /// <summary>Give a public address to its container, which runs, or make of it what is wished.</summary>
-    public sealed record BindAddress(Wish Wish) : Step;
-
-    /// <summary>Take it away, with every route and rule.</summary>
-    public sealed record ReleaseAddress(WorkloadKey Key) : Step;
-}
-
-/// <summary>
 /// The difference between what is agreed and what is there, as steps. Pure: it does nothing, waits for nothing and remembers nothing.
 /// </summary>
 public static class Reconciler

@@ -287,8 +287,7 @@ public sealed class ReconcilerLaws
         {
             var observed = Look(faults);
             var steps = Reconciler.Plan(_desired with { Certain = faults && _random.Next(2) == 0 ? null : _now }, observed, _now);
-            Assert.Equal(steps.Length, steps.Distinct().Count());
-            Assert.True(steps.Select(KeyOf).Where(k => k is not null).GroupBy(k => k).All(g => g.Count() == 1), $"seed {seed}: two steps for one workload");
+            Assert.Equal(steps.Length, steps.Select(s => s.Subject).Distinct().Count());
             foreach (var step in steps)
             {
                 Safe(step, observed);
@@ -495,23 +494,6 @@ public sealed class ReconcilerLaws
                 _attempts[key] = new Attempts((_attempts.GetValueOrDefault(key)?.Failures ?? 0) + 1, _now);
         }
 
-        private static WorkloadKey? KeyOf(Step step) => step switch
-        {
-            Step.Start s => s.Wish.Key,
-            Step.Stop s => s.Key,
-            Step.Remove s => s.Key,
-            Step.Pause s => s.Key,
-            Step.Resume s => s.Key,
-            Step.Connect s => s.Wish.Key,
-            Step.BindAddress s => s.Wish.Key,
-            Step.ReleaseAddress s => s.Key,
-            Step.OpenGateway s => s.Wish.Key,
-            Step.CloseGateway s => s.Key,
-            Step.Adjust s => s.Wish.Key,
-            Step.MakeVolume s => s.Wish.Key,
-            Step.DetachVolume s => s.Key,
-            Step.DestroyVolume s => s.Key,
-            _ => null,
-        };
+        private static WorkloadKey? KeyOf(Step step) => step.Subject as WorkloadKey?;
     }
 }
