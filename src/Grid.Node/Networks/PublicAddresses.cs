@@ -24,7 +24,7 @@ namespace Grid.Node.Networks;
 /// </summary>
 internal sealed class PublicAddresses
 {
-    private const int Preference = 5_210, Metric = 4_096;
+    private const int Metric = 4_096;
 
     // Two changes at once would be of one table.
     private readonly Lock _one = new();
@@ -158,12 +158,12 @@ internal sealed class PublicAddresses
         _node.Ip([
             $"link add {holder.Interface} group {_group} address {mac} type veth peer name {inside} address {mac} netns {container.Path}",
             .. NoLinkLocal(holder.Interface), $"link set {holder.Interface} arp off up"]);
-        container.Ip([.. NoLinkLocal(inside), $"link set {inside} arp off up", $"addr add {ip}/{Bits(ip)} dev {inside}{(IsFour(ip) ? "" : " nodad")}"]);
+        container.Ip([.. NoLinkLocal(inside), $"link set {inside} arp off up", $"addr add {ip}/{RoutingTables.Bits(ip)} dev {inside}{(IsFour(ip) ? "" : " nodad")}"]);
         Ip(container, ip,
         [
             $"route replace default dev {inside} metric {Metric}", $"route replace default dev {inside} table {TableOf(ip)}", .. RoutingTables.Read(container, IsFour(ip)).MissingRule(ip, TableOf(ip)),
         ]);
-        Ip(_node, ip, [$"route replace {ip}/{Bits(ip)} dev {holder.Interface}"]);
+        Ip(_node, ip, [$"route replace {ip}/{RoutingTables.Bits(ip)} dev {holder.Interface}"]);
     }
 
     // From Documentation/networking/ip-sysctl. accept_ra: a node that forwards takes no more advertisements unless it is told to. proxy_delay: a proxy waits
@@ -237,8 +237,6 @@ internal sealed class PublicAddresses
 
     private static bool IsFour(IPAddress ip) => ip.AddressFamily is AddressFamily.InterNetwork;
 
-    private static int Bits(IPAddress ip) => IsFour(ip) ? 32 : 128;
-
     private static IEnumerable<string> NoLinkLocal(string name) => File.Exists("/proc/self/net/if_inet6") ? [$"link set {name} addrgenmode none"] : [];
 
     private static void Ip(NetworkNamespace space, IPAddress ip, IReadOnlyCollection<string> commands)
@@ -279,66 +277,6 @@ internal sealed class PublicAddresses
     private sealed record Seen(List<Holder> Holders, List<(IPAddress Ip, Port Port)> Ports, RoutingTables Four, RoutingTables Six)
     {
         public RoutingTables Routing(IPAddress ip) => IsFour(ip) ? Four : Six;
-    }
-
-    /// <summary>Whose an address is, by the element of the set that lets its packets out.</summary>
-    internal sealed record Holder(ContainerId Id, string Interface, IPAddress Ip)
-    {
-        public string Element => $"\"{Interface}\" . {Ip}";
-    }
-
-    /// <summary>What ip(8) says of one family: what leads to an address, and what leads from it.</summary>
-    internal sealed class RoutingTables
-    {
-        public static readonly RoutingTables None = new();
-
-        private readonly List<(string To, string Device, string? Table)> _routes = [];
-        private readonly HashSet<(string From, string Table)> _rules = [];
-        private readonly HashSet<(string Ip, string Device)> _proxies = [];
-
-        public static RoutingTables Read(NetworkNamespace node, bool isIPv4)
-        {
-            string Show(params string[] what) => node.Run(Programs.Ip, [isIPv4 ? "-4" : "-6", "-j", "-N", .. what]);
-            var read = new RoutingTables();
-            foreach (var route in Items(Show("route", "show", "table", "all")).Where(r => r.TryGetProperty("dev", out _)))
-                read._routes.Add((route.GetProperty("dst").GetString()!, route.GetProperty("dev").GetString()!, route.TryGetProperty("table", out var table) ? table.ToString() : null));
-            foreach (var rule in Items(Show("rule", "show")).Where(r => r.TryGetProperty("src", out _) && r.TryGetProperty("table", out _)))
-                read._rules.Add((rule.GetProperty("src").GetString()!, rule.GetProperty("table").ToString()));
-            foreach (var entry in Items(Show("neigh", "show", "proxy")))
-                read._proxies.Add((entry.GetProperty("dst").GetString()!, entry.GetProperty("dev").GetString()!));
-            return read;
-        }
-
-        public bool Leads(Holder holder) => _routes.Exists(r => r.To == $"{holder.Ip}" && r.Device == holder.Interface);
-
-        public bool IsWhole(Holder holder, uint table) =>
-            Leads(holder) && _rules.Contains(($"{holder.Ip}", $"{table}")) && _routes.Exists(r => r.To == "default" && r.Table == $"{table}") && _proxies.Any(p => p.Ip == $"{holder.Ip}");
-
-        /// <summary>Commands that make whole what is not; they may be given again.</summary>
-        public List<string> Missing(Holder holder, uint table, FarmAddress listed, string outside) =>
-        [
-            .. listed.Bits == Bits(listed.Address) ? [] : (string[])[$"route replace {listed.Wire} dev {outside} table {table}"],
-            $"route replace default via {listed.Gateway} dev {outside} onlink table {table}",
-            .. MissingRule(holder.Ip, table),
-            $"neigh replace proxy {holder.Ip} dev {outside}",
-        ];
-
-        // Given twice it would be there twice, or refused.
-        public IEnumerable<string> MissingRule(IPAddress ip, uint table) => _rules.Contains(($"{ip}", $"{table}")) ? [] : [$"rule add from {ip} lookup {table} pref {Preference}"];
-
-        /// <summary>Commands that remove what is there.</summary>
-        public List<string> Left(IPAddress ip, uint table) =>
-        [
-            .. _proxies.Where(p => p.Ip == $"{ip}").Select(p => $"neigh del proxy {ip} dev {p.Device}"),
-            .. _rules.Contains(($"{ip}", $"{table}")) ? (string[])[$"rule del from {ip} lookup {table} pref {Preference}"] : [],
-            .. _routes.Where(r => r.Table == $"{table}").Select(r => $"route del {r.To} dev {r.Device} table {table}"),
-        ];
-
-        private static List<JsonElement> Items(string json)
-        {
-            using var document = JsonDocument.Parse(json.Length == 0 ? "[]" : json);
-            return [.. document.RootElement.EnumerateArray().Select(e => e.Clone())];
-        }
     }
 }
 
