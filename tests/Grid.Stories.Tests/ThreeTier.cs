@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text.Json;
 using Grid.Stories.Tests.Stage;
 
@@ -13,20 +12,12 @@ public sealed class ThreeTier
     {
         if (!Environment.IsPrivilegedProcess || !File.Exists("/usr/bin/mmdebstrap") || !File.Exists("/usr/bin/wireguard-go"))
             Assert.Skip("grid up needs root, mmdebstrap and wireguard-go; run tools/setup.");
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "grid-cli"), ["up", "--example", "three-tier", "--once", "-o", "json"]) { RedirectStandardOutput = true, RedirectStandardError = true };
-        using var up = Process.Start(start)!;
-        var (output, errors) = (up.StandardOutput.ReadToEndAsync(), up.StandardError.ReadToEndAsync());
-        await up.WaitForExitAsync();
-        Assert.True(up.ExitCode == 0, $"exit {up.ExitCode}\n{await output}\n{await errors}");
-
-        using var document = JsonDocument.Parse(await output);
-        var result = document.RootElement;
+        var result = await UpOnce.RunAsync("--example", "three-tier");
         Assert.Equal(("done", "holds", "running"), (Text(result, "verdict"), Text(result, "bundleVerdict"), Text(result, "status")));
         Assert.StartsWith("Visit 1, by version 1", Text(result, "page"), StringComparison.Ordinal);
         Assert.StartsWith("Visit 2, by version 2", Text(result, "amendedPage"), StringComparison.Ordinal);
         Assert.True(result.GetProperty("databaseKept").GetBoolean());
         Assert.True(result.GetProperty("gone").GetBoolean());
-        Leftovers.None($"grid-up-{up.Id}");
     }
 
     private static string? Text(JsonElement result, string name) => result.GetProperty(name).GetString();

@@ -30,22 +30,7 @@ internal sealed class RootImages(string directory)
             File.Delete(image + Making);
             // An flist without a single attribute says that its file system has none, which mkfs.erofs takes for an error.
             string[] attributes = SysXattr.AreKnown(mountpoint) ? [] : ["-x-1"];
-            var (read, write) = Posix.Pipe();
-            using (read)
-            {
-                int pid;
-                using (write)
-                    pid = Launcher.Start(new Command(Program, ["--quiet", "-U", Guid.Empty.ToString(), .. attributes, image + Making, mountpoint], ["PATH=/usr/sbin:/usr/bin", "LC_ALL=C"]), write, null, null);
-                using var process = Posix.OpenProcess(pid);
-                var said = new StringBuilder();
-                var buffer = new byte[1024];
-                while (said.Length < 4096 && Posix.WaitReadable(read, Patience) && Posix.Read(read, buffer) is > 0 and var count)
-                    said.Append(Encoding.UTF8.GetString(buffer, 0, count));
-                if (process is not null && !Posix.WaitReadable(process, Patience))
-                    Posix.Signal(process, Posix.SIGKILL);
-                if (Posix.Reap(pid) is not 0 and var code)
-                    throw new IOException($"mkfs.erofs ended with {code}: {said.ToString().Trim()}");
-            }
+            Tool.Run("mkfs.erofs", new Command(Program, ["--quiet", "-U", Guid.Empty.ToString(), .. attributes, image + Making, mountpoint], ["PATH=/usr/sbin:/usr/bin", "LC_ALL=C"]), Patience);
             File.SetUnixFileMode(image + Making, UnixFileMode.UserRead);
             File.Move(image + Making, image);
             return image;

@@ -12,7 +12,6 @@ namespace Grid.Node.Networks;
 /// </summary>
 internal sealed class NetworkNamespace : IDisposable
 {
-    private const int LargestOutput = 1 << 20;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
     private readonly SafeFileHandle _space;
@@ -52,19 +51,8 @@ internal sealed class NetworkNamespace : IDisposable
     /// <exception cref="IOException">it failed, with what it wrote</exception>
     public string Run(string program, IReadOnlyList<string> args, string? input = null)
     {
-        var (read, write) = Posix.Pipe();
-        using (read)
-        {
-            int pid;
-            using (write)
-            using (var given = input is null ? null : Filled(input))
-                pid = Launcher.Start(new Command(Programs.Nsenter, [$"--net={Path}", program, .. args], Programs.Environment), write, given, null);
-            using var process = Posix.OpenProcess(pid);
-            var output = ReadAll(read);
-            if (process is not null && !Posix.WaitReadable(process, Patience))
-                Posix.Signal(process, Posix.SIGKILL);
-            return Posix.Reap(pid) is not 0 and var code ? throw new IOException($"{System.IO.Path.GetFileName(program)} ended with {code}: {output.Trim()}") : output;
-        }
+        using var given = input is null ? null : Filled(input);
+        return Tool.Run(System.IO.Path.GetFileName(program), new Command(Programs.Nsenter, [$"--net={Path}", program, .. args], Programs.Environment), Patience, given);
     }
 
     /// <summary>Starts what shall outlive this process, in this namespace, as nobody's child, with nothing to write to.</summary>
@@ -86,15 +74,6 @@ internal sealed class NetworkNamespace : IDisposable
         using (var stream = new FileStream(write, FileAccess.Write, 0))
             stream.Write(Encoding.UTF8.GetBytes(input));
         return read;
-    }
-
-    private static string ReadAll(SafeFileHandle pipe)
-    {
-        using var output = new MemoryStream();
-        var buffer = new byte[4096];
-        while (output.Length < LargestOutput && Posix.WaitReadable(pipe, Patience) && Posix.Read(pipe, buffer) is > 0 and var count)
-            output.Write(buffer, 0, count);
-        return Encoding.UTF8.GetString(output.GetBuffer(), 0, (int)output.Length);
     }
 }
 

@@ -44,22 +44,7 @@ internal static class Ext4
             "-q", "-F", "-b", BlockSize.ToString(CultureInfo.InvariantCulture), "-I", "256", "-i", "16384", "-m", "0", "-G", "16", "-O", Features, "-e", "remount-ro",
             "-L", "grid-volume", "-U", uuid.ToString(), "-E", $"hash_seed={uuid},nodiscard,lazy_itable_init=0,assume_storage_prezeroed=1,root_owner=0:0", image,
         ];
-        var (read, write) = Posix.Pipe();
-        using (read)
-        {
-            int pid;
-            using (write)
-                pid = Launcher.Start(new Command(Program, [.. args], ["PATH=/usr/sbin:/usr/bin", "LC_ALL=C", "MKE2FS_CONFIG=/dev/null"]), write, null, null);
-            using var process = Posix.OpenProcess(pid);
-            var said = new StringBuilder();
-            var buffer = new byte[1024];
-            while (said.Length < 4096 && Posix.WaitReadable(read, Patience) && Posix.Read(read, buffer) is > 0 and var count)
-                said.Append(Encoding.UTF8.GetString(buffer, 0, count));
-            if (process is not null && !Posix.WaitReadable(process, Patience))
-                Posix.Signal(process, Posix.SIGKILL);
-            if (Posix.Reap(pid) is not 0 and var code)
-                throw new IOException($"mke2fs ended with {code}: {said.ToString().Trim()}");
-        }
+        Tool.Run("mke2fs", new Command(Program, [.. args], ["PATH=/usr/sbin:/usr/bin", "LC_ALL=C", "MKE2FS_CONFIG=/dev/null"]), Patience);
     }
 
     /// <summary>Mounts it where nobody sees it. Its journal is replayed; nothing else is ever repaired here.</summary>

@@ -1,0 +1,21 @@
+using System.Diagnostics;
+using System.Text.Json;
+
+namespace Grid.Stories.Tests.Stage;
+
+/// <summary><c>grid up --once</c> as it is typed, in a process of its own.</summary>
+internal static class UpOnce
+{
+    /// <returns>what it printed, after it ended well and left nothing of its name on the machine</returns>
+    public static async Task<JsonElement> RunAsync(params string[] arguments)
+    {
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "grid-cli"), ["up", "--once", "-o", "json", .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        using var up = Process.Start(start)!;
+        var (output, errors) = (up.StandardOutput.ReadToEndAsync(), up.StandardError.ReadToEndAsync());
+        await up.WaitForExitAsync();
+        Assert.True(up.ExitCode == 0, $"exit {up.ExitCode}\n{await output}\n{await errors}");
+        Leftovers.None($"grid-up-{up.Id}");
+        using var document = JsonDocument.Parse(await output);
+        return document.RootElement.Clone();
+    }
+}
