@@ -21,7 +21,7 @@ namespace Grid.Node.Agent;
 internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels, VolumeViews? volumes, MachineHost? machines, GatewayHost? gateways, BoundAddresses? addresses, NodePaths paths, ImmutableArray<Uri> hubs)
 {
     private static readonly TimeSpan MountPatience = TimeSpan.FromMinutes(2);
-    private static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(4);
 
     /// <summary>A machine has more to put in order than a process, and where it is emulated it takes its time.</summary>
     private static readonly TimeSpan PowerDownGrace = TimeSpan.FromSeconds(30);

@@ -1,4 +1,3 @@
-using System.Text;
 using Grid.Node.Containers;
 using Grid.Node.Containers.Interop;
 using Grid.Node.Volumes.Interop;

@@ -26,7 +26,7 @@ namespace Grid.Node.Volumes;
 /// </summary>
 public sealed partial class VolumeHost : IDisposable
 {
-    private static readonly TimeSpan Settle = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan Settle = TimeSpan.FromSeconds(2), Moment = TimeSpan.FromMilliseconds(500);
 
     private readonly ImmutableArray<OpenDisk> _disks;
     private readonly string _mounts;
@@ -222,8 +222,12 @@ public sealed partial class VolumeHost : IDisposable
         var point = MountPointOf(files.Id);
         while (LoopMount.Read().Any(m => m.Point == point))
         {
-            if (!MountApi.Unmount(point))
-                return new Outcome.Transient($"files of {files.Id} are open");
+            // What is just being started anywhere in the agent holds copies of all that is open here, until it is executed.
+            for (var clock = Stopwatch.StartNew(); !MountApi.Unmount(point); Thread.Sleep(5))
+            {
+                if (clock.Elapsed > Moment)
+                    return new Outcome.Transient($"files of {files.Id} are open");
+            }
         }
         Posix.RemoveDirectory(point);
         if (!File.Exists(files.Image))

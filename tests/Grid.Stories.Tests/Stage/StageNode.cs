@@ -164,6 +164,7 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
         {
             foreach (var id in host.Observe().Containers.Keys)
                 await host.RemoveAsync(id, keepLog: false);
+            host.Leave();
         }
         if (MachineHost.Open(Path.Combine(Run, "machines"), Path.Combine(Data, "machine-roots"), out _) is { } machines)
         {
