@@ -13,7 +13,7 @@ internal sealed class LedgerContact(string path, TimeProvider time)
     private static readonly TimeSpan WriteEvery = TimeSpan.FromSeconds(5);
 
     private readonly Lock _one = new();
-    private TimeSpan _before = TimeSpan.MaxValue;
+    private (TimeSpan Silence, long At)? _before;
     private long? _heardAt, _writtenAt;
     private (DateTimeOffset Time, long At)? _said;
 
@@ -26,7 +26,7 @@ internal sealed class LedgerContact(string path, TimeProvider time)
         get
         {
             lock (_one)
-                return _heardAt is { } at ? time.GetElapsedTime(at) : _before;
+                return _heardAt is { } at ? time.GetElapsedTime(at) : _before is { } before ? before.Silence + time.GetElapsedTime(before.At) : TimeSpan.MaxValue;
         }
     }
 
@@ -48,7 +48,7 @@ internal sealed class LedgerContact(string path, TimeProvider time)
     {
         if (File.Exists(path) && DateTimeOffset.TryParseExact(File.ReadAllText(path), "O", CultureInfo.InvariantCulture, DateTimeStyles.None, out var heard)
             && time.GetUtcNow() - heard is var silence && silence >= TimeSpan.Zero)
-            (Heard, _before) = (heard, silence);
+            (Heard, _before) = (heard, (silence, time.GetTimestamp()));
     }
 
     public void Hear()

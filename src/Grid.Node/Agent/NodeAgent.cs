@@ -20,7 +20,7 @@ internal sealed partial class NodeAgent(
 {
     public static readonly TimeSpan Sweep = TimeSpan.FromSeconds(30);
 
-    private static readonly TimeSpan LongPoll = TimeSpan.FromSeconds(25);
+    private static readonly TimeSpan LongPoll = TimeSpan.FromSeconds(25), AfterTrouble = TimeSpan.FromSeconds(1);
 
     /// <summary>A workload that stayed up so long has its failures forgotten.</summary>
     private static readonly TimeSpan Settled = TimeSpan.FromMinutes(10);
@@ -41,7 +41,12 @@ internal sealed partial class NodeAgent(
         feed.Restore();
         using var watch = new ExitWatch(effects.ExitDirectory, Look);
         using var gateways = effects.WatchGateways(Look);
-        await Task.WhenAll(FollowAsync(cancel), ReconcileAsync(cancel), DeliverAsync(cancel));
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        Task[] loops = [KeepAsync(FollowAsync, ending.Token), KeepAsync(ReconcileAsync, ending.Token), KeepAsync(DeliverAsync, ending.Token)];
+        // One that ends before it was asked to has failed: the agent ends with it, aloud, and is started again.
+        await Task.WhenAny(loops);
+        await ending.CancelAsync();
+        await Task.WhenAll(loops);
         await Task.WhenAll(_busy.Values);
     }
 
@@ -54,27 +59,42 @@ internal sealed partial class NodeAgent(
 
     private void Look() => _look.Ring();
 
-    private async Task FollowAsync(CancellationToken cancel)
+    /// <summary>Keeps one of the loops going. A disk that is full or errs is said, and tried again: what runs needs no file of the agent's.</summary>
+    private async Task KeepAsync(Func<CancellationToken, Task> loop, CancellationToken cancel)
     {
-        var wait = TimeSpan.Zero;
         while (!cancel.IsCancellationRequested)
         {
             try
             {
-                if (await feed.PullAsync(wait, cancel))
-                    Look();
-                if (await answers.AnswerAsync(feed.Agreements, cancel))
-                    Look();
-                _deliver.Ring();
-                // After trouble the next try comes soon, but not at once.
-                if (feed.Trouble is not null || answers.Waiting)
-                    await Task.Delay(TimeSpan.FromSeconds(1), time, cancel);
-                wait = feed.Trouble is null && !answers.Waiting ? Patience() : TimeSpan.Zero;
+                try
+                {
+                    await loop(cancel);
+                }
+                catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+                {
+                    DiskFails(e.Message);
+                    await Task.Delay(AfterTrouble, time, cancel);
+                }
             }
             catch (OperationCanceledException) when (cancel.IsCancellationRequested)
             {
-                return;
+                // The agent stops; what waits is on disk.
             }
+        }
+    }
+
+    private async Task FollowAsync(CancellationToken cancel)
+    {
+        for (var wait = TimeSpan.Zero; ; wait = feed.Trouble is null && !answers.Waiting ? Patience() : TimeSpan.Zero)
+        {
+            if (await feed.PullAsync(wait, cancel))
+                Look();
+            if (await answers.AnswerAsync(feed.Agreements, cancel))
+                Look();
+            _deliver.Ring();
+            // After trouble the next try comes soon, but not at once.
+            if (feed.Trouble is not null || answers.Waiting)
+                await Task.Delay(AfterTrouble, time, cancel);
         }
     }
 
@@ -85,9 +105,10 @@ internal sealed partial class NodeAgent(
 
     private async Task ReconcileAsync(CancellationToken cancel)
     {
-        while (!cancel.IsCancellationRequested)
+        while (true)
         {
             var next = await LookAndActAsync(cancel);
+            cancel.ThrowIfCancellationRequested();
             using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancel);
             var pause = Task.Delay(next, time, timer.Token);
             await Task.WhenAny(pause, _look.WaitAsync(timer.Token));
@@ -98,18 +119,11 @@ internal sealed partial class NodeAgent(
     // Alone, so that receipts arrive in their order; and beside the rest, for the ledger may be slow to answer.
     private async Task DeliverAsync(CancellationToken cancel)
     {
-        try
+        while (true)
         {
-            while (true)
-            {
-                await _deliver.WaitAsync(cancel);
-                await receipts.DeliverAsync(cancel);
-                await drain.TellAsync(cancel);
-            }
-        }
-        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
-        {
-            // The agent stops; what waits is on disk.
+            await _deliver.WaitAsync(cancel);
+            await receipts.DeliverAsync(cancel);
+            await drain.TellAsync(cancel);
         }
     }
 
@@ -256,6 +270,9 @@ internal sealed partial class NodeAgent(
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Not done: {Step}: {Why}")]
     private partial void NotApplied(Step step, string why);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "A file cannot be read or written: {Why}")]
+    private partial void DiskFails(string why);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Something here says it belongs to {Agreement}, which is not known; asking the ledger")]
     private partial void Stranger(AgreementId agreement);

@@ -31,6 +31,11 @@ public sealed class LedgerContactTests : IDisposable
         var after = new LedgerContact(_path, _time);
         after.Restore();
         Assert.Equal((TimeSpan.FromMinutes(2), before.Heard), (after.Silence, after.Heard));
+        // And it goes on while the ledger stays away.
+        _time.Pass(TimeSpan.FromMinutes(3));
+        Assert.Equal(TimeSpan.FromMinutes(5), after.Silence);
+        after.Hear();
+        Assert.Equal(TimeSpan.Zero, after.Silence);
         File.WriteAllText(_path, "nonsense");
         var torn = new LedgerContact(_path, _time);
         torn.Restore();
