@@ -111,21 +111,22 @@ internal sealed partial class Receipts(
     private WorkloadReport Report(Agreement agreement, Workload workload, Observed observed)
     {
         var key = new WorkloadKey(agreement.Id, workload.Name);
-        var used = _meter.Since(key);
+        var (used, over) = (_meter.Since(key), agreement.IsClosed);
         var attempts = observed.Attempts.GetValueOrDefault(key);
-        if (workload is Volume volume)
-            return new WorkloadReport(workload.Name, StateOf(volume, observed.Volumes.GetValueOrDefault(key), attempts, agreement.IsClosed, out var trouble), Cut(trouble), 0, 0, used, null, false, null);
-        if (workload is Gateway)
-            return new WorkloadReport(workload.Name, StateOf(observed.Gateways.GetValueOrDefault(key), attempts, agreement.IsClosed, out var closed), Cut(closed), 0, 0, used, null, false, null);
-        if (workload is PublicAddress address)
-            return new WorkloadReport(workload.Name, StateOf(address, observed.Addresses.GetValueOrDefault(key), attempts, agreement.IsClosed, out var apart), Cut(apart), 0, 0, used, null, false, null);
+        // Of what has no process there is nothing more to say.
+        WorkloadReport Stands(WorkloadState state, string? why) => new(workload.Name, state, Cut(why), 0, 0, used, null, false, null);
+        switch (workload)
+        {
+            case Volume volume:
+                return Stands(StateOf(volume, observed.Volumes.GetValueOrDefault(key), attempts, over, out var why), why);
+            case Gateway:
+                return Stands(StateOf(observed.Gateways.GetValueOrDefault(key), attempts, over, out why), why);
+            case PublicAddress address:
+                return Stands(StateOf(address, observed.Addresses.GetValueOrDefault(key), attempts, over, out why), why);
+        }
         var sighting = observed.Containers.GetValueOrDefault(key);
         if (sighting is not Sighting<ContainerSeen>.Present(var seen))
-        {
-            var state = agreement.IsClosed && sighting is null ? WorkloadState.Gone : attempts is { Failures: > 0 } ? WorkloadState.Failed : WorkloadState.Starting;
-            var why = sighting is Sighting<ContainerSeen>.Unknown(var unknown) ? unknown : attempts?.Why;
-            return new WorkloadReport(workload.Name, state, Cut(why), 0, 0, used, null, false, null);
-        }
+            return Stands(over && sighting is null ? WorkloadState.Gone : NotYet(attempts), sighting is Sighting<ContainerSeen>.Unknown(var unknown) ? unknown : attempts?.Why);
         return new WorkloadReport(
             workload.Name, StateOf(seen, agreement), Cut(seen.Phase is ContainerPhase.Running ? effects.EmulationOf(workload) : attempts?.Why), seen.Generation, long.Max(0, seen.Generation - 1),
             used, seen.ExitCode, seen.OomKilled, effects.RootOf(key));
@@ -136,10 +137,10 @@ internal sealed partial class Receipts(
         why = (sighting as Sighting<VolumeSeen>.Unknown)?.Why ?? attempts?.Why;
         return sighting switch
         {
-            null => over ? WorkloadState.Gone : attempts is { Failures: > 0 } ? WorkloadState.Failed : WorkloadState.Starting,
+            null when over => WorkloadState.Gone,
             Sighting<VolumeSeen>.Present(var seen) when over => seen.Attached ? WorkloadState.Running : WorkloadState.Stopped,
             Sighting<VolumeSeen>.Present(var seen) when seen.Attached && seen.Size >= volume.Size => WorkloadState.Running,
-            _ => attempts is { Failures: > 0 } ? WorkloadState.Failed : WorkloadState.Starting,
+            _ => NotYet(attempts),
         };
     }
 
@@ -149,8 +150,9 @@ internal sealed partial class Receipts(
         return sighting switch
         {
             null when over => WorkloadState.Gone,
-            Sighting<AddressSeen>.Present(var seen) when over || seen.Is(address) => over ? WorkloadState.Stopped : WorkloadState.Running,
-            _ => attempts is { Failures: > 0 } ? WorkloadState.Failed : WorkloadState.Starting,
+            Sighting<AddressSeen>.Present when over => WorkloadState.Stopped,
+            Sighting<AddressSeen>.Present(var seen) when seen.Is(address) => WorkloadState.Running,
+            _ => NotYet(attempts),
         };
     }
 
@@ -160,7 +162,7 @@ internal sealed partial class Receipts(
         var seen = (sighting as Sighting<GatewaySeen>.Present)?.Thing;
         why = seen is { Serving: true } ? null : seen?.Why ?? (sighting as Sighting<GatewaySeen>.Unknown)?.Why ?? attempts?.Why;
         if (seen is null)
-            return over && sighting is null ? WorkloadState.Gone : attempts is { Failures: > 0 } ? WorkloadState.Failed : WorkloadState.Starting;
+            return over && sighting is null ? WorkloadState.Gone : NotYet(attempts);
         return seen.Serving ? WorkloadState.Running : over ? WorkloadState.Stopped : seen.Why is null ? WorkloadState.Starting : WorkloadState.Failed;
     }
 
@@ -171,6 +173,8 @@ internal sealed partial class Receipts(
         ContainerPhase.Exited => seen.ExitCode == 0 || agreement.IsClosed ? WorkloadState.Stopped : WorkloadState.Failed,
         _ => WorkloadState.Starting,
     };
+
+    private static WorkloadState NotYet(Attempts? attempts) => attempts is { Failures: > 0 } ? WorkloadState.Failed : WorkloadState.Starting;
 
     private static string? Cut(string? text) => text is { Length: > 200 } ? text[..200] : text;
 

@@ -24,7 +24,13 @@ internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects e
             var sighting = observed.Containers.GetValueOrDefault(key);
             return new WorkloadStatus(
                 a.Id.ToString(), w.Name, w.Kind, a.Status, desired.Wishes.ContainsKey(key),
-                w is PublicAddress ? PhaseOf(observed.Addresses.GetValueOrDefault(key), s => s.Whole ? "bound" : "unbound") : w is Gateway ? PhaseOf(observed.Gateways.GetValueOrDefault(key), g => g.Serving ? "serving" : "opening") : w is Volume ? PhaseOf(observed.Volumes.GetValueOrDefault(key), v => v.Attached ? "attached" : "kept") : PhaseOf(sighting, c => c.Phase.ToString().ToLowerInvariant()),
+                w switch
+                {
+                    PublicAddress => PhaseOf(observed.Addresses.GetValueOrDefault(key), s => s.Whole ? "bound" : "unbound"),
+                    Gateway => PhaseOf(observed.Gateways.GetValueOrDefault(key), g => g.Serving ? "serving" : "opening"),
+                    Volume => PhaseOf(observed.Volumes.GetValueOrDefault(key), v => v.Attached ? "attached" : "kept"),
+                    _ => PhaseOf(sighting, c => c.Phase.ToString().ToLowerInvariant()),
+                },
                 effects.PidOf(key), (sighting as Sighting<ContainerSeen>.Present)?.Thing.Generation ?? 0, attempts?.Failures ?? 0, attempts?.Why ?? (observed.Gateways.GetValueOrDefault(key) as Sighting<GatewaySeen>.Present)?.Thing.Why);
         })).ToImmutableArray();
         var document = new NodeStatus(

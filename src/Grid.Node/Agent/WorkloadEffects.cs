@@ -87,7 +87,8 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
     {
         if (containers.Usage(IdOf(key)) is not { } usage)
             return null;
-        var (sent, received) = PidOf(key) is { } pid ? NamespaceView.Traffic(pid, TunnelNames.WayOut) : default;
+        // Also while it is paused: a counter that was not read would seem to have begun anew, and be counted again from nothing.
+        var (sent, received) = InitOf(_last?[IdOf(key)]) is { } init ? NamespaceView.Traffic(init.Pid, TunnelNames.WayOut) : default;
         return new Counters(usage.Cpu, usage.Memory, new Bytes(sent), new Bytes(received));
     }
 
