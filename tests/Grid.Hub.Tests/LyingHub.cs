@@ -22,9 +22,6 @@ public sealed class Answer
     /// <summary>Sends one byte and then nothing until the client goes away.</summary>
     public bool Hang { get; set; }
 
-    /// <summary>Says no length, and after the body goes on with zeros until the client goes away.</summary>
-    public bool Endless { get; set; }
-
     /// <summary>Bytes between flushes a tenth of a second apart; 0 sends at once.</summary>
     public int DripBytes { get; set; }
 }
@@ -86,8 +83,7 @@ public sealed class LyingHub : IAsyncDisposable
         };
         Lie(answer);
         context.Response.StatusCode = answer.Status;
-        if (!answer.Endless)
-            context.Response.ContentLength = answer.StatedLength ?? answer.Body.Length;
+        context.Response.ContentLength = answer.StatedLength ?? answer.Body.Length;
         if (answer.ContentRange is not null)
             context.Response.Headers.ContentRange = answer.ContentRange;
         if (answer.Location is not null)
@@ -100,10 +96,6 @@ public sealed class LyingHub : IAsyncDisposable
         var gone = context.RequestAborted;
         try
         {
-            if (answer.Endless)
-                await context.Response.Body.WriteAsync(answer.Body, gone);
-            for (var zeros = new byte[64 << 10]; answer.Endless;)
-                await context.Response.Body.WriteAsync(zeros, gone);
             if (!answer.Hang && answer.DripBytes == 0)
             {
                 await context.Response.Body.WriteAsync(answer.Body, gone);

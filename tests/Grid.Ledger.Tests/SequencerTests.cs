@@ -49,9 +49,16 @@ public sealed class SequencerTests(PostgresFixture postgres)
         Assert.Equal(before.State.Deadlines, after.State.Deadlines);
         foreach (var (subject, history) in before.Histories.BySubject)
         {
-            Assert.Equal(history.Indexes, after.Histories.BySubject[subject].Indexes);
+            Assert.Equal(history.Indexes, after.Histories.Of(subject)?.Indexes);
             Assert.Equal(history.Changes, history.Indexes.Where(i => !Event.OnlyReport(rig.Grid.Entries[(int)i].Events)));
         }
+        foreach (var (node, history) in before.Histories.OnNode)
+        {
+            Assert.Equal(history.Since(-1), after.Histories.OnNode[node].Since(-1));
+            Assert.Equal([(agreement.Id, before.Histories.ChangedAt(agreement.Id))], history.Since(-1));
+            Assert.Empty(history.Since(before.Histories.ChangedAt(agreement.Id)));
+        }
+        Assert.Equal(2, before.Histories.OnNode.Count);
         foreach (var (_, statement, _) in rig.Grid.Entries.Skip(1))
             rig.Verify((await rig.Sequencer.FindAsync(statement.Id, Stop))!, statement);
     }

@@ -37,7 +37,7 @@ internal sealed class AgreementEndpoints(Sequencer sequencer, TimeProvider clock
             var a = snapshot.State.Agreements[id];
             return (byUser is null || a.User == byUser) && (status is null || a.Status == status)
                 && (byFarm is null || a.EveryPart.Any(p => p.Farm == byFarm)) && (byNode is null || a.EveryPart.Any(p => p.Nodes.Contains(byNode.Value)))
-                ? AgreementView.Of(a, snapshot.Histories.Changed[id])
+                ? AgreementView.Of(a, snapshot.Histories.ChangedAt(id))
                 : null;
         }));
     }
@@ -47,7 +47,7 @@ internal sealed class AgreementEndpoints(Sequencer sequencer, TimeProvider clock
         var agreement = Requests.Id<AgreementId>(id);
         var snapshot = sequencer.Current;
         return snapshot.State.Agreements.TryGetValue(agreement, out var found)
-            ? TypedResults.Ok(new AgreementDocument(snapshot.Size - 1, AgreementView.Of(found, snapshot.Histories.Changed[agreement])))
+            ? TypedResults.Ok(new AgreementDocument(snapshot.Size - 1, AgreementView.Of(found, snapshot.Histories.ChangedAt(agreement))))
             : Missing(agreement);
     }
 
@@ -58,8 +58,8 @@ internal sealed class AgreementEndpoints(Sequencer sequencer, TimeProvider clock
         var snapshot = sequencer.Current;
         if (!snapshot.State.Agreements.ContainsKey(agreement))
             return Missing(agreement);
-        var indexes = snapshot.State.ProofOf(agreement).Select(snapshot.Histories.BySubject.GetValueOrDefault)
-            .SelectMany(h => (all ? h?.Indexes : h?.Changes) ?? []).Distinct().Take(Bundle.MaximumEntries + 1).Order().ToArray();
+        var indexes = snapshot.State.ProofOf(agreement).SelectMany(subject => snapshot.Histories.Of(subject) is { } h ? all ? h.Indexes : h.Changes : [])
+            .Distinct().Take(Bundle.MaximumEntries + 1).Order().ToArray();
         if (indexes.Length > Bundle.MaximumEntries)
             return new Problem(new Refusal(RefusalCode.TooLarge, $"The proof of {agreement} has more than {Bundle.MaximumEntries} entries.",
                 all ? "Ask with 'receipts=false'." : "Verify it with 'grid ledger audit'."));
@@ -112,7 +112,7 @@ internal sealed class AgreementEndpoints(Sequencer sequencer, TimeProvider clock
             return new Problem(new Refusal(RefusalCode.NotFound, $"The node {node} is not in this ledger."));
         using var either = CancellationTokenSource.CreateLinkedTokenSource(stop, ending);
         var started = clock.GetTimestamp();
-        while (snapshot.Histories.NodeChanged.GetValueOrDefault(node, -1) <= last && patience - clock.GetElapsedTime(started) is var left && left > TimeSpan.Zero)
+        while ((snapshot.Histories.OnNode.GetValueOrDefault(node)?.Index ?? -1) <= last && patience - clock.GetElapsedTime(started) is var left && left > TimeSpan.Zero)
         {
             try
             {
@@ -124,11 +124,10 @@ internal sealed class AgreementEndpoints(Sequencer sequencer, TimeProvider clock
                 break;
             }
         }
-        var histories = snapshot.Histories;
         return TypedResults.Ok(new NodeAgreementsDocument(snapshot.Size - 1,
         [
-            .. histories.OnNode.GetValueOrDefault(node, []).Where(a => histories.Changed[a] > last).OrderBy(a => histories.Changed[a])
-                .Select(a => new NodeAgreementItem(a.ToString(), histories.Changed[a], snapshot.State.Agreements[a].Status)),
+            .. (snapshot.Histories.OnNode.GetValueOrDefault(node)?.Since(last) ?? [])
+                .Select(a => new NodeAgreementItem(a.Agreement.ToString(), a.Changed, snapshot.State.Agreements[a.Agreement].Status)),
         ]));
     }
 

@@ -1,6 +1,5 @@
 using System.Text;
 using Grid.Flists.Content;
-using Grid.Flists.Hub;
 using Grid.Flists.Mount.Fuse;
 using Grid.Flists.Mount.Interop;
 using Grid.Flists.Mount.Serving;
@@ -105,9 +104,9 @@ public static class MountDaemon
         }
     }
 
-    internal static MountFailure FailureOf(Exception e) => e switch
+    private static MountFailure FailureOf(Exception e) => e switch
     {
-        FormatException or FlistReadException { InnerException: FormatException or HubException { Failure: HubFailure.WrongBytes } } => MountFailure.FlistInvalid,
+        FormatException or FlistReadException { InnerException: FormatException } => MountFailure.FlistInvalid,
         PosixException => MountFailure.MachineCannot,
         IOException or HttpRequestException or OperationCanceledException => MountFailure.FlistUnavailable,
         _ => MountFailure.HostFailed,

@@ -20,16 +20,10 @@ public sealed record Histories
     }
 
     /// <summary>The newest entry of each thing, by the digest that names it; older ones follow.</summary>
-    public ImmutableDictionary<Digest, History> BySubject { get; init; } = ImmutableDictionary<Digest, History>.Empty;
+    public VersionedMap<Digest, History> BySubject { get; init; } = VersionedMap<Digest, History>.Empty;
 
-    /// <summary>The index of the newest entry that changed an agreement's state; receipts that only report do not.</summary>
-    public ImmutableDictionary<AgreementId, long> Changed { get; init; } = ImmutableDictionary<AgreementId, long>.Empty;
-
-    /// <summary>The agreements that any version of which names the node.</summary>
-    public ImmutableDictionary<NodeId, ImmutableHashSet<AgreementId>> OnNode { get; init; } = ImmutableDictionary<NodeId, ImmutableHashSet<AgreementId>>.Empty;
-
-    /// <summary>The newest <see cref="Changed"/> of each node's agreements.</summary>
-    public ImmutableDictionary<NodeId, long> NodeChanged { get; init; } = ImmutableDictionary<NodeId, long>.Empty;
+    /// <summary>The newest change of an agreement that any version of which names the node; older ones follow.</summary>
+    public ImmutableDictionary<NodeId, NodeHistory> OnNode { get; init; } = ImmutableDictionary<NodeId, NodeHistory>.Empty;
 
     // In the order of founding, which pages of a list rest on: nothing is ever inserted before a cursor.
     public ImmutableList<FarmId> Farms { get; init; } = [];
@@ -43,6 +37,13 @@ public sealed record Histories
     /// <summary>The names of what each entry made happen, by index.</summary>
     public ImmutableList<ImmutableArray<string>> Names { get; init; } = [];
 
+    /// <summary>The index of the newest entry that changed an agreement's state; receipts that only report do not.</summary>
+    /// <exception cref="KeyNotFoundException">there is no such agreement</exception>
+    public long ChangedAt(AgreementId agreement) => Of(agreement.Value)?.Changes.First() ?? throw new KeyNotFoundException($"{agreement} has no entry.");
+
+    /// <summary>The newest entry about a thing; null when there is none.</summary>
+    public History? Of(Digest subject) => BySubject.TryGetValue(subject, out var newest) ? newest : null;
+
     /// <param name="state">as the last of the entries left it; what it says of an agreement's parties holds for all of its past</param>
     internal Histories With(IEnumerable<Happened> entries, GridState state)
     {
@@ -54,10 +55,8 @@ public sealed record Histories
 
     private sealed class Builder(Histories before, GridState state)
     {
-        private readonly ImmutableDictionary<Digest, History>.Builder _bySubject = before.BySubject.ToBuilder();
-        private readonly ImmutableDictionary<AgreementId, long>.Builder _changed = before.Changed.ToBuilder();
-        private readonly Dictionary<NodeId, ImmutableHashSet<AgreementId>.Builder> _onNode = [];
-        private readonly ImmutableDictionary<NodeId, long>.Builder _nodeChanged = before.NodeChanged.ToBuilder();
+        private readonly Dictionary<Digest, History> _bySubject = [];
+        private readonly ImmutableDictionary<NodeId, NodeHistory>.Builder _onNode = before.OnNode.ToBuilder();
         private readonly ImmutableList<FarmId>.Builder _farms = before.Farms.ToBuilder();
         private readonly ImmutableList<NodeId>.Builder _nodes = before.Nodes.ToBuilder();
         private readonly ImmutableList<OfferId>.Builder _offers = before.Offers.ToBuilder();
@@ -78,10 +77,8 @@ public sealed record Histories
 
         public Histories ToHistories() => new()
         {
-            BySubject = _bySubject.ToImmutable(),
-            Changed = _changed.ToImmutable(),
-            OnNode = before.OnNode.SetItems(_onNode.Select(n => KeyValuePair.Create(n.Key, n.Value.ToImmutable()))),
-            NodeChanged = _nodeChanged.ToImmutable(),
+            BySubject = before.BySubject.SetItems(_bySubject),
+            OnNode = _onNode.ToImmutable(),
             Farms = _farms.ToImmutable(),
             Nodes = _nodes.ToImmutable(),
             Offers = _offers.ToImmutable(),
@@ -91,7 +88,7 @@ public sealed record Histories
 
         private void Concern(long index, bool report, Digest subject)
         {
-            var newest = _bySubject.GetValueOrDefault(subject);
+            var newest = _bySubject.GetValueOrDefault(subject) ?? before.Of(subject);
             if (newest?.Index != index)
                 _bySubject[subject] = new History(index, report, newest);
         }
@@ -112,23 +109,45 @@ public sealed record Histories
                 case AgreementEvent { IsHighRate: false } e:
                     if (e is AgreementEvent.Proposed)
                         _agreements.Add(e.Agreement);
-                    if (!_changed.TryGetValue(e.Agreement, out var changed) || changed != index)
-                        Change(index, e.Agreement);
+                    foreach (var part in state.Agreements[e.Agreement].EveryPart)
+                    {
+                        foreach (var node in part.Nodes)
+                            Change(index, node, e.Agreement);
+                    }
                     break;
             }
         }
 
-        private void Change(long index, AgreementId id)
+        // One entry makes several things happen to one agreement, and several of its parts may name the node.
+        private void Change(long index, NodeId node, AgreementId agreement)
         {
-            _changed[id] = index;
-            foreach (var node in state.Agreements[id].EveryPart.SelectMany(p => p.Nodes))
-            {
-                if (!_onNode.TryGetValue(node, out var agreements))
-                    _onNode[node] = agreements = before.OnNode.GetValueOrDefault(node, []).ToBuilder();
-                agreements.Add(id);
-                _nodeChanged[node] = index;
-            }
+            var newest = _onNode.GetValueOrDefault(node);
+            if (newest is null || (newest.Index, newest.Agreement) != (index, agreement))
+                _onNode[node] = new NodeHistory(index, agreement, newest);
         }
+    }
+}
+
+/// <summary>An entry that changed an agreement of a node, and those before it.</summary>
+public sealed class NodeHistory(long index, AgreementId agreement, NodeHistory? before)
+{
+    public long Index => index;
+
+    public AgreementId Agreement => agreement;
+
+    public NodeHistory? Before => before;
+
+    /// <summary>The newest change of each agreement that changed behind the index, oldest first.</summary>
+    public IEnumerable<(AgreementId Agreement, long Changed)> Since(long last)
+    {
+        var seen = new HashSet<AgreementId>();
+        var found = new Stack<(AgreementId, long)>();
+        for (var at = this; at is not null && at.Index > last; at = at.Before)
+        {
+            if (seen.Add(at.Agreement))
+                found.Push((at.Agreement, at.Index));
+        }
+        return found;
     }
 }
 

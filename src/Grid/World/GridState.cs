@@ -40,7 +40,7 @@ public sealed record GridState
     public DateTimeOffset Time { get; init; }
 
     /// <summary>The index of the entry that first carried a statement.</summary>
-    public ImmutableDictionary<StatementId, long> Known { get; init; } = ImmutableDictionary<StatementId, long>.Empty;
+    public VersionedMap<StatementId, long> Known { get; init; } = VersionedMap<StatementId, long>.Empty;
 
     public ImmutableDictionary<AccountId, Account> Accounts { get; init; } = ImmutableDictionary<AccountId, Account>.Empty;
 
@@ -109,7 +109,7 @@ public sealed record GridState
     /// <summary>The state after one more entry.</summary>
     public GridState Evolve(long index, DateTimeOffset time, StatementId statement, ImmutableArray<Event> events)
     {
-        var next = this with { Time = time, Known = Known.ContainsKey(statement) ? Known : Known.Add(statement, index) };
+        var next = this with { Time = time, Known = Known.ContainsKey(statement) ? Known : Known.SetItem(statement, index) };
         for (var i = 0; i < events.Length; i++)
         {
             if (events[i] is not AgreementEvent { Agreement: var id } first)

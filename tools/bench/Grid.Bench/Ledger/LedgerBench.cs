@@ -101,13 +101,14 @@ internal static class LedgerBench
         Func<ReadOnlyMemory<byte>[], Func<int, Task>> submit = statements => async i =>
             Require(await sequencer.SubmitAsync(statements[i], CancellationToken.None) is Answer.Recorded { Known: false });
         await Load.RunAsync(warm.Length, callers, submit(warm));
-        var compiled = System.Runtime.JitInfo.GetCompilationTime();
+        var (compiled, paused, began) = (System.Runtime.JitInfo.GetCompilationTime(), GC.GetTotalPauseDuration(), Stopwatch.GetTimestamp());
         var load = await Load.RunAsync(agreements.Length, callers, submit(agreements));
+        var collecting = (GC.GetTotalPauseDuration() - paused) / Stopwatch.GetElapsedTime(began);
         compiled = System.Runtime.JitInfo.GetCompilationTime() - compiled;
         Require(sequencer.Current.Size == 1 + scene.Founding.Count + warm.Length + agreements.Length);
         var started = Stopwatch.GetTimestamp();
         var replayed = await Replay.ForwardAsync(store, Snapshot.Empty, await store.HeadAsync(CancellationToken.None), Scene.Origin, key.Public, CancellationToken.None);
-        await Console.Error.WriteLineAsync($"replay: {Table.Number(replayed.Size / Stopwatch.GetElapsedTime(started).TotalSeconds)} entries/s; commits of {Mean(sequencer.Measurements.BatchEntries):0} entries and {1000 * Mean(sequencer.Measurements.CommitSeconds):0.0} ms on average; {compiled.TotalSeconds:0.0} s on compiling");
+        await Console.Error.WriteLineAsync($"replay: {Table.Number(replayed.Size / Stopwatch.GetElapsedTime(started).TotalSeconds)} entries/s; commits of {Mean(sequencer.Measurements.BatchEntries):0} entries and {1000 * Mean(sequencer.Measurements.CommitSeconds):0.0} ms on average; {compiled.TotalSeconds:0.0} s on compiling, paused by the collector for {collecting:P0} of the time");
         return load;
     }
 
@@ -160,7 +161,8 @@ internal static class LedgerBench
 
     private static bool TryParse(string[] args, out int statements, out int callers, out bool process)
     {
-        (statements, callers, process) = (60_000, 512, false);
+        // As many in flight as the peer has: two writers of a full batch each.
+        (statements, callers, process) = (60_000, 2 * SequencerOptions.MaximumBatch, false);
         for (var i = 0; i < args.Length; i += 2)
         {
             if (args[i..] is ["--only", "process", ..])
