@@ -1,7 +1,9 @@
 using System.Data.Common;
 using Grid.Api;
 using Grid.Ledger.Postgres;
+using Grid.Ledger.Sequencing;
 using Grid.Ledger.Store;
+using Grid.Telemetry;
 
 var options = LedgerOptions.Parse(args, out var mistakes);
 if (options is null)
@@ -13,6 +15,7 @@ if (options is null)
 }
 try
 {
+    using var collector = Collector.Connect("grid-ledger", null, LedgerTrace.Name, "Microsoft.AspNetCore", "Microsoft.AspNetCore.Hosting");
     using var admission = options.Hub is null ? null : new FlistAdmission(options.Hub);
     await using var ledger = await LedgerServer.StartAsync(options, admission: admission is null ? null : admission.CheckAsync);
     Console.WriteLine($"grid-ledger ready {ledger.Address}");

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Parsing;
+using System.Diagnostics;
 using Grid.Cli.Commands;
 using Grid.Cli.Output;
 
@@ -10,6 +11,11 @@ namespace Grid.Cli;
 /// <summary>The program <c>grid</c>: every noun in one line, and the one way in.</summary>
 public static class CommandLine
 {
+    /// <summary>Of the source whose spans are commands: what a person did, with all that came of it at the ledger below.</summary>
+    public const string TraceName = "grid.cli";
+
+    private static readonly ActivitySource Source = new(TraceName);
+
     /// <returns>one of <see cref="Exit"/></returns>
     public static async Task<int> RunAsync(IReadOnlyList<string> args, Shell shell, CancellationToken cancellation)
     {
@@ -35,9 +41,12 @@ public static class CommandLine
             // A private grid is ended in order, which takes longer than anything else here.
             ProcessTerminationTimeout = parsed.CommandResult.Command.Name == Up.UpCommand.Name ? TimeSpan.FromMinutes(3) : TimeSpan.FromSeconds(5),
         };
+        using var span = Source.StartActivity(Name(parsed.CommandResult));
         try
         {
-            return await parsed.InvokeAsync(configuration, cancellation).ConfigureAwait(false);
+            var code = await parsed.InvokeAsync(configuration, cancellation).ConfigureAwait(false);
+            span?.SetTag("process.exit.code", code);
+            return code;
         }
         catch (Exception e) when (shell.Environment("GRID_TRACE") is null)
         {

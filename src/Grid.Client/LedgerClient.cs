@@ -62,11 +62,12 @@ public sealed partial class LedgerClient : IDisposable
     /// <summary>Submits a statement. May be sent again after <see cref="LedgerUnreachableException"/>: the same statement is recorded once.</summary>
     public async Task<Answer<Recorded>> SubmitAsync(Statement statement, CancellationToken cancellation)
     {
+        using var span = ClientTrace.Submit(statement);
         var answer = await RecordedAsync(() => Post("v1/statements", statement), statement.Id, cancellation).ConfigureAwait(false);
         // The id covers the payload only; whose signatures were recorded has to be looked at.
-        return answer.Try(out var recorded, out _) && !recorded.Known && statement.Signers.Except(recorded.Statement.Signers).Any()
-            ? new Answer<Recorded>.Disproved(new Refusal(RefusalCode.BadProof, $"Entry {recorded.Index} holds the statement without all of its signatures."))
-            : answer;
+        if (answer.Try(out var recorded, out _) && !recorded.Known && statement.Signers.Except(recorded.Statement.Signers).Any())
+            answer = new Answer<Recorded>.Disproved(new Refusal(RefusalCode.BadProof, $"Entry {recorded.Index} holds the statement without all of its signatures."));
+        return answer.On(span);
     }
 
     public Task<Answer<Recorded>> StatementAsync(StatementId id, CancellationToken cancellation) =>
@@ -105,21 +106,8 @@ public sealed partial class LedgerClient : IDisposable
     /// <param name="receipts">false: without those that changed nothing, which a long-lived agreement has the most of</param>
     public async Task<Answer<(Bundle Bundle, VerifiedAgreement Verified)>> BundleAsync(AgreementId id, bool receipts, CancellationToken cancellation)
     {
-        var floor = await _seen.FloorAsync(cancellation).ConfigureAwait(false);
-        if (!floor.Try(out var size, out var damaged))
-            return new Answer<(Bundle, VerifiedAgreement)>.Disproved(damaged);
-        using var request = new HttpRequestMessage(HttpMethod.Get, $"v1/agreements/{id}/bundle{(receipts ? "" : "?receipts=false")}");
-        var reply = await SendAsync(request, MaximumBundle, cancellation).ConfigureAwait(false);
-        if (reply.Status != HttpStatusCode.OK && reply.Refusal is { } no)
-            return no;
-        if (reply.TooLarge || reply.Status != HttpStatusCode.OK || reply.MediaType != "application/json")
-            return new Answer<(Bundle, VerifiedAgreement)>.Disproved(reply.Malformed("a bundle"));
-        if (!BundleJson.TryParse(reply.Body.Span, out var bundle, out var refusal) || (refusal = bundle.Verify(_trust.Origin, _trust.Key, out var verified)) is not null)
-            return new Answer<(Bundle, VerifiedAgreement)>.Disproved(refusal);
-        if (bundle.Agreement != id)
-            return new Answer<(Bundle, VerifiedAgreement)>.Disproved(new Refusal(RefusalCode.BadProof, $"The bundle is of {bundle.Agreement}, not of {id}."));
-        var believed = await _seen.BelieveAsync(bundle.Checkpoint, size, cancellation).ConfigureAwait(false);
-        return believed.As(_ => (bundle, verified!));
+        using var span = ClientTrace.Begin("pull agreement", id);
+        return (await ProvenAsync(id, receipts, cancellation).ConfigureAwait(false)).On(span);
     }
 
     /// <summary>Agreements of a node that changed after an index; waits up to <paramref name="wait"/> (at most 60 s) for one.</summary>
@@ -145,6 +133,33 @@ public sealed partial class LedgerClient : IDisposable
     {
         _seen.Dispose();
         _http.Dispose();
+    }
+
+    private async Task<Answer<(Bundle Bundle, VerifiedAgreement Verified)>> ProvenAsync(AgreementId id, bool receipts, CancellationToken cancellation)
+    {
+        var floor = await _seen.FloorAsync(cancellation).ConfigureAwait(false);
+        if (!floor.Try(out var size, out var damaged))
+            return new Answer<(Bundle, VerifiedAgreement)>.Disproved(damaged);
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"v1/agreements/{id}/bundle{(receipts ? "" : "?receipts=false")}");
+        var reply = await SendAsync(request, MaximumBundle, cancellation).ConfigureAwait(false);
+        if (reply.Status != HttpStatusCode.OK && reply.Refusal is { } no)
+            return no;
+        if (reply.TooLarge || reply.Status != HttpStatusCode.OK || reply.MediaType != "application/json")
+            return new Answer<(Bundle, VerifiedAgreement)>.Disproved(reply.Malformed("a bundle"));
+        if (!BundleJson.TryParse(reply.Body.Span, out var bundle, out var refusal) || (refusal = Verify(bundle, out var verified)) is not null)
+            return new Answer<(Bundle, VerifiedAgreement)>.Disproved(refusal);
+        if (bundle.Agreement != id)
+            return new Answer<(Bundle, VerifiedAgreement)>.Disproved(new Refusal(RefusalCode.BadProof, $"The bundle is of {bundle.Agreement}, not of {id}."));
+        var believed = await _seen.BelieveAsync(bundle.Checkpoint, size, cancellation).ConfigureAwait(false);
+        return believed.As(_ => (bundle, verified!));
+    }
+
+    private Refusal? Verify(Bundle bundle, out VerifiedAgreement? verified)
+    {
+        using var span = ClientTrace.Begin("verify agreement", bundle.Agreement);
+        var refusal = bundle.Verify(_trust.Origin, _trust.Key, out verified);
+        span.Ended(refusal, failed: true);
+        return refusal;
     }
 
     private static HttpRequestMessage Post(string path, Statement statement)

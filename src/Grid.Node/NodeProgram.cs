@@ -13,6 +13,7 @@ using Grid.Node.Gateways;
 using Grid.Node.Machines;
 using Grid.Node.Networks;
 using Grid.Node.Volumes;
+using Grid.Telemetry;
 using Grid.Units;
 using Grid.Workloads;
 using Microsoft.Extensions.Logging;
@@ -82,6 +83,7 @@ internal static partial class NodeProgram
         {
             var enrolment = new Enrolment(options, kinds, machines?.Accelerator, volumeHost?.Capacity() ?? Capacity.None, doors?.Domain, keys.Signing, ledger, time, logging.CreateLogger<Enrolment>());
             var node = await enrolment.JoinAsync(stopping.Token);
+            using var collector = Collector.Connect("grid-node", $"{node}", NodeTrace.Name, ClientTrace.Name, "System.Net.Http");
             var voice = new NodeVoice(keys.Signing, node, options.Origin, time);
             var report = enrolment.ReportAsync(voice, stopping.Token);
             if (enrolment.IsNew)
@@ -94,6 +96,7 @@ internal static partial class NodeProgram
             var receipts = new Receipts(options.Paths.Receipts, ledger, contact, voice, effects, time, logging.CreateLogger<Receipts>());
             var drain = new Drain(options.Paths.Drained, ledger, voice, logging.CreateLogger<Drain>());
             var status = new StatusFile(options.Paths.Status, voice, effects, contact);
+            NodeGauges.Offer(status, contact, receipts, options.Paths.Cache);
             using var agent = new NodeAgent(feed, contact, answers, receipts, drain, effects, status, voice, time, logging.CreateLogger<NodeAgent>());
             Console.WriteLine($"grid-node ready {node}");
             await Task.WhenAll(agent.RunAsync(stopping.Token), report);

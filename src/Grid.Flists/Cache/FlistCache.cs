@@ -46,6 +46,10 @@ public sealed class FlistCache : IAsyncDisposable
     public static FlistCache Open(string directory, HubClient hubs, CacheOptions? options = null, TimeProvider? time = null) =>
         new(directory, hubs, options ?? new CacheOptions(), time ?? TimeProvider.System);
 
+    /// <summary>The bytes in a cache that its eviction counts, without opening it; 0 where there is none.</summary>
+    public static long SizeOf(string directory) => ((string[])["objects", "partial", "meta"]).Select(part => new DirectoryInfo(Path.Combine(directory, part)))
+        .Where(part => part.Exists).SelectMany(part => part.EnumerateFiles("*", SearchOption.AllDirectories)).Where(file => file.Exists && file.Extension != ".map").Sum(file => file.Length);
+
     /// <summary>
     /// Opens an flist: manifest and tree from here or from a hub, verified either way. No hub is needed when they are here. It is pinned until it is disposed.
     /// </summary>

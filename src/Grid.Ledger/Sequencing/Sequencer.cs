@@ -80,7 +80,9 @@ public sealed partial class Sequencer : IAsyncDisposable
     public async Task<Answer> SubmitAsync(ReadOnlyMemory<byte> bytes, CancellationToken stop)
     {
         var started = Stopwatch.GetTimestamp();
-        var answer = await IntakeAsync(bytes, stop);
+        using var span = LedgerTrace.Submit();
+        var answer = await IntakeAsync(bytes, span, stop);
+        span.Ended(answer);
         Measurements.Count(answer, Stopwatch.GetElapsedTime(started));
         return answer;
     }
@@ -107,7 +109,7 @@ public sealed partial class Sequencer : IAsyncDisposable
         _stopping.Dispose();
     }
 
-    private async Task<Answer> IntakeAsync(ReadOnlyMemory<byte> bytes, CancellationToken stop)
+    private async Task<Answer> IntakeAsync(ReadOnlyMemory<byte> bytes, Activity? span, CancellationToken stop)
     {
         Statement statement;
         try
@@ -118,13 +120,14 @@ public sealed partial class Sequencer : IAsyncDisposable
         {
             return new Answer.Refused(e.ToRefusal());
         }
+        span.About(statement);
         if (statement.VerifySignatures() is { } forged)
             return new Answer.Refused(forged);
         if (_options.Admission is { } admission && await admission(statement, stop) is { } refusal)
             return new Answer.Refused(refusal);
         if (!_ready)
             return new Answer.Unknown("The ledger's store is away.");
-        var submission = new Submission(statement);
+        var submission = new Submission(statement) { Trace = span?.Context ?? default };
         if (!_queue.Writer.TryWrite(submission))
             return new Answer.Busy();
         try

@@ -110,17 +110,21 @@ public sealed partial class Sequencer
     /// <returns>true when it becomes an entry</returns>
     private bool Decide(Pending pending, Submission submission, Statement statement)
     {
+        using var span = LedgerTrace.Decide(submission);
         var now = Now(pending.Tentative.State);
         switch (pending.Tentative.State.Decide(statement, now))
         {
             case Decision.Accepted accepted:
+                span?.SetTag(TraceTag.Outcome, "accepted");
                 var entry = Entry.Record(pending.Tentative.Tree.Size, now, statement.Bytes);
                 pending.Record(submission, new Happened(entry, accepted.Events), pending.Tentative.With(entry, statement.Id, accepted.Events));
                 return true;
             case Decision.Known known:
+                span?.SetTag(TraceTag.Outcome, "known");
                 pending.Defer(submission, snapshot => new Outcome.Recorded(known.Index, null, Known: true, snapshot));
                 return false;
             case Decision.Refused refused:
+                span?.SetTag(TraceTag.Outcome, refused.Refusal.Code);
                 pending.Defer(submission, _ => new Outcome.Refused(refused.Refusal));
                 return false;
             case var other:
@@ -147,6 +151,7 @@ public sealed partial class Sequencer
         var entries = pending.Entries;
         Histories histories;
         var checkpoint = new Checkpoint(_options.Origin, tree.Size, tree.Root).Sign(_key).ToString();
+        var spans = LedgerTrace.Commit(pending);
         try
         {
             var commit = _writer!.CommitAsync(new Batch(entries, tree, checkpoint), CancellationToken.None);
@@ -158,6 +163,7 @@ public sealed partial class Sequencer
         {
             // Not retried here: it may have been recorded. Recovery reads what was.
             _ready = false;
+            spans.Ended(committed: false);
             Measurements.CountFailedCommit();
             LogCommitFailed(entries[0].Entry.Index, entries.Length, e.Message);
             pending.AnswerUnknown("The store failed while it was recorded.");
@@ -169,6 +175,7 @@ public sealed partial class Sequencer
             pending.AnswerUnknown("The ledger is ending.");
             throw;
         }
+        spans.Ended(committed: true);
         Measurements.CommitSeconds.Record(Stopwatch.GetElapsedTime(started).TotalSeconds);
         Measurements.BatchEntries.Record(entries.Length);
         Publish(new Snapshot(pending.Tentative, histories, checkpoint));

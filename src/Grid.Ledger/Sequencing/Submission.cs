@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Diagnostics;
 using Grid.Ledger.Store;
 using Grid.Log;
 using Grid.Statements;
@@ -13,6 +14,9 @@ internal sealed class Submission(Statement? statement)
     private readonly TaskCompletionSource<Outcome> _outcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public Statement? Statement { get; } = statement;
+
+    /// <summary>Where its caller's trace stands; nothing when nobody traces it.</summary>
+    public ActivityContext Trace { get; init; }
 
     public Task<Outcome> Outcome => _outcome.Task;
 
@@ -36,6 +40,7 @@ internal sealed class Pending(Tentative before)
 {
     private readonly List<(Submission Submission, Func<Snapshot, Outcome> Outcome)> _answers = [];
     private readonly ImmutableArray<Happened>.Builder _entries = ImmutableArray.CreateBuilder<Happened>();
+    private List<(Submission Submission, Happened Happened)>? _traced;
 
     public Tentative Tentative { get; private set; } = before;
 
@@ -47,10 +52,15 @@ internal sealed class Pending(Tentative before)
 
     public ImmutableArray<Happened> Entries => _entries.ToImmutable();
 
+    /// <summary>Those of the entries whose callers are traced.</summary>
+    public IEnumerable<(Submission Submission, Happened Happened)> Traced => _traced ?? [];
+
     public void Record(Submission submission, Happened happened, Tentative after)
     {
         Tentative = after;
         _entries.Add(happened);
+        if (submission.Trace != default)
+            (_traced ??= []).Add((submission, happened));
         Defer(submission, snapshot => new Outcome.Recorded(happened.Entry.Index, happened.Entry, Known: false, snapshot));
     }
 

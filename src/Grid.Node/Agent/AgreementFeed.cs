@@ -129,7 +129,10 @@ internal sealed partial class AgreementFeed(
 
     private Held? Verify(Bundle bundle)
     {
-        if (bundle.Verify(ledger.Trust.Origin, ledger.Trust.Key, out var verified) is not { } refusal)
+        using var span = NodeTrace.Begin("verify agreement", bundle.Agreement);
+        var refusal = bundle.Verify(ledger.Trust.Origin, ledger.Trust.Key, out var verified);
+        span.Ended(refusal, failed: true);
+        if (refusal is null)
             return new Held(bundle, verified!, 0, time.GetTimestamp());
         NotBelieved(bundle.Agreement, refusal.Code, refusal.Detail);
         return null;

@@ -29,9 +29,11 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
         {
             if (Asked(agreement) is not { } version)
                 continue;
+            using var span = NodeTrace.Begin("answer agreement", agreement.Id);
             try
             {
                 var refusal = await ExamineAsync(version.Terms, agreements, agreement, cancel);
+                span.Ended(refusal, failed: false);
                 Body body = refusal is null
                     ? new WorkloadReady(agreement.Id, version.Id, tunnels?.EndsFor(agreement, version, voice.Node, agreements) ?? TunnelEnds.None)
                     : new WorkloadRefused(agreement.Id, version.Id, refusal.Code, Cut(refusal.Detail));

@@ -183,10 +183,12 @@ internal sealed partial class NodeAgent(
             await pool.WaitAsync(cancel);
             try
             {
+                using var trace = NodeTrace.Begin(step, For(step));
                 // Verified again before every change, not once: the proof on disk must still say so.
                 var outcome = step is Step.Grant { Wish: var wish } && !feed.Proves(wish.Key.Agreement, wish.Version)
                     ? new Outcome.Transient("The agreement's proof does not hold any more.")
                     : await effects.ApplyAsync(step, cancel);
+                trace.End(outcome);
                 drain.Note(key, (outcome as Outcome.Broken)?.Why);
                 Note(step, outcome);
             }
@@ -230,6 +232,8 @@ internal sealed partial class NodeAgent(
                 _attempts[key] = new Attempts((_attempts.GetValueOrDefault(key)?.Failures ?? 0) + 1, time.GetUtcNow(), why ?? "It ended and was started again.");
         }
     }
+
+    private IEnumerable<WorkloadKey> For(Step step) => step is Step.Withdraw withdraw ? [withdraw.Key] : Concerned(step);
 
     // What cannot be ended or held is tried again at once: its workload has not failed.
     private IEnumerable<WorkloadKey> Concerned(Step step) => step switch

@@ -48,8 +48,11 @@ internal sealed partial class Receipts(
             var gone = agreement.IsClosed && reports.All(r => r.State is WorkloadState.Gone);
             if (told?.Picture != picture || (!agreement.IsClosed && now - told.At >= Interval))
             {
+                using var span = NodeTrace.Begin("sign receipt", agreement.Id);
                 var from = told?.At ?? now;
-                Enqueue(voice.Say(new Receipt(agreement.Id, agreement.Version.Id, from < now ? from : now, now, reports)));
+                var receipt = voice.Say(new Receipt(agreement.Id, agreement.Version.Id, from < now ? from : now, now, reports));
+                span?.SetTag(TraceTag.Statement, receipt.Id.ToString());
+                Enqueue(receipt);
                 _told[agreement.Id] = new Told(picture, now);
                 _meter.Begin(agreement.Id);
             }
@@ -62,6 +65,9 @@ internal sealed partial class Receipts(
         }
         return finished.ToImmutable();
     }
+
+    /// <summary>How many the ledger has not taken yet.</summary>
+    public int Waits => Waiting().Count();
 
     /// <summary>Delivers what waits, oldest first, until the ledger cannot be reached.</summary>
     public async Task DeliverAsync(CancellationToken cancel)

@@ -15,6 +15,9 @@ internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects e
 {
     private string _last = "";
 
+    /// <summary>What was said at the last look; null before the first.</summary>
+    public NodeStatus? Last { get; private set; }
+
     public void Write(AgreementFeed feed, Observed observed, Desired desired)
     {
         var workloads = feed.Agreements.SelectMany(a => a.Version.Terms.On(voice.Node).Select(w =>
@@ -35,6 +38,7 @@ internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects e
         })).ToImmutableArray();
         var document = new NodeStatus(
             voice.Node.ToString(), effects.Runtime, contact.Heard, feed.Trouble, observed.Blind, workloads);
+        Last = document;
         var text = JsonSerializer.Serialize(document, StatusContext.Default.NodeStatus);
         if (text == _last)
             return;

@@ -7,9 +7,14 @@ namespace Grid.Stories.Tests.Stage;
 internal static class UpOnce
 {
     /// <returns>what it printed, after it ended well and left nothing of its name on the machine</returns>
-    public static async Task<JsonElement> RunAsync(params string[] arguments)
+    public static Task<JsonElement> RunAsync(params string[] arguments) => RunAsync(new Dictionary<string, string>(), arguments);
+
+    /// <param name="environment">what is set besides what this process has</param>
+    public static async Task<JsonElement> RunAsync(IReadOnlyDictionary<string, string> environment, params string[] arguments)
     {
         var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "grid-cli"), ["up", "--once", "-o", "json", .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var (name, value) in environment)
+            start.Environment[name] = value;
         using var up = Process.Start(start)!;
         var (output, errors) = (up.StandardOutput.ReadToEndAsync(), up.StandardError.ReadToEndAsync());
         await up.WaitForExitAsync();

@@ -13,10 +13,11 @@ public sealed class DependencyMap
         ["Grid.Flists.Mount"] = ["Grid.Flists"],
         ["Grid.Ledger"] = ["Grid"],
         ["Grid.Client"] = ["Grid"],
-        ["Grid.Api"] = ["Grid.Ledger", "Grid.Flists"],
+        ["Grid.Telemetry"] = [],
+        ["Grid.Api"] = ["Grid.Ledger", "Grid.Flists", "Grid.Telemetry"],
         ["Grid.Hub"] = ["Grid.Flists"],
-        ["Grid.Node"] = ["Grid.Client", "Grid.Flists.Mount"],
-        ["Grid.Cli"] = ["Grid.Client", "Grid.Flists.Mount"],
+        ["Grid.Node"] = ["Grid.Client", "Grid.Flists.Mount", "Grid.Telemetry"],
+        ["Grid.Cli"] = ["Grid.Client", "Grid.Flists.Mount", "Grid.Telemetry"],
     };
 
     private static readonly string[] Hosts = ["Grid.Api", "Grid.Hub", "Grid.Node", "Grid.Cli"];

@@ -1,0 +1,48 @@
+using Grid.Agreements;
+using Grid.Stories.Tests.Stage;
+
+namespace Grid.Stories.Tests;
+
+/// <summary>Whoever operates a grid finds everything that was done for an agreement by its id, and nothing of what is inside it.</summary>
+[Collection("one at a time")]
+public sealed class Traces
+{
+    [Fact]
+    public async Task One_id_is_on_everything_from_the_users_command_to_the_nodes_receipt()
+    {
+        if (!Environment.IsPrivilegedProcess || !File.Exists("/usr/bin/mmdebstrap"))
+            Assert.Skip("grid up needs root and mmdebstrap; run tools/setup.");
+        await using var collector = await OtlpReceiver.StartAsync();
+        var result = await UpOnce.RunAsync(collector.Environment);
+        var id = result.GetProperty("agreement").GetString()!;
+        var about = collector.Spans.Where(s => s.Tags[TraceTag.Agreement].Contains(id)).ToList();
+
+        // The node: what it pulled, verified and answered, each thing it did, and what it signed.
+        var node = about.Where(s => s.Service == "grid-node").Select(s => s.Name).Distinct().Order(StringComparer.Ordinal);
+        Assert.Superset(
+            new HashSet<string>(["pull agreement", "verify agreement", "answer agreement", "step mount-flist", "step start", "step stop", "step remove", "sign receipt", "submit statement"]),
+            node.ToHashSet());
+        Assert.All(collector.Spans.Where(s => s.Name.StartsWith("step ", StringComparison.Ordinal) && s.Name != "step unmount-flist"), s => Assert.Contains(id, s.Tags[TraceTag.Agreement]));
+        Assert.Contains(about, s => s is { Service: "grid-node", Name: "submit statement" } && s.Tags[TraceTag.StatementKind].Contains("receipt"));
+
+        // One trace from the command that was typed to the disk of the ledger, handed on by the header of the request.
+        var spans = collector.Spans.ToLookup(s => s.Id);
+        var commit = about.First(s => s is { Service: "grid-ledger", Name: "commit" } && s.Tags[TraceTag.StatementKind].Contains(AgreementTerms.Name));
+        var way = new List<string>();
+        for (var at = commit; at is not null; at = spans[at.Parent].FirstOrDefault())
+            way.Add($"{at.Service} {at.Source} {at.Name}");
+        Assert.Equal("grid-ledger grid.ledger commit", way[0]);
+        Assert.Equal("grid-ledger grid.ledger submit", way[1]);
+        Assert.StartsWith("grid-ledger Microsoft.AspNetCore ", way[2], StringComparison.Ordinal);
+        Assert.StartsWith("grid-cli System.Net.Http ", way[3], StringComparison.Ordinal);
+        Assert.Equal("grid-cli grid.client submit statement", way[4]);
+        Assert.Equal("grid-cli grid.cli grid apply", way[5]);
+        Assert.Contains(about, s => s is { Service: "grid-ledger", Name: "decide" } && s.Parent == commit.Parent);
+
+        string[] metrics = ["grid.node.step.duration s", "grid.node.workloads {workload}", "grid.node.ledger.silence s", "grid.node.receipts.waiting {receipt}", "grid.node.flist.cache.size By"];
+        Assert.Superset(metrics.Select(m => $"grid-node {m}").ToHashSet(), collector.Metrics.Select(m => $"{m.Key} {m.Value}").ToHashSet());
+        // What the agreement says is in the agreement; the collector is told ids.
+        Assert.False(collector.Heard("/etc/grid-example/nginx.conf"));
+        Assert.False(collector.Heard("/usr/sbin/nginx"));
+    }
+}
