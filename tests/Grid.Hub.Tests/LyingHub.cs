@@ -22,6 +22,9 @@ public sealed class Answer
     /// <summary>Sends one byte and then nothing until the client goes away.</summary>
     public bool Hang { get; set; }
 
+    /// <summary>Says no length, and after the body goes on with zeros until the client goes away.</summary>
+    public bool Endless { get; set; }
+
     /// <summary>Bytes between flushes a tenth of a second apart; 0 sends at once.</summary>
     public int DripBytes { get; set; }
 }
@@ -83,7 +86,8 @@ public sealed class LyingHub : IAsyncDisposable
         };
         Lie(answer);
         context.Response.StatusCode = answer.Status;
-        context.Response.ContentLength = answer.StatedLength ?? answer.Body.Length;
+        if (!answer.Endless)
+            context.Response.ContentLength = answer.StatedLength ?? answer.Body.Length;
         if (answer.ContentRange is not null)
             context.Response.Headers.ContentRange = answer.ContentRange;
         if (answer.Location is not null)
@@ -96,6 +100,10 @@ public sealed class LyingHub : IAsyncDisposable
         var gone = context.RequestAborted;
         try
         {
+            if (answer.Endless)
+                await context.Response.Body.WriteAsync(answer.Body, gone);
+            for (var zeros = new byte[64 << 10]; answer.Endless;)
+                await context.Response.Body.WriteAsync(zeros, gone);
             if (!answer.Hang && answer.DripBytes == 0)
             {
                 await context.Response.Body.WriteAsync(answer.Body, gone);

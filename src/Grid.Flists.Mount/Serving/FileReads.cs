@@ -33,7 +33,7 @@ internal sealed class FileReads(FlistTree tree, IFlistContent content, FuseDevic
         }
         catch (Exception e)
         {
-            log.Write($"read of inode {inode} at {request.Offset}, {wanted} bytes: {e.GetType().Name}: {e.Message}");
+            log.Write($"{MountDaemon.FailureOf(e)}: read of inode {inode} at {request.Offset}, {wanted} bytes: {e.Message}");
             result = -(int)Errno.EIO;
         }
         Answers.Send(device, unique, buffer ?? new byte[OutHeader.Size], result);

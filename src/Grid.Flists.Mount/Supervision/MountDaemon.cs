@@ -1,5 +1,6 @@
 using System.Text;
 using Grid.Flists.Content;
+using Grid.Flists.Hub;
 using Grid.Flists.Mount.Fuse;
 using Grid.Flists.Mount.Interop;
 using Grid.Flists.Mount.Serving;
@@ -104,9 +105,9 @@ public static class MountDaemon
         }
     }
 
-    private static MountFailure FailureOf(Exception e) => e switch
+    internal static MountFailure FailureOf(Exception e) => e switch
     {
-        FormatException or FlistReadException { InnerException: FormatException } => MountFailure.FlistInvalid,
+        FormatException or FlistReadException { InnerException: FormatException or HubException { Failure: HubFailure.WrongBytes } } => MountFailure.FlistInvalid,
         PosixException => MountFailure.MachineCannot,
         IOException or HttpRequestException or OperationCanceledException => MountFailure.FlistUnavailable,
         _ => MountFailure.HostFailed,

@@ -21,10 +21,14 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
     /// <summary>True when some version could not be answered yet.</summary>
     public bool Waiting { get; private set; }
 
-    /// <returns>true when something was answered</returns>
+    /// <summary>Why an agreement could not be answered yet, with the code that it may come to be refused with.</summary>
+    public ImmutableDictionary<AgreementId, string> Unanswered { get; private set; } = ImmutableDictionary<AgreementId, string>.Empty;
+
+    /// <returns>true when something was answered, or there is something new to say of why not</returns>
     public async Task<bool> AnswerAsync(IReadOnlyList<Agreement> agreements, CancellationToken cancel)
     {
         var answered = Waiting = false;
+        var unanswered = ImmutableDictionary.CreateBuilder<AgreementId, string>();
         foreach (var agreement in agreements)
         {
             if (Asked(agreement) is not { } version)
@@ -48,9 +52,13 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
             {
                 // Nothing was found against it and nothing for it: asked again at the next look, until answerBy.
                 Waiting = true;
+                var why = e is HubException ? new Refusal(RefusalCode.FlistIncomplete, e.Message).ToString() : e.Message;
+                unanswered[agreement.Id] = why;
+                answered |= Unanswered.GetValueOrDefault(agreement.Id) != why;
                 NotYet(agreement.Id, e.Message);
             }
         }
+        Unanswered = unanswered.ToImmutable();
         return answered;
     }
 

@@ -229,7 +229,7 @@ internal sealed partial class NodeAgent(
         {
             // An exit counts as a failure when the start after it is made, so that what falls over at once waits longer each time.
             if (why is not null || step is Step.Start { Generation: > 1 })
-                _attempts[key] = new Attempts((_attempts.GetValueOrDefault(key)?.Failures ?? 0) + 1, time.GetUtcNow(), why ?? "It ended and was started again.");
+                _attempts[key] = new Attempts((_attempts.GetValueOrDefault(key)?.Failures ?? 0) + 1, time.GetUtcNow(), why ?? effects.Unread(((Step.Start)step).Wish.Workload, time.GetUtcNow()) ?? "It ended and was started again.");
         }
     }
 

@@ -11,7 +11,7 @@ namespace Grid.Node.Agent;
 /// <summary>
 /// What the node says of itself to whoever may read its data directory; the agent has no inbound interface. Replaced whole at each look.
 /// </summary>
-internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects effects, LedgerContact contact)
+internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects effects, Answers answers, LedgerContact contact, TimeProvider time)
 {
     private string _last = "";
 
@@ -34,7 +34,7 @@ internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects e
                     Volume => PhaseOf(observed.Volumes.GetValueOrDefault(key), v => v.Attached ? "attached" : "kept"),
                     _ => PhaseOf(sighting, c => c.Phase.ToString().ToLowerInvariant()),
                 },
-                effects.PidOf(key), (sighting as Sighting<ContainerSeen>.Present)?.Thing.Generation ?? 0, attempts?.Failures ?? 0, attempts?.Why ?? (observed.Gateways.GetValueOrDefault(key) as Sighting<GatewaySeen>.Present)?.Thing.Why);
+                effects.PidOf(key), (sighting as Sighting<ContainerSeen>.Present)?.Thing.Generation ?? 0, attempts?.Failures ?? 0, attempts?.Why ?? (observed.Gateways.GetValueOrDefault(key) as Sighting<GatewaySeen>.Present)?.Thing.Why ?? answers.Unanswered.GetValueOrDefault(a.Id) ?? effects.Unread(w, time.GetUtcNow()));
         })).ToImmutableArray();
         var document = new NodeStatus(
             voice.Node.ToString(), effects.Runtime, contact.Heard, feed.Trouble, observed.Blind, workloads);

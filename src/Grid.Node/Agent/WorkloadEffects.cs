@@ -28,6 +28,8 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
 
     private static readonly TimeSpan LookPatience = TimeSpan.FromSeconds(2);
 
+    private static readonly TimeSpan Recent = TimeSpan.FromMinutes(1);
+
     private Sighting? _last;
 
     /// <summary>What is there now. Attempts are the caller's to add.</summary>
@@ -98,6 +100,10 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
     /// <summary>What a machine here runs on when it is not the processor itself; null for what is no machine.</summary>
     public string? EmulationOf(Workload workload) => workload is Machine && machines?.Accelerator is "tcg" ? "emulated (tcg): this node has no usable KVM" : null;
 
+    /// <summary>Why a file of what runs could not be read, a little while ago; null when all could.</summary>
+    public string? Unread(Workload workload, DateTimeOffset now) =>
+        workload is Runnable runs && ReadFailure.Last(paths.FlistLog(runs.Flist)) is { } failure && now - failure.At < Recent ? Because(failure.Failure, failure.Reason) : null;
+
     /// <summary>Where a container's shim writes down that it ended.</summary>
     public string ExitDirectory => paths.Containers.Bundles;
 
@@ -122,10 +128,18 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
         {
             MountOutcome.Mounted => new Outcome.Done(),
             MountOutcome.Failed { Failure: MountFailure.MachineCannot } f => new Outcome.Broken(f.Reason),
-            MountOutcome.Failed f => new Outcome.Transient(f.Reason),
+            MountOutcome.Failed f => new Outcome.Transient(Because(f.Failure, f.Reason)),
             _ => throw new System.Diagnostics.UnreachableException(),
         };
     }
+
+    // With the code that a version would have been refused with, had this been known when it was answered.
+    private static string Because(MountFailure failure, string reason) => failure switch
+    {
+        MountFailure.FlistInvalid => new Refusal(RefusalCode.FlistInvalid, reason).ToString(),
+        MountFailure.FlistUnavailable or MountFailure.TimedOut => new Refusal(RefusalCode.FlistIncomplete, reason).ToString(),
+        _ => reason,
+    };
 
     private async Task<Outcome> StartAsync(Wish wish, long generation)
     {

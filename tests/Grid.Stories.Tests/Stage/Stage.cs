@@ -160,7 +160,8 @@ public sealed class Stage : IAsyncDisposable
     /// <summary>Invites a node, starts its agent and waits until it has joined and reported.</summary>
     /// <param name="wire">what connects it to other nodes in namespaces of their own; null: it is in this process' own, reached on loopback</param>
     /// <param name="options">what else its agent is told, by where it is reached</param>
-    public async Task<StageNode> AddNodeAsync(StageFarm farm, string name, UnderlayNetwork? wire = null, Func<System.Net.IPAddress, Task<IEnumerable<string>>>? options = null)
+    /// <param name="hub">where it takes flists from; null: from the stage's own, which is honest</param>
+    public async Task<StageNode> AddNodeAsync(StageFarm farm, string name, UnderlayNetwork? wire = null, Func<System.Net.IPAddress, Task<IEnumerable<string>>>? options = null, Uri? hub = null)
     {
         var seed = SHA256.HashData(Encoding.UTF8.GetBytes($"{Directory} invite {name}"));
         using var key = SigningKey.FromSeed(seed);
@@ -168,7 +169,7 @@ public sealed class Stage : IAsyncDisposable
         var invite = (await SubmitAsync(Sign(farm.Account.Value, new InviteNode(farm.Id, key.Public, now.AddHours(1)), farm.Name))).Statement.Id;
         var file = At($"{name}.invite");
         await File.WriteAllTextAsync(file, JsonSerializer.Serialize(new { version = 1, farm = farm.Id.ToString(), invite = invite.ToString(), seed = Convert.ToBase64String(seed) }));
-        var node = new StageNode(this, farm, name, file, wire, options);
+        var node = new StageNode(this, farm, name, file, wire, options, hub ?? HubAddress);
         await node.StartAsync();
         return node;
     }

@@ -10,7 +10,7 @@ namespace Grid.Stories.Tests.Stage;
 
 /// <summary>A real agent with its own directories, cgroup and containers; several live on one machine without seeing each other.</summary>
 /// <param name="options">what else the agent is told, by where it is reached</param>
-public sealed class StageNode(Stage stage, StageFarm farm, string name, string invite, UnderlayNetwork? wire, Func<IPAddress, Task<IEnumerable<string>>>? options)
+public sealed class StageNode(Stage stage, StageFarm farm, string name, string invite, UnderlayNetwork? wire, Func<IPAddress, Task<IEnumerable<string>>>? options, Uri hub)
 {
     private IEnumerable<string>? _options;
     private (string Path, IPAddress Address)? _place;
@@ -36,11 +36,11 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
         {
             _place = wire.Add();
             wire.Share(_place.Value.Path, stage.LedgerAddress.Port);
-            wire.Share(_place.Value.Path, stage.HubAddress.Port);
+            wire.Share(_place.Value.Path, hub.Port);
         }
         (_agent, var ready) = await stage.StartInAsync(_place?.Path, "grid-node",
         [
-            "--ledger", stage.LedgerAddress.AbsoluteUri, "--origin", Stage.Origin, "--ledger-key", stage.LedgerKey.ToString(), "--hub", stage.HubAddress.AbsoluteUri,
+            "--ledger", stage.LedgerAddress.AbsoluteUri, "--origin", Stage.Origin, "--ledger-key", stage.LedgerKey.ToString(), "--hub", hub.AbsoluteUri,
             "--data", Data, "--run", Run, "--cgroup", Cgroup, "--invite", invite,
             "--underlay", Address.ToString(), .. _options ??= options is null ? [] : await options(Address),
         ]);
