@@ -81,7 +81,7 @@ internal static partial class NodeProgram
 
         try
         {
-            var enrolment = new Enrolment(options, kinds, machines?.Accelerator, volumeHost?.Capacity() ?? Capacity.None, doors?.Domain, keys.Signing, ledger, time, logging.CreateLogger<Enrolment>());
+            var enrolment = new Enrolment(options, kinds, machines?.Accelerator.Name, volumeHost?.Capacity() ?? Capacity.None, doors?.Domain, keys.Signing, ledger, time, logging.CreateLogger<Enrolment>());
             var node = await enrolment.JoinAsync(stopping.Token);
             using var collector = Collector.Connect("grid-node", $"{node}", NodeTrace.Name, ClientTrace.Name, "System.Net.Http");
             var voice = new NodeVoice(keys.Signing, node, options.Origin, time);

@@ -45,7 +45,15 @@ public sealed class Machines
         Assert.Equal(SectorsOf(disk), await PageAsync(from, "size", stage));
         var pid = node.Running()["vm"];
         await Wait.ForAsync("the console to say so", () => node.Log(id, "vm").Contains(Systems.Up, StringComparison.Ordinal), stage.Logs);
-        Assert.Contains("emulated (tcg)", await stage.UntilReportedAsync(id, "vm"));
+        // What runs it is said, in the status and to the user, unless it is the processor.
+        var accelerator = node.Status().GetProperty("accelerator").GetString()!;
+        var emulated = accelerator.StartsWith("tcg: ", StringComparison.Ordinal);
+        if (emulated)
+            Assert.Equal($"emulated (tcg): {accelerator["tcg: ".Length..]}", await stage.UntilReportedAsync(id, "vm"));
+        else
+            Assert.Equal("kvm", accelerator);
+        Assert.NotEqual(emulated, File.Exists($"/proc/{pid}/root/dev/kvm"));
+        Assert.Contains($"-accel\0{(emulated ? "tcg" : "kvm")}", File.ReadAllText($"/proc/{pid}/cmdline"), StringComparison.Ordinal);
 
         // The emulator may do nothing and sees nothing of this node but what it was given.
         var status = File.ReadAllLines($"/proc/{pid}/status");

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Grid.Node.Machines;
 using Grid.Nodes;
 using Grid.Units;
 
@@ -18,7 +19,7 @@ public static class HostCapacity
 
     /// <param name="accelerator">what runs machines; said where it is not the processor itself</param>
     public static Hardware Hardware(string? accelerator = null) => new(
-        Cut((accelerator is "tcg" ? "machines are emulated (tcg); " : "") + (Field("/proc/cpuinfo", "model name") ?? "unknown")), RuntimeInformation.OSArchitecture.ToString().ToLowerInvariant(),
+        Cut((accelerator is Accelerator.Tcg ? "machines are emulated (tcg); " : "") + (Field("/proc/cpuinfo", "model name") ?? "unknown")), RuntimeInformation.OSArchitecture.ToString().ToLowerInvariant(),
         Cut(File.ReadAllText("/proc/sys/kernel/osrelease").Trim()));
 
     private static Bytes Memory()

@@ -37,7 +37,7 @@ internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects e
                 effects.PidOf(key), (sighting as Sighting<ContainerSeen>.Present)?.Thing.Generation ?? 0, attempts?.Failures ?? 0, attempts?.Why ?? (observed.Gateways.GetValueOrDefault(key) as Sighting<GatewaySeen>.Present)?.Thing.Why ?? answers.Unanswered.GetValueOrDefault(a.Id) ?? effects.Unread(w, time.GetUtcNow()));
         })).ToImmutableArray();
         var document = new NodeStatus(
-            voice.Node.ToString(), effects.Runtime, contact.Heard, feed.Trouble, observed.Blind, workloads);
+            voice.Node.ToString(), effects.Runtime, effects.Accelerator, contact.Heard, feed.Trouble, observed.Blind, workloads);
         Last = document;
         var text = JsonSerializer.Serialize(document, StatusContext.Default.NodeStatus);
         if (text == _last)
@@ -57,10 +57,11 @@ internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects e
     };
 }
 
+/// <param name="Accelerator">what machines run on: kvm, or tcg and why; null where there are none</param>
 /// <param name="Heard">when the ledger last proved itself; null when it never did</param>
 /// <param name="Blind">why nothing can be said of what runs; null when it can</param>
 internal sealed record NodeStatus(
-    string Node, string Runtime, DateTimeOffset? Heard, string? LedgerTrouble, string? Blind, ImmutableArray<WorkloadStatus> Workloads);
+    string Node, string Runtime, string? Accelerator, DateTimeOffset? Heard, string? LedgerTrouble, string? Blind, ImmutableArray<WorkloadStatus> Workloads);
 
 internal sealed record WorkloadStatus(
     string Agreement, string Name, string Kind, string AgreementStatus, bool Wished, string Phase, int? Pid, long Generation, int Failures, string? Why);

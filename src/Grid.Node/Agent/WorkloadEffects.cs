@@ -98,7 +98,10 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
     public string Runtime => containers.Runtime;
 
     /// <summary>What a machine here runs on when it is not the processor itself; null for what is no machine.</summary>
-    public string? EmulationOf(Workload workload) => workload is Machine && machines?.Accelerator is "tcg" ? "emulated (tcg): this node has no usable KVM" : null;
+    public string? EmulationOf(Workload workload) => workload is Machine && machines?.Accelerator is { IsEmulated: true } by ? $"emulated ({by.Name}): {by.Why}" : null;
+
+    /// <summary>What machines run on, and why not on the processor itself; null where there are none.</summary>
+    public string? Accelerator => machines?.Accelerator.ToString();
 
     /// <summary>Why a file of what runs could not be read, a little while ago; null when all could.</summary>
     public string? Unread(Workload workload, DateTimeOffset now) =>

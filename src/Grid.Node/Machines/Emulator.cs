@@ -34,17 +34,24 @@ internal static class Emulator
     /// <summary>What is translated from the guest's code is kept in so many MiB; part of <see cref="Machine.Overhead"/>.</summary>
     private const int TranslatedCode = 64;
 
+    /// <summary>What every machine is built on: a chipset, a processor, and nothing else.</summary>
+    /// <param name="accelerator"><see cref="Accelerator.Kvm"/> or <see cref="Accelerator.Tcg"/></param>
+    public static ImmutableArray<string> Board(string accelerator) =>
+    [
+        "-nodefaults", "-no-user-config", "-display", "none", "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+        "-machine", "q35,usb=off,vmport=off,smbus=off,sata=off,i8042=off,hpet=off,dump-guest-core=off,graphics=off",
+        "-accel", accelerator == Accelerator.Tcg ? $"tcg,tb-size={TranslatedCode}" : accelerator, "-cpu", accelerator == Accelerator.Tcg ? "max" : "host",
+    ];
+
     /// <param name="taps">one for each network, in their order</param>
-    /// <param name="accelerator">kvm or tcg</param>
+    /// <param name="accelerator">as for the board</param>
     public static ImmutableArray<string> Arguments(Machine machine, IReadOnlyList<string> taps, int mtu, string accelerator)
     {
         var args = ImmutableArray.CreateBuilder<string>();
         args.AddRange("-c", Script, "machine", Program);
+        args.AddRange(Board(accelerator));
         args.AddRange(
-            "-name", machine.Name, "-nodefaults", "-no-user-config", "-display", "none", "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-            "-machine", "q35,usb=off,vmport=off,smbus=off,sata=off,i8042=off,hpet=off,dump-guest-core=off,graphics=off",
-            "-accel", accelerator == "tcg" ? $"tcg,tb-size={TranslatedCode}" : accelerator, "-cpu", accelerator == "tcg" ? "max" : "host",
-            "-smp", Text(machine.Processors), "-m", $"{Text(machine.Memory.Value >> 20)}M",
+            "-name", machine.Name, "-smp", Text(machine.Processors), "-m", $"{Text(machine.Memory.Value >> 20)}M",
             "-kernel", Flist + machine.Kernel, "-initrd", Flist + machine.Initrd, "-append", machine.CommandLine,
             "-chardev", $"file,id=console,path={Run}/console", "-device", "isa-serial,chardev=console",
             "-chardev", $"socket,id=control,path={Control},server=on,wait=off", "-mon", "chardev=control,mode=control",

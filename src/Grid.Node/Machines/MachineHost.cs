@@ -19,7 +19,8 @@ namespace Grid.Node.Machines;
 /// <code>
 /// run/machines/agr1….vm/root    the emulator's root: this node's /usr, the flist, its image, the disks; all read-only but the disks
 /// run/machines/agr1….vm/keys    what opens the disks
-/// run/machines/agr1….vm/dev     tun, and nothing else
+/// run/machines/agr1….vm/dev     tun when it has networks, kvm where that runs kernels, and nothing else
+/// run/machines/accelerator      what was found of KVM in this boot
 /// </code>
 /// </summary>
 public sealed class MachineHost
@@ -27,7 +28,8 @@ public sealed class MachineHost
     /// <summary>The emulator's threads: a processor each, and workers for its disks.</summary>
     private const int Threads = 128;
 
-    private const int TunMajor = 10, TunMinor = 200;
+    // Documentation/admin-guide/devices.txt: both are among the miscellaneous ones.
+    private const int Miscellaneous = 10, Tun = 200, Kvm = 232;
     private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
 
     private static readonly Bytes RunSize = Bytes.KiB(64);
@@ -35,10 +37,20 @@ public sealed class MachineHost
     private readonly string _run;
     private readonly RootImages _images;
 
-    private MachineHost(string run, RootImages images) => (_run, _images) = (run, images);
+    private readonly Lazy<Accelerator> _accelerator;
 
-    /// <summary>What runs the guests' instructions, for the node's report: anything but the processor itself is said.</summary>
-    public string Accelerator { get; } = "tcg";
+    private MachineHost(string run, RootImages images)
+    {
+        (_run, _images) = (run, images);
+        _accelerator = new Lazy<Accelerator>(() =>
+        {
+            MakeRun();
+            return Machines.Accelerator.OfThisBoot(Path.Combine(run, "accelerator"));
+        });
+    }
+
+    /// <summary>What runs the guests' instructions. Asked for the first time in a boot, it runs one for it.</summary>
+    public Accelerator Accelerator => _accelerator.Value;
 
     /// <param name="run">a directory on a tmpfs</param>
     /// <param name="images">where flists are kept as images for as long as they are mounted</param>
@@ -80,10 +92,10 @@ public sealed class MachineHost
             return (null, outcome);
         var spec = new ContainerSpec(
             id, new ContainerLabel(wish.Version.Value, generation, ContainerSpec.DigestOf(machine), (int)long.Min(generation - 1, int.MaxValue)), RootOf(id),
-            Emulator.Shell, Emulator.Arguments(machine, taps, mtu, Accelerator), [new("PATH", "/usr/bin")], "/", new ContainerUser(0, 0), machine.Cpu, machine.Memory + Machine.Overhead,
+            Emulator.Shell, Emulator.Arguments(machine, taps, mtu, Accelerator.Name), [new("PATH", "/usr/bin")], "/", new ContainerUser(0, 0), machine.Cpu, machine.Memory + Machine.Overhead,
             Threads + machine.Processors, [new Scratch(Emulator.Run, RunSize)], [], uids, machine.Logs)
         {
-            Devices = machine.Networks.IsEmpty ? [] : [new DeviceBind(Path.Combine(Of(id), "dev", "tun"), "/dev/net/tun", TunMajor, TunMinor)],
+            Devices = DevicesOf(id, machine),
         };
         return (spec, outcome);
     }
@@ -163,7 +175,7 @@ public sealed class MachineHost
     {
         var image = _images.Make(machine.Flist, flistMount);
         Hide(id);
-        Directory.CreateDirectory(_run, Private | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+        MakeRun();
         Directory.CreateDirectory(Of(id), Private | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
         var (tree, root, keys) = (Path.Combine(Of(id), "tree"), RootOf(id), Path.Combine(Of(id), "keys"));
         foreach (var directory in (ReadOnlySpan<string>)[root, keys])
@@ -179,17 +191,30 @@ public sealed class MachineHost
         IdmappedBind.Create(keys, root + Emulator.Keys, uids.First, UidRange.Count);
         IdmappedBind.Create(image, root + Emulator.Root, uids.First, UidRange.Count);
         IdmappedBind.Create(flistMount, root + Emulator.Flist, uids.First, UidRange.Count);
-        if (!machine.Networks.IsEmpty)
-            MakeDevices(Path.Combine(Of(id), "dev"), uids);
+        if (DevicesOf(id, machine) is { IsEmpty: false } devices)
+            MakeDevices(Path.Combine(Of(id), "dev"), devices, uids);
         return new Outcome.Done();
     }
 
+    private void MakeRun() => Directory.CreateDirectory(_run, Private | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+
+    private ImmutableArray<DeviceBind> DevicesOf(ContainerId id, Machine machine)
+    {
+        var directory = Path.Combine(Of(id), "dev");
+        return
+        [
+            .. machine.Networks.IsEmpty ? [] : (DeviceBind[])[new(Path.Combine(directory, "tun"), "/dev/net/tun", Miscellaneous, Tun)],
+            .. Accelerator.IsEmulated ? [] : (DeviceBind[])[new(Path.Combine(directory, "kvm"), "/dev/kvm", Miscellaneous, Kvm)],
+        ];
+    }
+
     /// <summary>Nodes of its own, which its range of ids owns; those of this node are root's.</summary>
-    private static void MakeDevices(string directory, UidRange uids)
+    private static void MakeDevices(string directory, ImmutableArray<DeviceBind> devices, UidRange uids)
     {
         Directory.CreateDirectory(directory, Private);
         using var mount = MountApi.Mount("tmpfs", "devices", [("size", "4k"), ("mode", "0700")], devices: true);
-        SysStat.MakeDevice($"/proc/self/fd/{Posix.Number(mount)}/tun", TunMajor, TunMinor, uids.First);
+        foreach (var device in devices)
+            SysStat.MakeDevice($"/proc/self/fd/{Posix.Number(mount)}/{Path.GetFileName(device.Source)}", device.Major, device.Minor, uids.First);
         MountApi.MakeReadOnly(mount);
         MountApi.Place(mount, directory);
     }

@@ -9,17 +9,18 @@ namespace Grid.Node.Tests.Machines;
 
 public sealed class EmulatorTests
 {
+    internal static readonly Machine Machine = new(
+        "vm", default, default, "/boot/vmlinuz", "/boot/initrd.img", "console=ttyS0 a,b=c \"d\" $(e)", new MilliCores(1001), Bytes.MiB(300), [new MachineDisk("data", "volume")],
+        new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1)), Bytes.MiB(1), [new NetworkAddress("net", IPAddress.Parse("10.42.0.2"))]);
+
     [Fact]
     public void The_emulator_is_given_what_was_agreed_and_nothing_else()
     {
-        var machine = new Machine(
-            "vm", default, default, "/boot/vmlinuz", "/boot/initrd.img", "console=ttyS0 a,b=c \"d\" $(e)", new MilliCores(1001), Bytes.MiB(300), [new MachineDisk("data", "volume")],
-            new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1)), Bytes.MiB(1), [new NetworkAddress("net", IPAddress.Parse("10.42.0.2"))]);
-        var args = Emulator.Arguments(machine, ["gt0"], 1420, "tcg");
+        var args = Emulator.Arguments(Machine, ["gt0"], 1420, "tcg");
         string After(string option) => args[args.IndexOf(option) + 1];
 
         // One argument, as it stands: neither a shell nor the emulator makes anything of it.
-        Assert.Equal(machine.CommandLine, After("-append"));
+        Assert.Equal(Machine.CommandLine, After("-append"));
         Assert.Equal(("/flist/boot/vmlinuz", "/flist/boot/initrd.img"), (After("-kernel"), After("-initrd")));
         Assert.Equal(("2", "300M"), (After("-smp"), After("-m")));
         Assert.Equal(Emulator.Program, args[3]);
