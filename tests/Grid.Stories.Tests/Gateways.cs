@@ -40,7 +40,7 @@ public sealed class Gateways
             Assert.Skip("Gateways need networks: wireguard-go, or a kernel with WireGuard; run tools/setup.");
         await using var stage = await Stage.Stage.SetAsync();
         using var wire = new UnderlayNetwork();
-        var world = new World(wire.Add());
+        var world = new OutsideWorld(wire.Add());
         Pebble? pebble = null;
         try
         {
@@ -48,12 +48,8 @@ public sealed class Gateways
             var one = await stage.AddNodeAsync(farm, "one", wire);
             var two = await stage.AddNodeAsync(farm, "two", wire, async address =>
             {
-                world.Gateway = address;
-                pebble = await Pebble.StartAsync(stage.At("pebble"), world.Address, new IPEndPoint(address, 80), TimeSpan.FromDays(1), world.Path, world.Inside);
-                return
-                [
-                    "--gateway-http", $"{address}:80", "--gateway-https", $"{address}:443", "--gateway-domain", Domain, "--acme", pebble.Directory.AbsoluteUri, "--acme-root", pebble.Root, "--dns", $"{pebble.Dns}",
-                ];
+                pebble = await world.CertifyAsync(stage.At("pebble"), address);
+                return OutsideWorld.Doors(pebble, address, Domain);
             });
             world.Root = await pebble!.RootAsync();
             var flist = await stage.PublishAsync(Trees.Make(stage, "shop"));
@@ -134,7 +130,7 @@ public sealed class Gateways
 
     private static NetworkAddress At(byte host) => new("net", new IPAddress([10, 42, 0, host]));
 
-    private static async Task SocketsAsync(World world)
+    private static async Task SocketsAsync(OutsideWorld world)
     {
         using var socket = new ClientWebSocket();
         await socket.ConnectAsync(new Uri($"wss://{Live}/socket"), world.Invoker(), default);
@@ -145,7 +141,7 @@ public sealed class Gateways
         await socket.CloseAsync(WebSocketCloseStatus.NormalClosure, "", default);
     }
 
-    private static async Task CallsAsync(World world)
+    private static async Task CallsAsync(OutsideWorld world)
     {
         using var http = world.Client(HttpVersion.Version20);
         using var request = new HttpRequestMessage(HttpMethod.Post, $"https://{Calls}/package.Service/Call") { Version = HttpVersion.Version20, Content = new ByteArrayContent([0, 0, 0, 0, 1, 42]) };
@@ -156,7 +152,7 @@ public sealed class Gateways
         Assert.Equal("0", response.TrailingHeaders.GetValues("grpc-status").Single());
     }
 
-    private static async Task ThroughAsync(World world, X509Certificate2 certificate)
+    private static async Task ThroughAsync(OutsideWorld world, X509Certificate2 certificate)
     {
         using var http = world.Client(HttpVersion.Version20, certificate);
         Assert.Equal("HTTP/2 own.example.org", await http.GetStringAsync(new Uri($"https://{Own}/")));
@@ -184,7 +180,7 @@ public sealed class Gateways
         }
     }
 
-    private static async Task<bool> ServesAsync(World world, string name)
+    private static async Task<bool> ServesAsync(OutsideWorld world, string name)
     {
         try
         {
@@ -257,60 +253,5 @@ public sealed class Gateways
     {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         return new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256).CreateSelfSigned(DateTimeOffset.UtcNow.AddHours(-1), DateTimeOffset.UtcNow.AddDays(1));
-    }
-
-    /// <summary>A machine on the wire that knows the gateway's address by every name, and trusts the authority.</summary>
-    private sealed class World((string Path, IPAddress Address) place)
-    {
-        public string Path => place.Path;
-
-        public IPAddress Address => place.Address;
-
-        public IPAddress Gateway { get; set; } = IPAddress.None;
-
-        public X509Certificate2 Root { get; set; } = null!;
-
-        public Socket Inside(Func<Socket> make) => UnderlayNetwork.Inside(place.Path, make);
-
-        /// <param name="only">the one certificate that is believed; null: whatever the authority signed</param>
-        public HttpClient Client(System.Version version, X509Certificate2? only = null) => new(Handler(only))
-        {
-            DefaultRequestVersion = version,
-            DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact,
-            Timeout = TimeSpan.FromSeconds(20),
-        };
-
-        public HttpMessageInvoker Invoker() => new(Handler(null));
-
-        public async Task<SslStream> TlsAsync(string name)
-        {
-            var tls = new SslStream(new NetworkStream(await ConnectAsync(443, default), ownsSocket: true));
-            await tls.AuthenticateAsClientAsync(Trusting(name, null));
-            return tls;
-        }
-
-        private SocketsHttpHandler Handler(X509Certificate2? only) => new()
-        {
-            UseProxy = false,
-            AllowAutoRedirect = false,
-            SslOptions = Trusting(null, only),
-            ConnectCallback = async (context, cancel) => new NetworkStream(await ConnectAsync(context.DnsEndPoint.Port, cancel), ownsSocket: true),
-        };
-
-        private async Task<Socket> ConnectAsync(int port, CancellationToken cancel)
-        {
-            var socket = Inside(() => new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true });
-            await socket.ConnectAsync(Gateway, port, cancel);
-            return socket;
-        }
-
-        private SslClientAuthenticationOptions Trusting(string? name, X509Certificate2? only)
-        {
-            if (only is not null)
-                return new() { RemoteCertificateValidationCallback = (_, certificate, _, _) => certificate!.GetCertHashString() == only.GetCertHashString() };
-            var options = new SslClientAuthenticationOptions { TargetHost = name, CertificateChainPolicy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck } };
-            options.CertificateChainPolicy.CustomTrustStore.Add(Root);
-            return options;
-        }
     }
 }

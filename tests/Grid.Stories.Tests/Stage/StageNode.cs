@@ -153,7 +153,9 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
         return File.Exists(path) ? File.ReadAllText(path) : "";
     }
 
-    public JsonElement Status() => JsonDocument.Parse(File.ReadAllText(Path.Combine(Data, "status.json"))).RootElement;
+    public string StatusFile => Path.Combine(Data, "status.json");
+
+    public JsonElement Status() => JsonDocument.Parse(File.ReadAllText(StatusFile)).RootElement;
 
     /// <summary>Ends the agent and whatever it left, so that a failed story leaves nothing behind.</summary>
     public async Task ClearAsync()

@@ -53,6 +53,9 @@ public sealed partial class UnderlayNetwork : IDisposable
         return ($"/run/netns/{name}", new IPAddress([10, 99, 0, (byte)number]));
     }
 
+    /// <summary>One more address for one that is on the wire.</summary>
+    public static void Give(string space, IPAddress address, int prefix) => Run("-n", Path.GetFileName(space), "addr", "add", $"{address}/{prefix}", "dev", "eth0");
+
     /// <summary>Makes a loopback port of this process' namespace a loopback port of that one.</summary>
     public void Share(string space, int port)
     {
