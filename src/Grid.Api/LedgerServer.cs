@@ -144,7 +144,9 @@ public sealed class LedgerServer : IAsyncDisposable
         var v1 = all.MapGroup("/v1");
         new StatementEndpoints(sequencer, new Drafts(clock)).Map(v1);
         new ThingEndpoints(sequencer).Map(v1);
-        new AgreementEndpoints(sequencer, clock, app.Lifetime.ApplicationStopping).Map(v1);
+        var logs = new LogRelay(clock);
+        new WorkloadLogEndpoints(sequencer, logs).Map(v1);
+        new AgreementEndpoints(sequencer, logs, clock, app.Lifetime.ApplicationStopping).Map(v1);
         new LogEndpoints(sequencer).Map(all, v1);
         new HealthEndpoints(sequencer).Map(all);
         app.MapOpenApi("/openapi/{documentName}.json");

@@ -13,6 +13,9 @@ public static class ApiCode
     /// <summary>It may or may not have been recorded. Sending the same bytes again is safe and gives the answer.</summary>
     public const string UnknownOutcome = "unknown-outcome";
 
+    /// <summary>A node was asked and did not answer in time.</summary>
+    public const string NodeSilent = "node-silent";
+
     public const string UnsupportedMediaType = "unsupported-media-type";
     public const string MethodNotAllowed = "method-not-allowed";
     public const string Defect = "defect";

@@ -26,7 +26,6 @@ public static class CliCode
     public const string NotConfirmed = "not-confirmed";
     public const string NotConverged = "not-converged";
     public const string TimedOut = "timed-out";
-    public const string NotHere = "not-here";
     public const string Defect = "defect";
     public const string MountFailed = "mount-failed";
 }

@@ -5,6 +5,7 @@ using System.Text.Json.Serialization.Metadata;
 using Grid.Agreements;
 using Grid.Client.Http;
 using Grid.Log;
+using Grid.Logs;
 using Grid.Statements;
 using Grid.Units;
 
@@ -24,6 +25,8 @@ public sealed partial class LedgerClient : IDisposable
 
     /// <summary>Bodies of bundles, which hold whole statements.</summary>
     public const int MaximumBundle = 64 << 20;
+
+    private const string Cbor = "application/cbor";
 
     private readonly HttpClient _http;
     private readonly LedgerTrust _trust;
@@ -111,10 +114,11 @@ public sealed partial class LedgerClient : IDisposable
     }
 
     /// <summary>Agreements of a node that changed after an index; waits up to <paramref name="wait"/> (at most 60 s) for one.</summary>
-    public async Task<Answer<NodeNews>> NodeAgreementsAsync(NodeId node, long after, TimeSpan wait, CancellationToken cancellation)
+    /// <param name="asked">the number of the newest request for a log that is known, 0 for none; null to hear of no requests</param>
+    public async Task<Answer<NodeNews>> NodeAgreementsAsync(NodeId node, long after, TimeSpan wait, CancellationToken cancellation, long? asked = null)
     {
         var seconds = (int)double.Clamp(wait.TotalSeconds, 0, 60);
-        using var request = new HttpRequestMessage(HttpMethod.Get, $"v1/nodes/{node}/agreements?after={after}&wait={seconds}");
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"v1/nodes/{node}/agreements?after={after}&wait={seconds}{(asked is { } number ? $"&asked={number}" : "")}");
         var reply = await Reply.SendAsync(_http, request, MaximumBody, Timeout + TimeSpan.FromSeconds(seconds), _time, cancellation).ConfigureAwait(false);
         var answer = Read(reply, WireContext.Default.NodeNewsDocument, "a node's agreements");
         if (!answer.Try(out var news, out _))
@@ -126,7 +130,26 @@ public sealed partial class LedgerClient : IDisposable
                 return new Answer<NodeNews>.Disproved(reply.Malformed("a node's agreements"));
             items.Add((id, item.Changed, item.Status));
         }
-        return new NodeNews(news.Index, items.ToImmutable());
+        return new NodeNews(news.Index, items.ToImmutable()) { Asked = news.Asked ?? asked ?? 0, Asks = [.. (news.Asks ?? []).Select(a => (ReadOnlyMemory<byte>)a)] };
+    }
+
+    /// <summary>Sends a signed request for a log to its node and waits for the answer, as it came: to be opened by who made the request.</summary>
+    /// <param name="wait">how long the node may wait</param>
+    public async Task<Answer<ReadOnlyMemory<byte>>> AskLogAsync(ReadOnlyMemory<byte> request, TimeSpan wait, CancellationToken cancellation)
+    {
+        using var message = Post("v1/logs", request, Cbor);
+        var reply = await Reply.SendAsync(_http, message, LogAnswer.MaximumSize, Timeout + wait, _time, cancellation).ConfigureAwait(false);
+        return reply.Status == HttpStatusCode.OK && reply is { MediaType: Cbor, TooLarge: false } ? reply.Body
+            : reply.Status != HttpStatusCode.OK && reply.Refusal is { } refusal ? refusal
+            : new Answer<ReadOnlyMemory<byte>>.Disproved(reply.Malformed("a node's answer"));
+    }
+
+    /// <summary>A node's answer to a request for a log.</summary>
+    public async Task<Answer<bool>> AnswerLogAsync(Digest request, ReadOnlyMemory<byte> answer, CancellationToken cancellation)
+    {
+        using var message = Post($"v1/logs/{request}", answer, Cbor);
+        var reply = await SendAsync(message, MaximumBody, cancellation).ConfigureAwait(false);
+        return (int)reply.Status is >= 200 and <= 299 ? true : reply.Refusal is { } refusal ? refusal : new Answer<bool>.Disproved(reply.Malformed("whether the answer was taken"));
     }
 
     public void Dispose()
@@ -162,10 +185,12 @@ public sealed partial class LedgerClient : IDisposable
         return refusal;
     }
 
-    private static HttpRequestMessage Post(string path, Statement statement)
+    private static HttpRequestMessage Post(string path, Statement statement) => Post(path, statement.Bytes, "application/cose");
+
+    private static HttpRequestMessage Post(string path, ReadOnlyMemory<byte> bytes, string type)
     {
-        var content = new ReadOnlyMemoryContent(statement.Bytes);
-        content.Headers.ContentType = new MediaTypeHeaderValue("application/cose");
+        var content = new ReadOnlyMemoryContent(bytes);
+        content.Headers.ContentType = new MediaTypeHeaderValue(type);
         return new HttpRequestMessage(HttpMethod.Post, path) { Content = content };
     }
 

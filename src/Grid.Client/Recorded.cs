@@ -21,7 +21,14 @@ public sealed record LedgerInfo(string Origin, PublicKey Key, long Index, string
 public sealed record LedgerView(long Index, JsonElement Body);
 
 /// <summary>Agreements of a node that changed; hints of where to look, proven by each one's bundle.</summary>
-public sealed record NodeNews(long Index, ImmutableArray<(AgreementId Agreement, long Changed, string Status)> Items);
+public sealed record NodeNews(long Index, ImmutableArray<(AgreementId Agreement, long Changed, string Status)> Items)
+{
+    /// <summary>The number of the newest request, to be given when asking next.</summary>
+    public long Asked { get; init; }
+
+    /// <summary>Requests for logs that came since; anybody may have made them.</summary>
+    public ImmutableArray<ReadOnlyMemory<byte>> Asks { get; init; } = [];
+}
 
 /// <summary>What to list; null means any, and all of them.</summary>
 public sealed record AgreementQuery(AccountId? User = null, FarmId? Farm = null, NodeId? Node = null, string? Status = null, int? Limit = null);

@@ -10,6 +10,7 @@ using Grid.Networks;
 using Grid.Node.Agent;
 using Grid.Node.Containers;
 using Grid.Node.Gateways;
+using Grid.Node.Logs;
 using Grid.Node.Machines;
 using Grid.Node.Networks;
 using Grid.Node.Volumes;
@@ -96,8 +97,9 @@ internal static partial class NodeProgram
             var receipts = new Receipts(options.Paths.Receipts, ledger, contact, voice, effects, time, logging.CreateLogger<Receipts>());
             var drain = new Drain(options.Paths.Drained, ledger, voice, logging.CreateLogger<Drain>());
             var status = new StatusFile(options.Paths.Status, voice, effects, answers, contact, time);
+            var logs = new LogDesk(node, keys.Signing, ledger, options.Paths.Containers.Log, time, logging.CreateLogger<LogDesk>());
             NodeGauges.Offer(status, contact, receipts, options.Paths.Cache);
-            using var agent = new NodeAgent(feed, contact, answers, receipts, drain, effects, status, voice, time, logging.CreateLogger<NodeAgent>());
+            using var agent = new NodeAgent(feed, contact, answers, receipts, drain, effects, status, logs, voice, time, logging.CreateLogger<NodeAgent>());
             Console.WriteLine($"grid-node ready {node}");
             await Task.WhenAll(agent.RunAsync(stopping.Token), report);
         }

@@ -155,7 +155,7 @@ public sealed class JourneyTests(RealLedger real)
         Assert.Equal(Exit.Negative, code);
         Assert.Equal($"{RefusalCode.FlistIncomplete}: two chunks are at no hub", Text(JsonNode.Parse(text)!, "reason"));
         Assert.Equal("unknown", Text(await shell.JsonAsync("explain", "refused/web"), "state"));
-        Assert.Equal(CliCode.NotHere, await shell.RefusedAsync("logs", "refused/web"));
+        Assert.Equal("node-silent", await shell.RefusedAsync("logs", "refused/web"));
     }
 
     [Fact]
@@ -214,7 +214,7 @@ public sealed class JourneyTests(RealLedger real)
         var (farm, node) = await PartiesAsync(shell);
         using var _ = node;
         var id = Text(await shell.JsonAsync("apply", shell.Write("grid.yaml", Draft("stopped", farm)), "--yes", "--no-wait"), "agreement");
-        Assert.Equal(CliCode.NotHere, await shell.RefusedAsync("logs", "stopped/web", "-f"));
+        Assert.Equal("node-silent", await shell.RefusedAsync("logs", "stopped/web", "-f"));
         shell.Environment["GRID_NODE_LOGS"] = shell.Home;
         shell.Write($"{id}.web.log", "2026-01-01T00:00:00Z stdout F one\n2026-01-01T00:00:00Z stdout F two\n");
         using var person = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);

@@ -7,7 +7,7 @@ using Grid.Units;
 namespace Grid.Api.Endpoints;
 
 /// <summary>Agreements as they stand, what proves them, and what a node has to know of.</summary>
-internal sealed class AgreementEndpoints(Sequencer sequencer, TimeProvider clock, CancellationToken ending)
+internal sealed class AgreementEndpoints(Sequencer sequencer, LogRelay logs, TimeProvider clock, CancellationToken ending)
 {
     private const int LongestWait = 60;
 
@@ -22,8 +22,9 @@ internal sealed class AgreementEndpoints(Sequencer sequencer, TimeProvider clock
         v1.MapGet("/agreements/{id}/bundle", BundleAsync).WithMetadata(new Queries("receipts")).Produces(StatusCodes.Status200OK, contentType: "application/json")
             .WithSummary("Everything that proves an agreement, to be verified offline with the ledger's key alone.")
             .WithDescription("With 'receipts=false' the entries of receipts that changed nothing are left out. It proves the same agreement and does not grow while the agreement runs; what only receipts say is not in it.");
-        v1.MapGet("/nodes/{id}/agreements", OfNodeAsync).WithMetadata(new Queries("after", "wait")).Produces<NodeAgreementsDocument>()
-            .WithSummary("A node's agreements whose state changed after an entry; waits for one up to 'wait' seconds.");
+        v1.MapGet("/nodes/{id}/agreements", OfNodeAsync).WithMetadata(new Queries("after", "wait", "asked")).Produces<NodeAgreementsDocument>()
+            .WithSummary("A node's agreements whose state changed after an entry; waits for one up to 'wait' seconds.")
+            .WithDescription("With 'asked', the number that came last, also the requests for logs that came since, as soon as there is one.");
     }
 
     private IResult List(string? user, string? farm, string? node, string? status, string? cursor, string? limit)
@@ -102,21 +103,27 @@ internal sealed class AgreementEndpoints(Sequencer sequencer, TimeProvider clock
         await context.Response.BodyWriter.FlushAsync(stop);
     }
 
-    private async Task<IResult> OfNodeAsync(string id, string? after, string? wait, CancellationToken stop)
+    private async Task<IResult> OfNodeAsync(string id, string? after, string? wait, string? asked, CancellationToken stop)
     {
         var node = Requests.Id<NodeId>(id);
         var last = Requests.Number("after", after, -1, long.MaxValue, -1);
+        long? heard = asked is null ? null : Requests.Number("asked", asked, 0, long.MaxValue, 0);
         var patience = TimeSpan.FromSeconds(Requests.Number("wait", wait, 0, LongestWait, 0));
         var snapshot = sequencer.Current;
         if (!snapshot.State.Nodes.ContainsKey(node))
             return new Problem(new Refusal(RefusalCode.NotFound, $"The node {node} is not in this ledger."));
         using var either = CancellationTokenSource.CreateLinkedTokenSource(stop, ending);
         var started = clock.GetTimestamp();
-        while ((snapshot.Histories.OnNode.GetValueOrDefault(node)?.Index ?? -1) <= last && patience - clock.GetElapsedTime(started) is var left && left > TimeSpan.Zero)
+        var asks = heard is null ? null : logs.NextAsync(node, heard.Value);
+        while ((snapshot.Histories.OnNode.GetValueOrDefault(node)?.Index ?? -1) <= last && asks is not { IsCompleted: true }
+            && patience - clock.GetElapsedTime(started) is var left && left > TimeSpan.Zero)
         {
             try
             {
-                snapshot = await snapshot.Next.WaitAsync(left, clock, either.Token);
+                var next = snapshot.Next;
+                await Task.WhenAny(next, asks ?? next).WaitAsync(left, clock, either.Token);
+                if (next.IsCompleted)
+                    snapshot = await next;
             }
             catch (Exception e) when (e is TimeoutException || (e is OperationCanceledException && !stop.IsCancellationRequested))
             {
@@ -124,11 +131,12 @@ internal sealed class AgreementEndpoints(Sequencer sequencer, TimeProvider clock
                 break;
             }
         }
+        var (newest, requests) = heard is null ? (0, []) : logs.For(node, heard.Value);
         return TypedResults.Ok(new NodeAgreementsDocument(snapshot.Size - 1,
         [
             .. (snapshot.Histories.OnNode.GetValueOrDefault(node)?.Since(last) ?? [])
                 .Select(a => new NodeAgreementItem(a.Agreement.ToString(), a.Changed, snapshot.State.Agreements[a.Agreement].Status)),
-        ]));
+        ], heard is null ? null : newest, requests.IsDefaultOrEmpty ? null : [.. requests]));
     }
 
     private static Problem Missing(AgreementId id) => new(new Refusal(RefusalCode.NotFound, $"The agreement {id} is not in this ledger."));

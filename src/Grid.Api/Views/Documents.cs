@@ -37,7 +37,9 @@ public sealed record OfferDocument(long Index, OfferView Offer);
 
 public sealed record AgreementDocument(long Index, AgreementView Agreement);
 
-public sealed record NodeAgreementsDocument(long Index, ImmutableArray<NodeAgreementItem> Items);
+/// <param name="Asked">the number of the newest of <paramref name="Asks"/>, to be given with the next call; only to who gave one</param>
+/// <param name="Asks">signed requests for logs (application/cbor)</param>
+public sealed record NodeAgreementsDocument(long Index, ImmutableArray<NodeAgreementItem> Items, long? Asked = null, ReadOnlyMemory<byte>[]? Asks = null);
 
 /// <param name="Changed">the index of the newest entry that changed its state</param>
 public sealed record NodeAgreementItem(string Id, long Changed, string Status);

@@ -8,7 +8,7 @@ using Grid.Cli.Output;
 
 namespace Grid.Cli.Commands;
 
-/// <summary>What a workload wrote, read where its node keeps it: nobody can ask a node from outside.</summary>
+/// <summary>What a workload wrote: read where its node keeps it, when that is this machine, and else asked of the node, sealed on its way.</summary>
 internal static class LogsCommand
 {
     private const string DefaultLogs = "/var/log/grid";
@@ -19,7 +19,7 @@ internal static class LogsCommand
         var follow = new Option<bool>("--follow", "-f") { Description = "Go on with what is written, until the workload is over or ctrl-C" };
         var tail = new Option<int?>("--tail", "-n") { Description = "Only so many of the last lines", HelpName = "N" };
         var since = new Option<string?>("--since") { Description = "Only what was written in the last …, or since a time", HelpName = "10m" };
-        return frame.Verb("logs", "What a workload wrote, for a node on this machine", [workload, follow, tail, since], async (session, cancellation) =>
+        return frame.Verb("logs", "What a workload wrote, as its node tells the agreement's user", [workload, follow, tail, since], async (session, cancellation) =>
         {
             var from = DateTimeOffset.MinValue;
             if (session.Value(since) is { } text && !TryFrom(text, session.Shell.Time.GetUtcNow(), out from))
@@ -29,11 +29,8 @@ internal static class LogsCommand
             if (!(await ExplainCommands.FindAsync(session, session.Value(workload), cancellation).ConfigureAwait(false)).Try(out var found, out var refusal))
                 return refusal;
             var terms = found.Verified.Agreement.Version.Terms.Placed.First(w => w.Name == found.Workload);
-            if (Find(session.Context.NodeLogs ?? DefaultLogs, $"{found.Verified.Agreement.Id}.{found.Workload}.log", awaited: session.Value(follow)) is not { } path)
-            {
-                return new Refusal(CliCode.NotHere, $"The workload runs on {terms.Node}, and its log is not on this machine. A node takes no calls from outside, so nobody can ask it for one.",
-                    $"Run this on the node's machine as root, or name its log directories in GRID_NODE_LOGS. 'grid explain {found.Workload}' shows what the node's receipts say.");
-            }
+            if (Find(session.Context.NodeLogs, $"{found.Verified.Agreement.Id}.{found.Workload}.log", awaited: session.Value(follow)) is not { } path)
+                return await AskedAsync(session, found.Verified, found.Workload, terms.Node, session.Value(tail), from, session.Value(follow), cancellation).ConfigureAwait(false);
             try
             {
                 using var log = new LogFile(path);
@@ -54,10 +51,52 @@ internal static class LogsCommand
 
     /// <param name="places">directories, parted by colons as in PATH: several nodes may be on this machine</param>
     /// <param name="awaited">true when it may yet come; where there is but one node, it comes there</param>
-    private static string? Find(string places, string name, bool awaited)
+    private static string? Find(string? places, string name, bool awaited)
     {
-        var all = places.Split(':', StringSplitOptions.RemoveEmptyEntries).Select(p => Path.GetFullPath(Path.Combine(p, name))).ToList();
-        return all.Find(File.Exists) ?? (awaited && all is [var only] && Directory.Exists(Path.GetDirectoryName(only)) ? only : null);
+        var all = (places ?? DefaultLogs).Split(':', StringSplitOptions.RemoveEmptyEntries).Select(p => Path.GetFullPath(Path.Combine(p, name))).ToList();
+        return all.Find(File.Exists) ?? (awaited && places is not null && all is [var only] && Directory.Exists(Path.GetDirectoryName(only)) ? only : null);
+    }
+
+    private static async Task<Outcome> AskedAsync(
+        Session session, VerifiedAgreement verified, string workload, Units.NodeId node, int? tail, DateTimeOffset from, bool follow, CancellationToken cancellation)
+    {
+        if (!(await NodeLog.OpenAsync(session, verified, workload, node, cancellation).ConfigureAwait(false)).Try(out var opened, out var refusal))
+            return refusal;
+        using var log = opened;
+        var lines = new List<LogLine>();
+        DateTimeOffset? since = from == DateTimeOffset.MinValue ? null : from;
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        var over = Task.CompletedTask;
+        try
+        {
+            if (follow)
+                over = Following.OverAsync(log.Ledger, verified.Agreement.Id, node, workload, session.Shell.Time, ending.Token);
+            while (true)
+            {
+                var ended = over.IsCompleted;
+                if (!(await log.NextAsync(tail, since, ended ? TimeSpan.Zero : NodeLog.LongPoll, cancellation).ConfigureAwait(false)).Try(out var next, out refusal))
+                    return refusal;
+                foreach (var line in next)
+                {
+                    if (follow)
+                        Show(session, line);
+                    else
+                        lines.Add(line);
+                }
+                if (ended && !log.More)
+                    break;
+            }
+        }
+        catch (OperationCanceledException) when (follow && cancellation.IsCancellationRequested)
+        {
+            // Ctrl-C is how following ends.
+        }
+        finally
+        {
+            await ending.CancelAsync().ConfigureAwait(false);
+            await over.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+        return follow ? new Outcome.Verbatim("") : Whole(verified, workload, lines);
     }
 
     private static async Task<Outcome> FollowAsync(

@@ -20,7 +20,7 @@ internal sealed record DraftsDocument(long Index, ImmutableArray<DraftDocument> 
 
 internal sealed record DraftDocument(string Id, byte[] Statement);
 
-internal sealed record NodeNewsDocument(long Index, ImmutableArray<NodeNewsItem> Items);
+internal sealed record NodeNewsDocument(long Index, ImmutableArray<NodeNewsItem> Items, long? Asked = null, ImmutableArray<byte[]>? Asks = null);
 
 internal sealed record NodeNewsItem(string Id, long Changed, string Status);
 

@@ -16,12 +16,15 @@ internal sealed partial class AgreementFeed(
 {
     private ImmutableDictionary<AgreementId, Held> _held = ImmutableDictionary<AgreementId, Held>.Empty;
     private ImmutableHashSet<AgreementId> _unknown = [];
-    private long _after = -1;
+    private long _after = -1, _asked;
 
     // A proof that came for the change that is being made is not verified twice for it.
     private static readonly TimeSpan JustNow = TimeSpan.FromSeconds(5);
 
     private static readonly string[] Over = ["ended", "lapsed", "refused", "withdrawn"];
+
+    /// <summary>Requests for logs that came with the last pull.</summary>
+    public ImmutableArray<ReadOnlyMemory<byte>> Asks { get; private set; } = [];
 
     /// <summary>Why the last pull gave nothing; null when it succeeded.</summary>
     public string? Trouble { get; private set; }
@@ -52,11 +55,13 @@ internal sealed partial class AgreementFeed(
     /// </summary>
     public async Task<bool> PullAsync(TimeSpan wait, CancellationToken cancel)
     {
+        Asks = [];
         try
         {
-            var answer = await ledger.NodeAgreementsAsync(node, _after, wait, cancel);
+            var answer = await ledger.NodeAgreementsAsync(node, _after, wait, cancel, _asked);
             if (!answer.Try(out var page, out var refusal))
                 return Failed(refusal);
+            (Asks, _asked) = (page.Asks, page.Asked);
             var changed = false;
             foreach (var item in page.Items)
             {

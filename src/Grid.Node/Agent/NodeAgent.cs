@@ -3,6 +3,7 @@ using System.Collections.Immutable;
 using Grid.Agreements;
 using Grid.Client;
 using Grid.Node.Containers;
+using Grid.Node.Logs;
 using Grid.Reconciliation;
 using Grid.Units;
 using Grid.Workloads;
@@ -15,7 +16,7 @@ namespace Grid.Node.Agent;
 /// and a sweep every <see cref="Sweep"/> finds whatever was missed.
 /// </summary>
 internal sealed partial class NodeAgent(
-    AgreementFeed feed, LedgerContact contact, Answers answers, Receipts receipts, Drain drain, WorkloadEffects effects, StatusFile status, NodeVoice voice, TimeProvider time, ILogger log)
+    AgreementFeed feed, LedgerContact contact, Answers answers, Receipts receipts, Drain drain, WorkloadEffects effects, StatusFile status, LogDesk logs, NodeVoice voice, TimeProvider time, ILogger log)
     : IDisposable
 {
     public static readonly TimeSpan Sweep = TimeSpan.FromSeconds(30);
@@ -48,6 +49,7 @@ internal sealed partial class NodeAgent(
         await ending.CancelAsync();
         await Task.WhenAll(loops);
         await Task.WhenAll(_busy.Values);
+        await logs.Ended;
     }
 
     public void Dispose()
@@ -89,6 +91,7 @@ internal sealed partial class NodeAgent(
         {
             if (await feed.PullAsync(wait, cancel))
                 Look();
+            logs.Take(feed.Asks, cancel);
             if (await answers.AnswerAsync(feed.Agreements, cancel))
                 Look();
             _deliver.Ring();
