@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { createHash, createPrivateKey, createPublicKey } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { encodeId } from './lib/bech32m.js';
 import { FormatError, toJson } from './lib/cbor.js';
 import { SignatureError, kinds, readPayload, readStatement } from './lib/statement.js';
-import { hex, vector, vectors } from './lib/vectors.js';
+import { hex, publicKey, vector, vectors } from './lib/vectors.js';
 
 for (const [file, list] of vectors('statements')) {
   describe(file, () => {
@@ -33,10 +32,3 @@ test('the schema knows whatever the writers can write', () => {
   const read = vector('payloads/any.json').map((p) => readPayload(hex(p)).get('kind'));
   assert.deepEqual([...new Set(read)].sort(), [...kinds].sort());
 });
-
-// A key's seed is the SHA-256 of its name; Node's own implementation derives the key.
-function publicKey(name) {
-  const seed = createHash('sha256').update(name).digest();
-  const key = createPrivateKey({ key: Buffer.concat([hex('302e020100300506032b657004220420'), seed]), format: 'der', type: 'pkcs8' });
-  return createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(-32).toString('hex');
-}

@@ -115,10 +115,12 @@ internal static class BadStatements
     }
 
     // Every field, taken away, of the wrong type, of the wrong size; every form that encoding would not produce.
-    private static IEnumerable<Change> EveryKind(GoodStatement good)
+    private static IEnumerable<Change> EveryKind(GoodStatement good) => OfFields(Body(good), Optional(good.Payload.Body.Kind));
+
+    /// <summary>What can be wrong with any map of ours.</summary>
+    /// <param name="optional">may be left out</param>
+    public static IEnumerable<Change> OfFields(RawMap body, IReadOnlyCollection<string> optional)
     {
-        var body = Body(good);
-        var optional = Optional(good.Payload.Body.Kind);
         foreach (var name in body.Names)
         {
             if (!optional.Contains(name))
@@ -311,7 +313,7 @@ internal static class BadStatements
 
     private static RawCbor Amends => new RawMap([]).And("digest", RawCbor.Bytes(new byte[32])).And("agreement", RawCbor.Bytes(new byte[32]));
 
-    private sealed record Change(string Name, string Expect, Func<RawCbor, RawCbor> Apply);
+    internal sealed record Change(string Name, string Expect, Func<RawCbor, RawCbor> Apply);
 
     private static RawMap Body(GoodStatement good) => (RawMap)((RawMap)RawCbor.Read(good.Payload.Encode()))["body"];
 
