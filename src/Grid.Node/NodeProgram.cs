@@ -96,7 +96,7 @@ internal static partial class NodeProgram
             var answers = new Answers(ledger, new DescribedFiles(hubs), kinds, tunnels, Proofs(doors), voice, enrolment.Available, logging.CreateLogger<Answers>());
             var receipts = new Receipts(options.Paths.Receipts, ledger, contact, voice, effects, time, logging.CreateLogger<Receipts>());
             var drain = new Drain(options.Paths.Drained, ledger, voice, logging.CreateLogger<Drain>());
-            var status = new StatusFile(options.Paths.Status, voice, effects, answers, contact, time);
+            var status = new StatusFile(options.Paths.Status, voice, effects, answers, receipts, drain, enrolment.Available, options.Paths.Cache, contact, time);
             var logs = new LogDesk(node, keys.Signing, ledger, options.Paths.Containers.Log, time, logging.CreateLogger<LogDesk>());
             NodeGauges.Offer(status, contact, receipts, options.Paths.Cache);
             using var agent = new NodeAgent(feed, contact, answers, receipts, drain, effects, status, logs, voice, time, logging.CreateLogger<NodeAgent>());

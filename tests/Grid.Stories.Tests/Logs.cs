@@ -43,6 +43,16 @@ public sealed class Logs
         while (await following.StandardOutput.ReadLineAsync() is { } line && !line.Contains($"tick {lines.Count + 2}", StringComparison.Ordinal))
             Assert.Contains(Marker, line, StringComparison.Ordinal);
 
+        // Whoever operates the machine sees how it stands.
+        using var status = JsonDocument.Parse(await GridAsync(stage, carrier, home, "node", "status", "--data", node.Data, "-o", "json"));
+        Assert.Equal(node.Running()["talker"], status.RootElement.GetProperty("workloads")[0].GetProperty("pid").GetInt32());
+        Assert.Equal(JsonValueKind.Null, status.RootElement.GetProperty("drains").ValueKind);
+        Assert.InRange(status.RootElement.GetProperty("silentSeconds").GetInt64(), 0, 60);
+        Assert.Equal(100, status.RootElement.GetProperty("held").GetProperty("cpu").GetInt64());
+        Assert.True(status.RootElement.GetProperty("cacheBytes").GetInt64() >= 0);
+        Assert.All(["containers", "limits", "system call filter", "user namespaces"], name => Assert.Equal(JsonValueKind.String,
+            status.RootElement.GetProperty("mechanisms").EnumerateArray().Single(m => m.GetProperty("name").GetString() == name).GetProperty("active").ValueKind));
+
         // A stranger, by a request as good as the user's but for the key.
         var secret = SHA256.HashData("a stranger's"u8);
         var request = new LogRequest(Stage.Stage.Origin, id, node.Id, "talker", LogAnswer.PublicOf(secret), default, null, null, TimeSpan.Zero, DateTimeOffset.UtcNow.AddMinutes(2));

@@ -13,7 +13,7 @@ namespace Grid.Cli.Commands;
 internal static class NodeCommands
 {
     public static Command Build(Frame frame) => Frame.Noun("node", "Nodes: machines with a key of their own",
-        Invite(frame), List(frame), Show(frame), Status(frame), Drain(frame), Retire(frame), Alias(frame));
+        Invite(frame), List(frame), Show(frame), NodeStatusCommand.Build(frame), Drain(frame), Retire(frame), Alias(frame));
 
     public static Argument<string> Node(Frame frame)
     {
@@ -91,17 +91,6 @@ internal static class NodeCommands
             && (await new Catalogue(ledger, book, cancellation).NodeAsync(session.Value(node)).ConfigureAwait(false)).Try(out var known, out refusal)
             && (await ledger.NodeAsync(known.Id, cancellation).ConfigureAwait(false)).Try(out var view, out refusal)
                 ? Outcome.Of(Render.Node(view.Body), Render.Fields(view.Body))
-                : refusal);
-    }
-
-    private static Command Status(Frame frame)
-    {
-        var node = Node(frame);
-        return frame.Reading("status", "The agreements of a node", [node], async (session, cancellation) =>
-            session.Book().Try(out var book, out var refusal) && (await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out refusal)
-            && (await new Catalogue(ledger, book, cancellation).NodeAsync(session.Value(node)).ConfigureAwait(false)).Try(out var known, out refusal)
-            && (await ledger.AgreementsAsync(new Client.AgreementQuery(Node: known.Id), cancellation).ConfigureAwait(false)).Try(out var view, out refusal)
-                ? AgreementCommands.Table(view, book)
                 : refusal);
     }
 

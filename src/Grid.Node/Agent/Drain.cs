@@ -14,6 +14,9 @@ internal sealed partial class Drain(string path, LedgerClient ledger, NodeVoice 
     private readonly ConcurrentDictionary<object, string> _broken = new();
     private volatile bool _tried;
 
+    /// <summary>What is broken of this node, the first by the alphabet; null when nothing is known to be.</summary>
+    public string? Why => _broken.Values.Order(StringComparer.Ordinal).FirstOrDefault();
+
     /// <summary>Something was tried.</summary>
     /// <param name="thing">what, the same the next time</param>
     /// <param name="why">what is broken; null when it worked</param>
@@ -30,7 +33,7 @@ internal sealed partial class Drain(string path, LedgerClient ledger, NodeVoice 
     public async Task TellAsync(CancellationToken cancel)
     {
         var told = File.Exists(path) ? await File.ReadAllTextAsync(path, cancel) : null;
-        var why = _broken.Values.Order(StringComparer.Ordinal).FirstOrDefault() is { } first ? Cut(first) : null;
+        var why = Why is { } first ? Cut(first) : null;
         // An agent that has tried nothing yet knows nothing: it takes nothing back.
         if (why == told || (why is null && !_tried))
             return;

@@ -2,8 +2,10 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Grid.Addresses;
+using Grid.Flists.Cache;
 using Grid.Gateways;
 using Grid.Reconciliation;
+using Grid.Units;
 using Grid.Workloads;
 
 namespace Grid.Node.Agent;
@@ -11,8 +13,16 @@ namespace Grid.Node.Agent;
 /// <summary>
 /// What the node says of itself to whoever may read its data directory; the agent has no inbound interface. Replaced whole at each look.
 /// </summary>
-internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects effects, Answers answers, LedgerContact contact, TimeProvider time)
+/// <param name="available">what agreements may take of this node</param>
+/// <param name="cache">where flists are kept</param>
+internal sealed class StatusFile(
+    string path, NodeVoice voice, WorkloadEffects effects, Answers answers, Receipts receipts, Drain drain, Capacity available, string cache, LedgerContact contact, TimeProvider time)
 {
+    // A cache has many files.
+    private static readonly TimeSpan CountEvery = TimeSpan.FromMinutes(1);
+
+    private readonly ImmutableArray<Mechanism> _mechanisms = Mechanisms.Find(effects);
+    private (long Bytes, long At)? _cached;
     private string _last = "";
 
     /// <summary>What was said at the last look; null before the first.</summary>
@@ -34,10 +44,19 @@ internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects e
                     Volume => PhaseOf(observed.Volumes.GetValueOrDefault(key), v => v.Attached ? "attached" : "kept"),
                     _ => PhaseOf(sighting, c => c.Phase.ToString().ToLowerInvariant()),
                 },
-                effects.PidOf(key), (sighting as Sighting<ContainerSeen>.Present)?.Thing.Generation ?? 0, attempts?.Failures ?? 0, attempts?.Why ?? (observed.Gateways.GetValueOrDefault(key) as Sighting<GatewaySeen>.Present)?.Thing.Why ?? answers.Unanswered.GetValueOrDefault(a.Id) ?? effects.Unread(w, time.GetUtcNow()));
+                effects.PidOf(key), (sighting as Sighting<ContainerSeen>.Present)?.Thing.Generation ?? 0, attempts?.Failures ?? 0, attempts?.Why ?? (observed.Gateways.GetValueOrDefault(key) as Sighting<GatewaySeen>.Present)?.Thing.Why ?? answers.Unanswered.GetValueOrDefault(a.Id) ?? effects.Unread(w, time.GetUtcNow()),
+                attempts is { Failures: > 0 } && desired.Wishes.ContainsKey(key) ? Reconciler.NotBefore(w, attempts) : null);
         })).ToImmutableArray();
         var document = new NodeStatus(
-            voice.Node.ToString(), effects.Runtime, effects.Accelerator, contact.Heard, feed.Trouble, observed.Blind, workloads);
+            voice.Node.ToString(), effects.Runtime, effects.Accelerator, contact.Heard, feed.Trouble, observed.Blind, workloads)
+        {
+            Mechanisms = _mechanisms,
+            Offered = CapacityStatus.Of(available),
+            Held = CapacityStatus.Of(feed.Agreements.Aggregate(Capacity.None, (sum, a) => sum + a.HeldOn(voice.Node))),
+            ReceiptsWaiting = receipts.Waits,
+            CacheBytes = Cached(),
+            Broken = drain.Why,
+        };
         Last = document;
         var text = JsonSerializer.Serialize(document, StatusContext.Default.NodeStatus);
         if (text == _last)
@@ -47,6 +66,13 @@ internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects e
         File.SetUnixFileMode(aside, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
         File.Move(aside, path, overwrite: true);
         _last = text;
+    }
+
+    private long Cached()
+    {
+        if (_cached is not { } counted || time.GetElapsedTime(counted.At) > CountEvery)
+            _cached = counted = (FlistCache.SizeOf(cache), time.GetTimestamp());
+        return counted.Bytes;
     }
 
     private static string PhaseOf<T>(Sighting<T>? sighting, Func<T, string> present) => sighting switch
@@ -61,10 +87,35 @@ internal sealed class StatusFile(string path, NodeVoice voice, WorkloadEffects e
 /// <param name="Heard">when the ledger last proved itself; null when it never did</param>
 /// <param name="Blind">why nothing can be said of what runs; null when it can</param>
 internal sealed record NodeStatus(
-    string Node, string Runtime, string? Accelerator, DateTimeOffset? Heard, string? LedgerTrouble, string? Blind, ImmutableArray<WorkloadStatus> Workloads);
+    string Node, string Runtime, string? Accelerator, DateTimeOffset? Heard, string? LedgerTrouble, string? Blind, ImmutableArray<WorkloadStatus> Workloads)
+{
+    public ImmutableArray<Mechanism> Mechanisms { get; init; } = [];
 
+    public CapacityStatus? Offered { get; init; }
+
+    /// <summary>By agreements, whether or not it is used.</summary>
+    public CapacityStatus? Held { get; init; }
+
+    public int ReceiptsWaiting { get; init; }
+
+    /// <summary>What of flists is kept, counted once a minute.</summary>
+    public long CacheBytes { get; init; }
+
+    /// <summary>Why the node itself says that nothing new shall come; null when it does not.</summary>
+    public string? Broken { get; init; }
+}
+
+/// <param name="Cpu">millicores</param>
+/// <param name="Memory">bytes, as the others</param>
+internal sealed record CapacityStatus(long Cpu, long Memory, long Ssd, long Hdd, int PublicIPv4)
+{
+    public static CapacityStatus Of(Capacity all) => new(all.Cpu.Value, all.Memory.Value, all.Ssd.Value, all.Hdd.Value, all.PublicIPv4);
+}
+
+/// <param name="Failures">since it last stayed up</param>
+/// <param name="NextTry">when it is tried again, at the earliest; null when it has not failed</param>
 internal sealed record WorkloadStatus(
-    string Agreement, string Name, string Kind, string AgreementStatus, bool Wished, string Phase, int? Pid, long Generation, int Failures, string? Why);
+    string Agreement, string Name, string Kind, string AgreementStatus, bool Wished, string Phase, int? Pid, long Generation, int Failures, string? Why, DateTimeOffset? NextTry);
 
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, WriteIndented = true)]
 [JsonSerializable(typeof(NodeStatus))]

@@ -97,6 +97,13 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
     /// <summary>The OCI runtime that runs the containers.</summary>
     public string Runtime => containers.Runtime;
 
+    /// <summary>Which control groups hold them to their limits.</summary>
+    public string Cgroups => containers.Limits;
+
+    public bool HasNetworks => tunnels is not null;
+
+    public bool HasVolumes => volumes is not null;
+
     /// <summary>What a machine here runs on when it is not the processor itself; null for what is no machine.</summary>
     public string? EmulationOf(Workload workload) => workload is Machine && machines?.Accelerator is { IsEmulated: true } by ? $"emulated ({by.Name}): {by.Why}" : null;
 

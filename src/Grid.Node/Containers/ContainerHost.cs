@@ -28,6 +28,9 @@ public sealed class ContainerHost
     /// <summary>What runs the containers, for the node's status.</summary>
     public string Runtime => _runtime.Program;
 
+    /// <summary>Which control groups hold containers to their limits.</summary>
+    public string Limits => _cgroups.Unified ? "cgroup v2" : _cgroups.Hidden.IsEmpty ? "cgroup v1" : "cgroup v1, beside v2 (hybrid)";
+
     /// <summary>Looks for what this machine offers.</summary>
     /// <returns>null, and in <paramref name="why"/> what is missing</returns>
     public static ContainerHost? Open(ContainerPaths paths, TimeProvider time, out string why)
