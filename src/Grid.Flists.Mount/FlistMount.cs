@@ -18,7 +18,7 @@ public static class FlistMount
     {
         if (!Directory.Exists(spec.Mountpoint))
             return new MountOutcome.Failed(MountFailure.MachineCannot, $"{spec.Mountpoint} is no directory.");
-        var host = MountHost.ThisProgram;
+        var host = MountHost.OfMounts;
         var start = new ProcessStartInfo(host.Path, [.. host.Arguments, MountVerbs.Supervisor, .. spec.ToArguments()])
         {
             UseShellExecute = false,

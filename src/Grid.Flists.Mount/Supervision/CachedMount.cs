@@ -72,7 +72,7 @@ public sealed class CachedMount : IFlistContent, IAsyncDisposable
                 try
                 {
                     await _flist.CompleteBehindAsync(Quiet, _ending.Token).ConfigureAwait(false);
-                    return;
+                    break;
                 }
                 catch (FlistReadException)
                 {
@@ -80,6 +80,9 @@ public sealed class CachedMount : IFlistContent, IAsyncDisposable
                 }
                 await Task.Delay(pause, _ending.Token).ConfigureAwait(false);
             }
+            // The largest work of its life is done, and it may live for months: what that was done with goes back to the machine.
+            await Task.Delay(Quiet, _ending.Token).ConfigureAwait(false);
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive);
         }
         catch (OperationCanceledException) when (_ending.IsCancellationRequested)
         {

@@ -23,13 +23,16 @@ public sealed record MountSpec(FlistId Flist, string Mountpoint, string CacheDir
 /// <param name="Content">disposed at the unmount, when it is IAsyncDisposable</param>
 public sealed record OpenedFlist(MetaFile Meta, Content.IFlistContent Content);
 
-/// <summary>
-/// The program that is started as supervisor and daemon: the one that runs now, which must hand its arguments to
-/// <see cref="MountVerbs.TryRun(string[])"/> before it looks at them itself.
-/// </summary>
+/// <summary>A program that is started as supervisor and daemon, and what comes before their arguments.</summary>
 public sealed record MountHost(string Path, ImmutableArray<string> Arguments)
 {
+    private static readonly string _beside = System.IO.Path.Combine(AppContext.BaseDirectory, "grid-mount");
+
+    /// <summary>The one that runs now, which must hand its arguments to <see cref="MountVerbs.TryRun(string[])"/> before it looks at them itself.</summary>
     public static MountHost ThisProgram { get; } = Environment.ProcessPath is { } path && System.IO.Path.GetFileNameWithoutExtension(path) == "dotnet"
         ? new MountHost(path, [Environment.GetCommandLineArgs()[0]])
         : new MountHost(Environment.ProcessPath!, []);
+
+    /// <summary><c>grid-mount</c>, small and native, where it lies beside this program, as it is published; where it does not, as in a test, this program.</summary>
+    internal static MountHost OfMounts { get; } = File.Exists(_beside) ? new MountHost(_beside, []) : ThisProgram;
 }
