@@ -26,6 +26,8 @@ public sealed record NodeOptions(
     /// <summary>How many public IPv4 addresses agreements may bind here.</summary>
     public int PublicIPv4 { get; init; }
 
+    private const int MostPublicIPv4 = 65_536;
+
     public const string Usage = """
         grid-node --ledger URL --origin NAME --ledger-key key1… --hub URL [--hub URL …] [--data DIR] [--run DIR] [--cgroup NAME] [--invite FILE]
                   [--cpu MILLICORES --memory BYTES --ssd BYTES] [--underlay ADDRESS …] [--disk ssd:DIR|hdd:DIR …] [--public IFACE [--public-ipv4 COUNT]]
@@ -98,7 +100,7 @@ public sealed record NodeOptions(
 
         var ledger = Address("--ledger", Must("--ledger"));
         var origin = Must("--origin");
-        if (!Id.TryParse<PublicKey>(Must("--ledger-key"), out var key))
+        if (!Id.TryParse<PublicKey>(Must("--ledger-key"), out var key) && One("--ledger-key") is { Length: > 0 })
             errors.Add("--ledger-key is not a key of the form key1….");
         var hubs = given.Where(g => g.Name == "--hub").Select(g => Address("--hub", g.Value)).OfType<Uri>().ToImmutableArray();
         if (hubs.IsEmpty)
@@ -137,10 +139,12 @@ public sealed record NodeOptions(
         var outside = One("--public");
         // As the kernel has it (dev_valid_name): it is the name of a directory in /proc/sys.
         if (outside is { Length: 0 or > 15 } or "." or ".." || outside?.Any(c => c is '/' or ':' || char.IsWhiteSpace(c)) == true)
-            errors.Add($"--public '{outside}' is not the name of an interface.");
+            errors.Add($"--public '{outside}' is not the name of an interface: addresses are bound on the farm's public wire. Name one that 'ip link' lists.");
         var count = Number("--public-ipv4");
-        if (count is not null && (outside is null || count > 65_536))
-            errors.Add("--public-ipv4 is at most 65536, and given with --public.");
+        if (count is not null && outside is null)
+            errors.Add("--public-ipv4 is given without --public: there is no wire to bind addresses on. Give both, or neither.");
+        if (count > MostPublicIPv4)
+            errors.Add($"--public-ipv4 {count} is more than {MostPublicIPv4}: no farm has as many on one wire. Give how many agreements may bind here.");
 
         wrong = errors.ToImmutable();
         return wrong.IsEmpty

@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
 using System.Net;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using Grid.Gateways;
 
 namespace Grid.Node.Gateways;
@@ -22,23 +24,46 @@ public sealed record GatewayOptions(IPEndPoint Http, IPEndPoint Https, string? D
         if (Names.All(n => one(n) is null))
             return null;
         var before = errors.Count;
-        IPEndPoint? EndPoint(string name, bool required)
+        IPEndPoint? EndPoint(string name, string what)
         {
-            var text = one(name);
-            if (text is not null && IPEndPoint.TryParse(text, out var parsed) && parsed.Port > 0)
+            if (one(name) is not { } text)
+                return null;
+            // As it is written back: "80" is an address too, to whoever reads it as one.
+            if (IPEndPoint.TryParse(text, out var parsed) && parsed.Port > 0 && parsed.ToString() == text)
                 return parsed;
-            if (text is not null || required)
-                errors.Add(text is null ? $"{name} is missing: a gateway needs it." : $"{name} '{text}' is not an address with a port.");
+            errors.Add($"{name} '{text}' is not an address with a port: {what} Write it as 192.0.2.7:443 or [2001:db8::7]:443.");
             return null;
         }
-        var (http, https, dns) = (EndPoint("--gateway-http", required: true), EndPoint("--gateway-https", required: true), EndPoint("--dns", required: false));
-        if (!Uri.TryCreate(one("--acme"), UriKind.Absolute, out var acme) || acme.Scheme is not "https")
-            errors.Add($"--acme '{one("--acme")}' is not the https address of an ACME directory.");
+        foreach (var name in (ReadOnlySpan<string>)["--gateway-http", "--gateway-https", "--acme"])
+        {
+            if (one(name) is null)
+                errors.Add($"{name} is missing: gateways need a way in by http, one by https, and an authority that signs certificates. Give all three, or none of the gateways' options.");
+        }
+        var (http, https) = (EndPoint("--gateway-http", "the world comes in there."), EndPoint("--gateway-https", "the world comes in there."));
+        if (http is not null && http.Equals(https))
+            errors.Add($"--gateway-http and --gateway-https are both {http}: one place cannot speak both. Give them different ports.");
+        var dns = EndPoint("--dns", "a name server is asked there whether a name is a user's.");
+        if (one("--acme") is { } directory && !(Uri.TryCreate(directory, UriKind.Absolute, out var parsed) && parsed.Scheme is "https"))
+            errors.Add($"--acme '{directory}' is not the https address of an ACME directory: what signs certificates is asked by https only. Write it as https://authority.example/directory.");
         if (one("--gateway-domain") is { } domain && !Hostname.IsValid(domain))
-            errors.Add($"--gateway-domain '{domain}' is not a domain.");
-        if (one("--acme-root") is { } root && !File.Exists(root))
-            errors.Add($"--acme-root '{root}' is not a file.");
-        return errors.Count > before ? null : new GatewayOptions(http!, https!, one("--gateway-domain"), acme!, one("--acme-root") is { } path ? Path.GetFullPath(path) : null, dns);
+            errors.Add($"--gateway-domain '{domain}' is not a domain under which names could be given. Write it in lower case, as gw.example.org.");
+        if (one("--acme-root") is { } root && !IsCertificate(root))
+            errors.Add($"--acme-root '{root}' is not a file with a certificate in PEM: the authority could not be trusted. Name such a file, or leave the option out and trust what the machine does.");
+        return errors.Count > before ? null : new GatewayOptions(http!, https!, one("--gateway-domain"), new Uri(one("--acme")!), one("--acme-root") is { } path ? Path.GetFullPath(path) : null, dns);
+    }
+
+    private static bool IsCertificate(string path)
+    {
+        try
+        {
+            var roots = new X509Certificate2Collection();
+            roots.ImportFromPemFile(path);
+            return roots.Count > 0;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException)
+        {
+            return false;
+        }
     }
 
     public ImmutableArray<string> ToArguments() =>

@@ -37,7 +37,8 @@ internal sealed class GatewayLab : IAsyncDisposable
 
     public X509Certificate2 Root { get; private set; } = null!;
 
-    public static async Task<GatewayLab> SetAsync(TimeSpan? validity = null)
+    /// <param name="asked">where the authority asks for challenges; null: at the front</param>
+    public static async Task<GatewayLab> SetAsync(TimeSpan? validity = null, IPEndPoint? asked = null)
     {
         if (!Environment.IsPrivilegedProcess)
             Assert.Skip("Gateways need root: network namespaces.");
@@ -46,7 +47,7 @@ internal sealed class GatewayLab : IAsyncDisposable
         {
             Directory.CreateDirectory(lab._root);
             var (http, https) = (FreePort(), FreePort());
-            lab.Pebble = await Pebble.StartAsync(Path.Combine(lab._root, "pebble"), IPAddress.Loopback, http, validity ?? TimeSpan.FromDays(1));
+            lab.Pebble = await Pebble.StartAsync(Path.Combine(lab._root, "pebble"), IPAddress.Loopback, asked ?? http, validity ?? TimeSpan.FromDays(1));
             lab.Options = new GatewayOptions(http, https, "gw.example", lab.Pebble.Directory, lab.Pebble.Root, lab.Pebble.Dns);
             lab.Host = lab.Again();
             lab.Root = await lab.Pebble.RootAsync();
@@ -154,7 +155,8 @@ internal sealed class GatewayLab : IAsyncDisposable
         return app;
     }
 
-    private static Socket Inside(ProcessIdentity place, Func<Socket> make)
+    /// <summary>A socket of a gateway's own namespace.</summary>
+    public static Socket Inside(ProcessIdentity place, Func<Socket> make)
     {
         Socket? made = null;
         using var space = Node.Containers.Interop.Posix.OpenPath($"/proc/{place.Pid}/ns/net");

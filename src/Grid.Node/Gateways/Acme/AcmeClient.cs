@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Security.Cryptography;
@@ -13,15 +14,19 @@ internal sealed class AcmeException(string message) : Exception(message);
 /// As much of ACME (RFC 8555) as one name proven by HTTP needs. Requests are signed with ES256 by the account's key (§6.2); a nonce that is refused is
 /// replaced by the one that came with the refusal (§6.5). An answer is at most 1 MiB.
 /// </summary>
-internal sealed class AcmeClient(HttpClient http, Uri directory, ECDsa key, TimeProvider time)
+internal sealed class AcmeClient(HttpClient http, Uri directory, ECDsa key, TimeProvider time) : IDisposable
 {
     public const int LargestAnswer = 1 << 20;
 
     private const int NonceTries = 5, Polls = 60;
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(500), LongestWait = TimeSpan.FromSeconds(10);
 
+    // Several orders may be under way: they share the account, and each nonce is one request's.
+    private readonly ConcurrentBag<string> _nonces = [];
+    private readonly SemaphoreSlim _opening = new(1);
+    private readonly Lock _signing = new();
     private JsonElement? _directory;
-    private string? _account, _nonce;
+    private string? _account;
 
     /// <summary>What is answered to a challenge: the token and who asked for it (§8.1).</summary>
     public string KeyAuthorization(string token) => $"{token}.{Base64Url(SHA256.HashData(Encoding.UTF8.GetBytes(Jwk())))}";
@@ -50,6 +55,8 @@ internal sealed class AcmeClient(HttpClient http, Uri directory, ECDsa key, Time
         using var chain = await SendAsync(order.GetProperty("certificate").GetString()!, [], cancel);
         return await chain.Content.ReadAsStringAsync(cancel);
     }
+
+    public void Dispose() => _opening.Dispose();
 
     private async Task ProveAsync(string url, Action<string, string> answer, CancellationToken cancel)
     {
@@ -82,11 +89,19 @@ internal sealed class AcmeClient(HttpClient http, Uri directory, ECDsa key, Time
 
     private async Task OpenAccountAsync(CancellationToken cancel)
     {
-        if (_account is not null)
-            return;
-        // The same key gets the same account: nothing but the key is kept.
-        var (_, at) = await PostAsync(await EndpointAsync("newAccount", cancel), Json(w => w.WriteBoolean("termsOfServiceAgreed", true)), cancel);
-        _account = at ?? throw new AcmeException("An account without a place.");
+        await _opening.WaitAsync(cancel);
+        try
+        {
+            if (_account is not null)
+                return;
+            // The same key gets the same account: nothing but the key is kept.
+            var (_, at) = await PostAsync(await EndpointAsync("newAccount", cancel), Json(w => w.WriteBoolean("termsOfServiceAgreed", true)), cancel);
+            _account = at ?? throw new AcmeException("An account without a place.");
+        }
+        finally
+        {
+            _opening.Release();
+        }
     }
 
     private async Task<string> EndpointAsync(string name, CancellationToken cancel)
@@ -110,12 +125,11 @@ internal sealed class AcmeClient(HttpClient http, Uri directory, ECDsa key, Time
     {
         for (var i = 0; ; i++)
         {
-            using var request = new HttpRequestMessage(HttpMethod.Post, url) { Content = new ByteArrayContent(Sign(url, payload, _nonce ?? await NonceAsync(cancel))) };
+            using var request = new HttpRequestMessage(HttpMethod.Post, url) { Content = new ByteArrayContent(Sign(url, payload, _nonces.TryTake(out var nonce) ? nonce : await NonceAsync(cancel))) };
             request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/jose+json");
-            _nonce = null;
             var response = await http.SendAsync(request, cancel);
             if (response.Headers.TryGetValues("Replay-Nonce", out var fresh))
-                _nonce = fresh.First();
+                _nonces.Add(fresh.First());
             if (response.IsSuccessStatusCode)
                 return response;
             using (response)
@@ -152,7 +166,9 @@ internal sealed class AcmeClient(HttpClient http, Uri directory, ECDsa key, Time
             w.WriteString("url", url);
         }));
         var body = Base64Url(payload);
-        var signature = key.SignData(Encoding.ASCII.GetBytes($"{head}.{body}"), HashAlgorithmName.SHA256, DSASignatureFormat.IeeeP1363FixedFieldConcatenation);
+        byte[] signature;
+        lock (_signing)
+            signature = key.SignData(Encoding.ASCII.GetBytes($"{head}.{body}"), HashAlgorithmName.SHA256, DSASignatureFormat.IeeeP1363FixedFieldConcatenation);
         return Json(w =>
         {
             w.WriteString("protected", head);
@@ -164,7 +180,9 @@ internal sealed class AcmeClient(HttpClient http, Uri directory, ECDsa key, Time
     // The members that a thumbprint is made of, in its order and without spaces (RFC 7638 §3).
     private string Jwk()
     {
-        var point = key.ExportParameters(includePrivateParameters: false).Q;
+        ECPoint point;
+        lock (_signing)
+            point = key.ExportParameters(includePrivateParameters: false).Q;
         return $$"""{"crv":"P-256","kty":"EC","x":"{{Base64Url(point.X!)}}","y":"{{Base64Url(point.Y!)}}"}""";
     }
 

@@ -13,6 +13,8 @@ namespace Grid.Node.Gateways.Acme;
 /// </summary>
 internal sealed class CertificateKeeper : IDisposable
 {
+    private const int AtOnce = 4;
+
     private static readonly TimeSpan FirstWait = TimeSpan.FromSeconds(5), LongestWait = TimeSpan.FromHours(1), LongestSleep = TimeSpan.FromHours(6);
 
     private readonly GatewayFiles _files;
@@ -24,6 +26,9 @@ internal sealed class CertificateKeeper : IDisposable
     private readonly AcmeClient _authority;
     private readonly ConcurrentDictionary<ServedRoute, Standing> _standings = new();
     private readonly SemaphoreSlim _look = new(0, 1);
+
+    // Owned by the loop.
+    private readonly Dictionary<ServedRoute, Task> _orders = [];
 
     private sealed record Standing(DateTimeOffset Next, int Failures, DateTimeOffset? Until);
 
@@ -38,24 +43,36 @@ internal sealed class CertificateKeeper : IDisposable
 
     public async Task RunAsync(CancellationToken cancel)
     {
-        while (true)
+        try
         {
-            var now = _time.GetUtcNow();
-            foreach (var over in _standings.Keys.Where(r => r.Over.IsCancellationRequested).ToList())
-                _standings.TryRemove(over, out _);
-            // One after the other: the authority sees one client with one nonce, and a name that is refused comes back later.
-            if (_routes.All.Where(r => r.Route.Tls is Tls.Terminate).FirstOrDefault(r => Of(r).Next <= now) is { } due)
+            while (true)
             {
-                await KeepAsync(due, cancel);
-                continue;
+                foreach (var (route, order) in _orders.Where(o => o.Value.IsCompleted).ToList())
+                {
+                    _orders.Remove(route);
+                    await order;
+                }
+                var now = _time.GetUtcNow();
+                foreach (var over in _standings.Keys.Where(r => r.Over.IsCancellationRequested).ToList())
+                    _standings.TryRemove(over, out _);
+                // A few at once: one whose name leads astray is waited for at length, and the authority is nobody's to flood.
+                foreach (var due in _routes.All.Where(r => r.Route.Tls is Tls.Terminate && !_orders.ContainsKey(r) && Of(r).Next <= now).Take(AtOnce - _orders.Count).ToList())
+                    _orders[due] = KeepAsync(due, cancel);
+                // The end of an order wakes as well.
+                var next = _orders.Count == AtOnce ? DateTimeOffset.MaxValue
+                    : _routes.All.Where(r => r.Route.Tls is Tls.Terminate && !_orders.ContainsKey(r)).Select(r => Of(r).Next).DefaultIfEmpty(DateTimeOffset.MaxValue).Min();
+                await _look.WaitAsync(next <= now ? TimeSpan.Zero : next - now < LongestSleep ? next - now : LongestSleep, cancel);
             }
-            var next = _standings.Values.Select(s => s.Next).DefaultIfEmpty(DateTimeOffset.MaxValue).Min();
-            await _look.WaitAsync(next - now < LongestSleep ? next - now : LongestSleep, cancel);
+        }
+        finally
+        {
+            await Task.WhenAll(_orders.Values).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 
     public void Dispose()
     {
+        _authority.Dispose();
         _http.Dispose();
         _account.Dispose();
         _look.Dispose();
@@ -83,6 +100,10 @@ internal sealed class CertificateKeeper : IDisposable
             _standings[route] = standing with { Next = _time.GetUtcNow() + (wait < LongestWait ? wait : LongestWait), Failures = standing.Failures + 1 };
             _log.Write($"{route.Route.Hostname}: no certificate: {e.Message}");
             _routes.Tell(route, e.Message.Length > 200 ? e.Message[..200] : e.Message, standing.Until);
+        }
+        finally
+        {
+            Look();
         }
     }
 
