@@ -23,7 +23,7 @@ public static class NamespaceDialer
     /// <exception cref="SocketException">nobody answers there</exception>
     public static async Task<Socket> ConnectAsync(SafeFileHandle space, IPEndPoint endpoint, CancellationToken cancel)
     {
-        var socket = await Task.Run(() => MakeSocket(space, endpoint.AddressFamily), cancel).ConfigureAwait(false);
+        var socket = await Task.Run(() => Make(space, () => new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true }), cancel).ConfigureAwait(false);
         try
         {
             await socket.ConnectAsync(endpoint, cancel).ConfigureAwait(false);
@@ -55,10 +55,13 @@ public static class NamespaceDialer
         throw new IOException($"Process {init.Pid} has ended.");
     }
 
-    private static Socket MakeSocket(SafeFileHandle space, AddressFamily family)
+    /// <summary>A socket of that namespace.</summary>
+    /// <param name="make">makes the socket and nothing else</param>
+    /// <exception cref="IOException">it could not be made</exception>
+    internal static Socket Make(SafeFileHandle space, Func<Socket> make)
     {
         // Made once outside, so that whatever the framework starts for its first socket is not born in there.
-        using (new Socket(family, SocketType.Stream, ProtocolType.Tcp))
+        using (make())
         {
         }
         Socket? socket = null;
@@ -70,7 +73,7 @@ public static class NamespaceDialer
             {
                 if (Sched.setns(Posix.Number(space), Sched.CLONE_NEWNET) != 0)
                     throw Posix.Failed("setns");
-                socket = new Socket(family, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+                socket = make();
             }
             catch (Exception e) when (e is System.ComponentModel.Win32Exception or SocketException)
             {
@@ -80,6 +83,6 @@ public static class NamespaceDialer
         { IsBackground = true };
         thread.Start();
         thread.Join();
-        return socket ?? throw new IOException($"No socket could be made in the container's network: {failure?.Message}", failure);
+        return socket ?? throw new IOException($"No socket could be made in that network: {failure?.Message}", failure);
     }
 }

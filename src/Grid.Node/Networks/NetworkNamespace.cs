@@ -65,6 +65,11 @@ internal sealed class NetworkNamespace : IDisposable
             throw new IOException($"{System.IO.Path.GetFileName(program)} could not be started: {code}");
     }
 
+    /// <summary>A socket of this namespace, whoever uses it afterwards.</summary>
+    /// <param name="make">makes the socket and nothing else</param>
+    /// <exception cref="IOException">it could not be made</exception>
+    public System.Net.Sockets.Socket Make(Func<System.Net.Sockets.Socket> make) => NamespaceDialer.Make(_space, make);
+
     public void Dispose() => _space.Dispose();
 
     private static SafeFileHandle Filled(string input)

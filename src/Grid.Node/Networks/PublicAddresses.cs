@@ -114,9 +114,14 @@ internal sealed class PublicAddresses
                 + string.Concat(wish.Ports.Select(p => $"add element inet {_table} ports{Six(wish.Ip)} {{ {Element(wish.Ip, p)} }}\n")));
             // Read for itself: whoever flushed the table left the routes.
             var routing = RoutingTables.Read(_node, IsFour(wish.Ip));
-            if (!routing.Leads(holder) || !NamespaceView.IsAt(init.Pid, Inside(id), wish.Ip))
+            var whole = routing.Leads(holder) && NamespaceView.IsAt(init.Pid, Inside(id), wish.Ip);
+            if (!whole)
                 Link(holder, container);
-            Ip(_node, wish.Ip, routing.Missing(holder, TableOf(wish.Ip), listed, _outside));
+            string[] missing = [.. routing.Missing(holder, TableOf(wish.Ip), listed, _outside)];
+            Ip(_node, wish.Ip, missing);
+            // It may have been at another node: whoever remembers that is told.
+            if (!whole || missing.Length > 0)
+                Announcement.Send(_node, _outside, wish.Ip);
             return new Outcome.Done();
         }
     }

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using System.Text.Json;
 using Grid.Addresses;
 using Grid.Farms;
 using Grid.Node.Containers;
@@ -160,6 +161,33 @@ public sealed class AddressTests : IDisposable
         Assert.Equal(["lo"], web.Interfaces);
     }
 
+    [Theory]
+    [InlineData("203.0.113.7/24@203.0.113.1", "203.0.113.1/24")]
+    [InlineData("2001:db8:2::7/64@2001:db8:2::1", "2001:db8:2::1/64 nodad")]
+    public async Task A_moved_address_is_known_to_its_neighbours_at_once(string text, string router)
+    {
+        // A second node on the same wire, which is a switch now.
+        using var node = new Space(ofContainer: false);
+        var at = router.Split(' ')[0];
+        _world.Ip("link add wire type bridge", "link set wire addrgenmode none", $"link add other type veth peer name out netns {node.Init.Pid}", "link set other master wire up", "link set out master wire",
+            $"addr del {at} dev out", "link set wire up", $"addr add {at} dev wire {router[at.Length..]}");
+        node.Ip("link set lo up", "link set out up");
+        var other = PublicAddresses.Open($"test {Guid.NewGuid()}", node.Path, "out", out var why) ?? throw new InvalidOperationException(why);
+        var (listed, here, there) = (Listed(text), Container(), Container());
+        using var first = Served(here, listed.Address.AddressFamily, 8080);
+        using var second = Served(there, listed.Address.AddressFamily, 8080);
+        Bind("public", listed.Address, here, listed, new Port(Transport.Tcp, 8080));
+        Assert.NotNull(await DialAsync(_world, new IPEndPoint(listed.Address, 8080)));
+        Assert.Equal(Mac(_node), Neighbour(listed.Address));
+
+        Assert.Equal(new Outcome.Done(), _host.Release(Id("public")));
+        Assert.Equal(new Outcome.Done(), other.Bind(Id("public"), Wish("public", listed.Address, new Port(Transport.Tcp, 8080)), listed, there.Init));
+        // Nobody has asked: it was told.
+        Wait.For(() => Neighbour(listed.Address) == Mac(node), "the router to know the other node");
+        Assert.NotEqual(Mac(_node), Mac(node));
+        Assert.NotNull(await DialAsync(_world, new IPEndPoint(listed.Address, 8080)));
+    }
+
     [Fact]
     public void A_node_without_the_wire_has_no_addresses()
     {
@@ -189,6 +217,18 @@ public sealed class AddressTests : IDisposable
 
     private Dictionary<string, AddressSighting> Seen() =>
         _host.Observe(_containers.Index().ToDictionary(c => Id($"c{c.Index}"), c => c.Item.Init)).ToDictionary(a => a.Key.Workload, a => a.Value);
+
+    private static string Mac(Space node)
+    {
+        using var link = JsonDocument.Parse(node.Run("/usr/sbin/ip", "-j", "link", "show", "dev", "out"));
+        return link.RootElement[0].GetProperty("address").GetString()!;
+    }
+
+    private string? Neighbour(IPAddress address)
+    {
+        using var known = JsonDocument.Parse(_world.Run("/usr/sbin/ip", "-j", "neigh", "show", $"{address}"));
+        return known.RootElement.EnumerateArray().Select(n => n.TryGetProperty("lladdr", out var mac) ? mac.GetString() : null).SingleOrDefault();
+    }
 
     private string Links() => _node.Run("/usr/sbin/ip", "-o", "link", "show", "type", "veth");
 
