@@ -65,8 +65,11 @@ internal sealed partial class AgreementFeed(
             var changed = false;
             foreach (var item in page.Items)
             {
-                if (_held.GetValueOrDefault(item.Agreement)?.Changed >= item.Changed)
+                if (_held.GetValueOrDefault(item.Agreement) is { } known && known.Changed >= item.Changed)
+                {
+                    contact.Hear(known.Verified.History[^1].Time);
                     continue;
+                }
                 // What is over and left nothing here needs no proof; what did leave something is asked for by its name.
                 if (!_held.ContainsKey(item.Agreement) && Over.Contains(item.Status))
                     continue;
@@ -138,7 +141,7 @@ internal sealed partial class AgreementFeed(
         var refusal = bundle.Verify(ledger.Trust.Origin, ledger.Trust.Key, out var verified);
         span.Ended(refusal, failed: true);
         if (refusal is null)
-            return new Held(bundle, verified!, 0, time.GetTimestamp());
+            return new Held(bundle, verified!, verified!.Changed, time.GetTimestamp());
         NotBelieved(bundle.Agreement, refusal.Code, refusal.Detail);
         return null;
     }
