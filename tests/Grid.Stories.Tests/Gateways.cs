@@ -76,7 +76,7 @@ public sealed class Gateways
             }
             // Programs that speak the rest, in the container's own network namespace.
             var container = one.Processes().Single().Value;
-            using var certificate = SelfSigned(Own);
+            using var certificate = Upstream.SelfSigned(Own);
             await using var live = await BackendAsync(container, 8081, HttpProtocols.Http1);
             await using var calls = await BackendAsync(container, 8082, HttpProtocols.Http2);
             await using var secret = await BackendAsync(container, 8443, HttpProtocols.Http1AndHttp2, certificate);
@@ -202,48 +202,15 @@ public sealed class Gateways
         }
     }
 
-    private static async Task<WebApplication> BackendAsync(ProcessIdentity container, int port, HttpProtocols protocols, X509Certificate2? certificate = null)
-    {
-        var at = new IPEndPoint(IPAddress.Parse("10.42.0.2"), port);
-        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().UseSockets(o => o.CreateBoundListenSocket = _ => UnderlayNetwork.Inside($"/proc/{container.Pid}/ns/net", () =>
-        {
-            var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-            socket.Bind(at);
-            return socket;
-        })).ConfigureKestrel(k => k.Listen(at, l =>
-        {
-            l.Protocols = protocols;
-            if (certificate is not null)
-                l.UseHttps(certificate);
-        }));
-        var app = builder.Build();
-        app.UseWebSockets();
-        app.Run(AnswerAsync);
-        await app.StartAsync();
-        return app;
-    }
+    private static Task<WebApplication> BackendAsync(ProcessIdentity container, int port, HttpProtocols protocols, X509Certificate2? certificate = null) =>
+        Upstream.StartAsync(new IPEndPoint(IPAddress.Parse("10.42.0.2"), port), make => UnderlayNetwork.Inside($"/proc/{container.Pid}/ns/net", make), AnswerAsync, protocols, certificate);
 
     private static async Task AnswerAsync(HttpContext context)
     {
         var (request, response) = (context.Request, context.Response);
-        if (context.WebSockets.IsWebSocketRequest)
-        {
-            using var socket = await context.WebSockets.AcceptWebSocketAsync();
-            var buffer = new byte[4096];
-            for (var got = await socket.ReceiveAsync(buffer, default); got.MessageType is not WebSocketMessageType.Close; got = await socket.ReceiveAsync(buffer, default))
-                await socket.SendAsync(buffer.AsMemory(0, got.Count), got.MessageType, got.EndOfMessage, default);
-            await socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, "", default);
-        }
-        else if (request.ContentType == "application/grpc")
-        {
-            response.ContentType = "application/grpc";
-            response.DeclareTrailer("grpc-status");
-            await response.StartAsync();
-            await request.Body.CopyToAsync(response.Body);
-            response.AppendTrailer("grpc-status", "0");
-        }
-        else if (request.Path == "/ticks")
+        if (await Upstream.EchoesAsync(context))
+            return;
+        if (request.Path == "/ticks")
         {
             using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(50));
             while (await timer.WaitForNextTickAsync(context.RequestAborted))
@@ -256,11 +223,5 @@ public sealed class Gateways
         {
             await response.WriteAsync($"{request.Protocol} {request.Host}");
         }
-    }
-
-    private static X509Certificate2 SelfSigned(string name)
-    {
-        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        return new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256).CreateSelfSigned(DateTimeOffset.UtcNow.AddHours(-1), DateTimeOffset.UtcNow.AddDays(1));
     }
 }

@@ -100,7 +100,7 @@ public sealed class FrontTests
     public async Task What_is_handed_through_is_read_by_the_backend_alone()
     {
         await using var lab = await GatewayLab.SetAsync();
-        using var own = SelfSigned("own.example.org");
+        using var own = Upstream.SelfSigned("own.example.org");
         var through = await lab.OpenAsync("through", "own.example.org", Tls.Passthrough, c => c.Response.WriteAsync($"mine {c.Request.Protocol}"), own);
         var door = await lab.OpenAsync("door", Shop, Tls.Terminate, EchoAsync);
         await lab.ServingAsync(through);
@@ -213,25 +213,9 @@ public sealed class FrontTests
     internal static async Task EchoAsync(HttpContext context)
     {
         var request = context.Request;
-        if (context.WebSockets.IsWebSocketRequest)
-        {
-            using var socket = await context.WebSockets.AcceptWebSocketAsync();
-            var buffer = new byte[4096];
-            for (var got = await socket.ReceiveAsync(buffer, default); got.MessageType is not WebSocketMessageType.Close; got = await socket.ReceiveAsync(buffer, default))
-                await socket.SendAsync(buffer.AsMemory(0, got.Count), got.MessageType, got.EndOfMessage, default);
-            await socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, "", default);
-            return;
-        }
         context.Response.Headers["X-Backend"] = request.Protocol;
-        if (request.ContentType?.StartsWith("application/grpc", StringComparison.Ordinal) == true)
-        {
-            context.Response.ContentType = "application/grpc+proto";
-            context.Response.DeclareTrailer("grpc-status");
-            await context.Response.StartAsync();
-            await request.Body.CopyToAsync(context.Response.Body);
-            context.Response.AppendTrailer("grpc-status", "0");
+        if (await Upstream.EchoesAsync(context))
             return;
-        }
         var raw = context.Features.Get<IHttpRequestFeature>()!.RawTarget;
         var headers = request.Headers;
         await context.Response.WriteAsync($"{request.Protocol} {request.Method} {request.Host} {raw} for={headers["X-Forwarded-For"]} proto={headers["X-Forwarded-Proto"]} host={headers["X-Forwarded-Host"]} "
@@ -277,12 +261,5 @@ public sealed class FrontTests
         {
             return 0;
         }
-    }
-
-    private static X509Certificate2 SelfSigned(string name)
-    {
-        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        var request = new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256);
-        return request.CreateSelfSigned(DateTimeOffset.UtcNow.AddHours(-1), DateTimeOffset.UtcNow.AddDays(1));
     }
 }

@@ -78,7 +78,7 @@ internal sealed class GatewayLab : IAsyncDisposable
             inside.Ip("link set lo up");
         var endpoint = new IPEndPoint(IPAddress.Loopback, 8080);
         if (backend is not null)
-            _backends.Add(await BackendAsync(place.Value, endpoint, backend, certificate, protocols));
+            _backends.Add(await Upstream.StartAsync(endpoint, make => Inside(place.Value, make), backend, protocols, certificate));
         Assert.Equal(new Outcome.Done(), await Host.OpenAsync(id, new Route(hostname, tls, endpoint), place.Value));
         return id;
     }
@@ -129,30 +129,6 @@ internal sealed class GatewayLab : IAsyncDisposable
         Host?.Dispose();
         Pebble?.Dispose();
         Directory.Delete(_root, recursive: true);
-    }
-
-    private static async Task<WebApplication> BackendAsync(ProcessIdentity place, IPEndPoint at, RequestDelegate answer, X509Certificate2? certificate, HttpProtocols protocols)
-    {
-        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().UseSockets(o => o.CreateBoundListenSocket = _ => Inside(place, () =>
-        {
-            var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-            socket.Bind(at);
-            return socket;
-        })).ConfigureKestrel(k =>
-        {
-            k.Listen(at, l =>
-            {
-                l.Protocols = protocols;
-                if (certificate is not null)
-                    l.UseHttps(certificate);
-            });
-        });
-        var app = builder.Build();
-        app.UseWebSockets();
-        app.Run(answer);
-        await app.StartAsync();
-        return app;
     }
 
     /// <summary>A socket of a gateway's own namespace.</summary>

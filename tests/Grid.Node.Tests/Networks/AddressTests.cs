@@ -258,54 +258,9 @@ public sealed class AddressTests : IDisposable
         }
     }
 
-    /// <summary>A server that tells everybody who they are to it.</summary>
-    private static Socket Served(Space space, AddressFamily family, int port)
-    {
-        var server = space.Make(() =>
-        {
-            var socket = new Socket(family, SocketType.Stream, ProtocolType.Tcp);
-            socket.Bind(new IPEndPoint(family is AddressFamily.InterNetwork ? IPAddress.Any : IPAddress.IPv6Any, port));
-            socket.Listen();
-            return socket;
-        });
-        _ = TellAsync(server);
-        return server;
-    }
+    private static Socket Served(Space space, AddressFamily family, int port) => space.Served(new IPEndPoint(family is AddressFamily.InterNetwork ? IPAddress.Any : IPAddress.IPv6Any, port));
 
-    private static async Task TellAsync(Socket server)
-    {
-        try
-        {
-            while (true)
-            {
-                using var socket = await server.AcceptAsync();
-                await socket.SendAsync(Encoding.UTF8.GetBytes($"from {((IPEndPoint)socket.RemoteEndPoint!).Address}"));
-            }
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
-        {
-            // The server ends with its test.
-        }
-    }
+    private static async Task RefusedAsync(Space space, IPEndPoint to) => Assert.Null(await space.DialAsync(to, Short));
 
-    private static async Task RefusedAsync(Space space, IPEndPoint to) => Assert.Null(await DialAsync(space, to, patience: Short));
-
-    private static async Task<string?> DialAsync(Space space, IPEndPoint to, IPAddress? from = null, TimeSpan? patience = null)
-    {
-        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        timeout.CancelAfter(patience ?? Long);
-        try
-        {
-            using var socket = space.Make(() => new Socket(to.AddressFamily, SocketType.Stream, ProtocolType.Tcp));
-            if (from is not null)
-                socket.Bind(new IPEndPoint(from, 0));
-            await socket.ConnectAsync(to, timeout.Token);
-            var buffer = new byte[100];
-            return Encoding.UTF8.GetString(buffer, 0, await socket.ReceiveAsync(buffer, timeout.Token));
-        }
-        catch (Exception e) when (e is OperationCanceledException or SocketException)
-        {
-            return null;
-        }
-    }
+    private static Task<string?> DialAsync(Space space, IPEndPoint to, IPAddress? from = null) => space.DialAsync(to, Long, from);
 }

@@ -107,49 +107,7 @@ public sealed class EgressTests
         return Served(space, address);
     }
 
-    /// <summary>A server that tells everybody who they are to it.</summary>
-    private static Socket Served(Space space, IPAddress address)
-    {
-        var server = space.Make(() =>
-        {
-            var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-            socket.Bind(new IPEndPoint(address, 80));
-            socket.Listen();
-            return socket;
-        });
-        _ = TellAsync(server);
-        return server;
-    }
+    private static Socket Served(Space space, IPAddress address) => space.Served(new IPEndPoint(address, 80));
 
-    private static async Task TellAsync(Socket server)
-    {
-        try
-        {
-            while (true)
-            {
-                using var socket = await server.AcceptAsync();
-                await socket.SendAsync(Encoding.UTF8.GetBytes($"from {((IPEndPoint)socket.RemoteEndPoint!).Address}"));
-            }
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
-        {
-            // The server ends with its test.
-        }
-    }
-
-    private static async Task<string?> DialAsync(Space space, IPEndPoint endpoint)
-    {
-        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        timeout.CancelAfter(TimeSpan.FromMilliseconds(700));
-        try
-        {
-            using var socket = await NamespaceDialer.ConnectAsync(space.Init, endpoint, timeout.Token);
-            var buffer = new byte[100];
-            return Encoding.UTF8.GetString(buffer, 0, await socket.ReceiveAsync(buffer, timeout.Token));
-        }
-        catch (Exception e) when (e is OperationCanceledException or SocketException)
-        {
-            return null;
-        }
-    }
+    private static Task<string?> DialAsync(Space space, IPEndPoint endpoint) => space.DialAsync(endpoint, TimeSpan.FromMilliseconds(700));
 }
