@@ -43,6 +43,9 @@ public sealed class Logs
         while (await following.StandardOutput.ReadLineAsync() is { } line && !line.Contains($"tick {lines.Count + 2}", StringComparison.Ordinal))
             Assert.Contains(Marker, line, StringComparison.Ordinal);
 
+        // Once, however long its entry took to be read.
+        Assert.Equal(1, File.ReadLines(stage.At("grid-node.log")).Count(l => l.Contains("Done: Start", StringComparison.Ordinal)));
+
         // Whoever operates the machine sees how it stands.
         using var status = JsonDocument.Parse(await GridAsync(stage, carrier, home, "node", "status", "--data", node.Data, "-o", "json"));
         Assert.Equal(node.Running()["talker"], status.RootElement.GetProperty("workloads")[0].GetProperty("pid").GetInt32());

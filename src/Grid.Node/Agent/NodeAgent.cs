@@ -26,6 +26,10 @@ internal sealed partial class NodeAgent(
     /// <summary>A workload that stayed up so long has its failures forgotten.</summary>
     private static readonly TimeSpan Settled = TimeSpan.FromMinutes(10);
 
+    // What is about to begin says nothing when it does, so it is looked for: often at first, and the longer it takes the more rarely.
+    private static readonly TimeSpan SoonestLook = TimeSpan.FromMilliseconds(5), LatestLook = TimeSpan.FromSeconds(2);
+
+    private readonly Dictionary<WorkloadKey, long> _starting = [];
     private readonly Bell _look = new();
     private readonly Bell _deliver = new();
     private readonly ConcurrentDictionary<object, Task> _busy = new();
@@ -146,7 +150,7 @@ internal sealed partial class NodeAgent(
             Finish(over, desired, observed);
         _deliver.Ring();
         status.Write(feed, observed, desired);
-        return NextLook(desired, now);
+        return NextLook(desired, now) is var next && UntilStarted(observed) is var started && started < next ? started : next;
     }
 
     // What is here and belongs to an agreement we do not hold: ask; only the ledger's word makes it an orphan.
@@ -255,6 +259,19 @@ internal sealed partial class NodeAgent(
             _attempts.TryRemove(key, out _);
         if (!desired.Wishes.Keys.Concat(observed.Volumes.Keys).Any(k => k.Agreement == id))
             feed.Forget(id);
+    }
+
+    private TimeSpan UntilStarted(Observed observed)
+    {
+        var starting = observed.Containers.Where(c => c.Value is Sighting<ContainerSeen>.Present({ Phase: ContainerPhase.Starting })).Select(c => c.Key).ToHashSet();
+        foreach (var key in _starting.Keys.Where(k => !starting.Contains(k)).ToList())
+            _starting.Remove(key);
+        foreach (var key in starting)
+            _starting.TryAdd(key, time.GetTimestamp());
+        if (_starting.Count == 0)
+            return TimeSpan.MaxValue;
+        var wait = _starting.Values.Min(since => time.GetElapsedTime(since)) / 4;
+        return wait < SoonestLook ? SoonestLook : wait > LatestLook ? LatestLook : wait;
     }
 
     private TimeSpan NextLook(Desired desired, DateTimeOffset now)

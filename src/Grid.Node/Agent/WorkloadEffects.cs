@@ -165,7 +165,7 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
                     return failed;
                 sighting = containers.Observe();
                 break;
-            case Observation.Present { Phase: Phase.Running or Phase.Paused }:
+            case Observation.Present { Phase: Phase.Running or Phase.Paused or Phase.Created { LetGo: true } }:
                 return new Outcome.Done();
         }
         var uids = (sighting[id] as Observation.Present)?.Uids ?? UidRange.Choose(id, sighting.UidRanges);
@@ -341,7 +341,7 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
 
     private static ContainerPhase PhaseOf(Phase phase) => phase switch
     {
-        Phase.Created => ContainerPhase.Created,
+        Phase.Created created => created.LetGo ? ContainerPhase.Starting : ContainerPhase.Created,
         Phase.Running => ContainerPhase.Running,
         Phase.Paused => ContainerPhase.Paused,
         Phase.Exited => ContainerPhase.Exited,

@@ -135,7 +135,7 @@ public sealed class ContainerHost
                 break;
             case Observation.Present p when p.Label != spec.Label:
                 return (new Outcome.Transient($"{spec.Id} is still there as {p.Label}; it must be removed first"), null);
-            case Observation.Present { Phase: Phase.Created created }:
+            case Observation.Present { Phase: Phase.Created { LetGo: false } created }:
                 return (new Outcome.Done(), created.Init.Pid);
             case Observation.Present:
                 return (new Outcome.Done(), null);

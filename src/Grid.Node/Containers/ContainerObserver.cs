@@ -109,8 +109,10 @@ internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, C
         // The runtime's own file is what the first process executes until it is let go; no workload can have that file.
         var waits = SysStat.Identify($"/proc/{init.Pid}/exe") is { } exe && SysStat.Identify(runtime.Program) is { } program
             && (exe.Major, exe.Minor, exe.Inode) == (program.Major, program.Minor, program.Inode);
-        if (waits || File.Exists(Path.Combine(paths.StateOf(id), "exec.fifo")))
-            return new Phase.Created(init);
+        // Made before the process, and gone once that was let go.
+        var held = File.Exists(Path.Combine(paths.StateOf(id), "exec.fifo"));
+        if (waits || held)
+            return new Phase.Created(init, LetGo: !held);
         var since = Processes.Started(init);
         return cgroups.IsFrozen(id) ? new Phase.Paused(init, since) : new Phase.Running(init, since);
     }

@@ -43,8 +43,8 @@ public abstract record Phase
     /// <summary>Something is there, no process of the workload is, and it never ended: a step that was cut short.</summary>
     public sealed record Partial : Phase;
 
-    /// <summary>Its first process waits for the word to execute the entry.</summary>
-    public sealed record Created(ProcessIdentity Init) : Phase;
+    /// <summary>Its first process waits for the word to execute the entry, or has had it and is about to.</summary>
+    public sealed record Created(ProcessIdentity Init, bool LetGo = false) : Phase;
 
     public sealed record Running(ProcessIdentity Init, DateTimeOffset Since) : Phase;
 

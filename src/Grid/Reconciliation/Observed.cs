@@ -21,8 +21,11 @@ public enum ContainerPhase
     /// <summary>Half made or half removed: no process of it is there, and it never ended.</summary>
     Partial,
 
-    /// <summary>Its first process waits for the word to begin, or has just had it.</summary>
+    /// <summary>Its first process waits for the word to begin.</summary>
     Created,
+
+    /// <summary>It has had the word and is about to begin: its entry is being read, which takes as long as the flist takes. Nothing is left to do for it.</summary>
+    Starting,
     Running,
     Paused,
     Exited,

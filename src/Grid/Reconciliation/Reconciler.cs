@@ -64,10 +64,11 @@ public static class Reconciler
             Sighting<ContainerSeen>.Present(var seen) => seen.Phase switch
             {
                 // A root that no longer answers fails every read: the workload is down, whatever its process says.
-                ContainerPhase.Created or ContainerPhase.Running when Dead(workload.Flist, observed) => new Step.Stop(wish.Key),
+                ContainerPhase.Created or ContainerPhase.Starting or ContainerPhase.Running when Dead(workload.Flist, observed) => new Step.Stop(wish.Key),
                 ContainerPhase.Running => wish.Paused ? new Step.Pause(wish.Key) : (Step?)TunnelPlan.Reconnect(wish, workload, observed, now) ?? MachinePlan.Keep(wish, observed, now),
                 ContainerPhase.Paused => wish.Paused ? null : new Step.Resume(wish.Key),
                 // A start that was cut short is finished, by the same start; one that is just happening is not disturbed by it.
+                ContainerPhase.Starting => null,
                 ContainerPhase.Created => Begin(wish, workload, seen.Generation, observed, now),
                 ContainerPhase.Exited => StartsAgain(workload.Restart, seen) ? Begin(wish, workload, seen.Generation + 1, observed, now) : null,
                 _ => new Step.Remove(wish.Key),
@@ -100,7 +101,7 @@ public static class Reconciler
     };
 
     // A teardown that has begun is finished even if the wish comes back: what is half gone cannot be trusted to be whole.
-    private static Step TearDown(WorkloadKey key, ContainerSeen seen) => seen.Phase is ContainerPhase.Created or ContainerPhase.Running or ContainerPhase.Paused
+    private static Step TearDown(WorkloadKey key, ContainerSeen seen) => seen.Phase is ContainerPhase.Created or ContainerPhase.Starting or ContainerPhase.Running or ContainerPhase.Paused
         ? new Step.Stop(key)
         : new Step.Remove(key);
 

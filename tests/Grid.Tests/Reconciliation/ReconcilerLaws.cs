@@ -371,7 +371,7 @@ public sealed class ReconcilerLaws
                     Assert.True(_volumes[d.Key] is { Attached: false } gone && _now >= gone.DetachedAt + Keep, "destroyed what was to be kept");
                     break;
                 case Step.Remove r:
-                    Assert.False(_containers[r.Key].Phase is ContainerPhase.Created or ContainerPhase.Running or ContainerPhase.Paused, "removed what runs");
+                    Assert.False(_containers[r.Key].Phase is ContainerPhase.Created or ContainerPhase.Starting or ContainerPhase.Running or ContainerPhase.Paused, "removed what runs");
                     break;
                 case Step.UnmountFlist u:
                     Assert.DoesNotContain(_containers.Values, c => c.Flist == u.Flist && c.Phase is (ContainerPhase.Created or ContainerPhase.Running or ContainerPhase.Paused));
