@@ -13,6 +13,7 @@ public sealed class DependencyMap
         ["Grid.Flists.Mount"] = ["Grid.Flists"],
         ["Grid.Ledger"] = ["Grid"],
         ["Grid.Client"] = ["Grid"],
+        ["Grid.Mount"] = ["Grid.Flists.Mount"],
         ["Grid.Telemetry"] = [],
         ["Grid.Api"] = ["Grid.Ledger", "Grid.Flists", "Grid.Telemetry"],
         ["Grid.Hub"] = ["Grid.Flists"],
@@ -20,7 +21,7 @@ public sealed class DependencyMap
         ["Grid.Cli"] = ["Grid.Client", "Grid.Flists.Mount", "Grid.Telemetry"],
     };
 
-    private static readonly string[] Hosts = ["Grid.Api", "Grid.Hub", "Grid.Node", "Grid.Cli"];
+    private static readonly string[] Hosts = ["Grid.Api", "Grid.Hub", "Grid.Node", "Grid.Mount", "Grid.Cli"];
 
     [Fact]
     public void Every_project_depends_on_what_the_map_says_and_nothing_else() => Assert.Equal(
