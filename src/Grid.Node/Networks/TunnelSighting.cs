@@ -47,4 +47,10 @@ public sealed record PeerSighting(TunnelKey Key, IPEndPoint? Endpoint, IPAddress
 
     /// <summary>Who was heard from within the life of a session may have roamed, and is where it was heard from.</summary>
     public bool IsHeard(DateTimeOffset now) => now - LastHandshake < SessionLife;
+
+    /// <summary>
+    /// Each called the other before it heard it: then either takes the other's call for the newer, drops the answer to its own, and is silent for WireGuard's
+    /// REKEY_TIMEOUT of five seconds. One of the two, the one with the lesser key, calls again.
+    /// </summary>
+    public bool HasCrossed(TunnelKey own) => LastHandshake is null && Received > 0 && own < Key;
 }

@@ -24,7 +24,9 @@ public sealed record WireGuardChange(bool Key, int? Port, ImmutableArray<TunnelK
         {
             var seen = state.Peers.FirstOrDefault(p => p.Key == peer.Key);
             var endpoint = seen?.IsHeard(now) == true || peer.Endpoint is null || peer.Endpoint.Equals(seen?.Endpoint) ? null : peer.Endpoint;
-            if (endpoint is not null || seen is null || !peer.Address.Equals(seen.Address) || seen.KeepAlive != KeepAliveSeconds)
+            if (seen is not null && seen.HasCrossed(wish.Key))
+                set.Add(new PeerChange(peer.Key, peer.Endpoint ?? seen.Endpoint, peer.Address) { Anew = true });
+            else if (endpoint is not null || seen is null || !peer.Address.Equals(seen.Address) || seen.KeepAlive != KeepAliveSeconds)
                 set.Add(new PeerChange(peer.Key, endpoint, peer.Address));
         }
         var change = new WireGuardChange(state.Key != wish.Key, state.Port == wish.Port ? null : wish.Port, removed, set.ToImmutable());
@@ -34,4 +36,8 @@ public sealed record WireGuardChange(bool Key, int? Port, ImmutableArray<TunnelK
 
 /// <param name="Endpoint">null leaves it as it is</param>
 /// <param name="Address">the only one allowed from now on</param>
-public sealed record PeerChange(TunnelKey Key, IPEndPoint? Endpoint, IPAddress Address);
+public sealed record PeerChange(TunnelKey Key, IPEndPoint? Endpoint, IPAddress Address)
+{
+    /// <summary>Forgotten first, so that it is called at once.</summary>
+    public bool Anew { get; init; }
+}

@@ -74,6 +74,8 @@ internal static class WireGuardSocket
             text.Append(CultureInfo.InvariantCulture, $"public_key={key.Value}\nremove=true\n");
         foreach (var peer in change.Set)
         {
+            if (peer.Anew)
+                text.Append(CultureInfo.InvariantCulture, $"public_key={peer.Key.Value}\nremove=true\n");
             text.Append(CultureInfo.InvariantCulture, $"public_key={peer.Key.Value}\n");
             if (peer.Endpoint is { } endpoint)
                 text.Append(CultureInfo.InvariantCulture, $"endpoint={endpoint}\n");

@@ -21,5 +21,8 @@ public sealed record TunnelSeen(TunnelKey Key, int Port, (IPAddress Address, int
 /// <param name="Heard">it spoke lately: it may have moved since the ledger was told, and is where it is</param>
 public sealed record PeerSeen(TunnelKey Key, IPAddress? Address, IPEndPoint? Endpoint, bool Heard)
 {
-    public bool Is(TunnelPeer wished) => Key == wished.Key && wished.Address.Equals(Address) && (Heard || wished.Endpoint is null || wished.Endpoint.Equals(Endpoint));
+    /// <summary>It has to be called again.</summary>
+    public bool Crossed { get; init; }
+
+    public bool Is(TunnelPeer wished) => !Crossed && Key == wished.Key && wished.Address.Equals(Address) && (Heard || wished.Endpoint is null || wished.Endpoint.Equals(Endpoint));
 }

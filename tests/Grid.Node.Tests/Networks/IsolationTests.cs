@@ -63,7 +63,7 @@ public sealed class IsolationTests
     {
         Member[] one = [lab.Join(lab.A, "one-1", "10.20.0.1", "one"), lab.Join(lab.A, "one-2", "10.20.0.2", "one")];
         Member[] two = [lab.Join(lab.A, "two-1", "10.20.0.1", "two"), lab.Join(lab.A, "two-2", "10.20.0.2", "two"), lab.Join(lab.A, "two-3", "10.20.0.3", "two")];
-        await Task.WhenAll([.. one.Select(m => m.ApplyAsync(one)), .. two.Select(m => m.ApplyAsync(two))]);
+        await Task.WhenAll(Lab.MeetAsync(one), Lab.MeetAsync(two));
         foreach (var member in one.Concat(two).Skip(1))
             member.Serve();
         // Their sessions stand, so that what comes later is somebody's doing.

@@ -241,6 +241,17 @@ internal sealed class Lab : IDisposable
         return member;
     }
 
+    /// <summary>As agents do: what does not fit is applied again, until everybody has heard everybody.</summary>
+    public static async Task MeetAsync(params Member[] all)
+    {
+        for (var clock = Stopwatch.StartNew(); all.Length > 1 && !all.All(m => m.Seen is TunnelSighting.Present p && p.State.Peers.All(s => s.LastHandshake is not null)); await Task.Delay(50))
+        {
+            if (clock.Elapsed > TimeSpan.FromSeconds(15))
+                Assert.Fail($"Still not met: {string.Join('\n', all.Select(m => m.Seen))}");
+            await Task.WhenAll(all.Where(m => m.Seen is not TunnelSighting.Present p || !p.Fits(m.Wish(all), DateTimeOffset.UtcNow)).Select(m => m.ApplyAsync(all)));
+        }
+    }
+
     public void Dispose()
     {
         foreach (var member in _members)

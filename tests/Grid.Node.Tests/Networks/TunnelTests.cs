@@ -19,7 +19,7 @@ public sealed class TunnelTests
         Member[] all = [lab.Join(lab.A, "a1", prefix + "1"), lab.Join(lab.A, "a2", prefix + "2"), lab.Join(lab.B, "b1", prefix + "3")];
         using var onA = new Capture(lab.A.Space, Marker);
         using var onB = new Capture(lab.B.Space, Marker);
-        await Task.WhenAll(all.Select(m => m.ApplyAsync(all)));
+        await Lab.MeetAsync(all);
         foreach (var member in all)
             member.Serve();
 
@@ -57,7 +57,7 @@ public sealed class TunnelTests
         using var lab = new Lab();
         Member[] all = [lab.Join(lab.A, "a", "10.20.0.1"), lab.Join(lab.B, "b", "10.20.0.2"), lab.Join(lab.B, "gone", "10.20.0.3")];
         var (a, b, gone) = (all[0], all[1], all[2]);
-        await Task.WhenAll(all.Select(m => m.ApplyAsync(all)));
+        await Lab.MeetAsync(all);
         a.Serve();
         Assert.Equal("a: hello", await gone.AskAsync(a.Address, "hello"));
         using var kept = await NamespaceDialer.ConnectAsync(b.Container.Init, new IPEndPoint(a.Address, 80), TestContext.Current.CancellationToken);
@@ -74,11 +74,29 @@ public sealed class TunnelTests
     }
 
     [Fact]
+    public async Task Two_that_called_each_other_at_once_are_in_touch_before_wireguard_tries_again()
+    {
+        using var lab = new Lab();
+        Member[] all = [lab.Join(lab.A, "a", "10.20.0.1"), lab.Join(lab.B, "b", "10.20.0.2")];
+        using var crossing = new Crossing(lab.A, all);
+        Task AgainAsync() => Task.WhenAll(all.Select((m, i) => m.Node.Host.ApplyAsync(m.Id, m.Wish(all) with { Peers = [m.Wish(all).Peers[0] with { Endpoint = crossing.Ends[i] }] }, m.Container.Init)));
+        await AgainAsync();
+        await crossing.BothCalled;
+        var clock = Stopwatch.StartNew();
+        while (all.Any(m => m.Present.State.Peers[0].LastHandshake is null))
+        {
+            await Task.Delay(50, TestContext.Current.CancellationToken);
+            await AgainAsync();
+        }
+        Assert.True(clock.Elapsed < TimeSpan.FromSeconds(4), $"{clock.Elapsed}");
+    }
+
+    [Fact]
     public async Task A_killed_tunnel_is_seen_and_made_again_under_a_container_that_stays()
     {
         using var lab = new Lab();
         Member[] all = [lab.Join(lab.A, "a", "10.20.0.1"), lab.Join(lab.B, "b", "10.20.0.2")];
-        await Task.WhenAll(all.Select(m => m.ApplyAsync(all)));
+        await Lab.MeetAsync(all);
         all[0].Serve();
         Assert.Equal("a: hello", await all[1].AskAsync(all[0].Address, "hello"));
 
@@ -163,7 +181,7 @@ public sealed class TunnelTests
         using var lab = new Lab();
         Member[] one = [lab.Join(lab.A, "one-1", "10.20.0.1", "one"), lab.Join(lab.A, "one-2", "10.20.0.2", "one")];
         Member[] two = [lab.Join(lab.A, "two-1", "10.20.0.1", "two"), lab.Join(lab.A, "two-2", "10.20.0.2", "two"), lab.Join(lab.A, "two-3", "10.20.0.3", "two")];
-        await Task.WhenAll([.. one.Select(m => m.ApplyAsync(one)), .. two.Select(m => m.ApplyAsync(two))]);
+        await Task.WhenAll(Lab.MeetAsync(one), Lab.MeetAsync(two));
         foreach (var member in one.Concat(two))
             member.Serve();
         Assert.Equal("one-2: hello", await one[0].AskAsync(one[1].Address, "hello"));

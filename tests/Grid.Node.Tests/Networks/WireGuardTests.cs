@@ -72,11 +72,28 @@ public sealed class WireGuardTests
         Assert.Equal(moved, WireGuardChange.Between(new WireGuardState(Own, 20_000, [seen]), wish, Now) is not null);
     }
 
+    [Theory]
+    [InlineData(true, 148, null, true)]
+    [InlineData(false, 148, null, false)]
+    [InlineData(true, 0, null, false)]
+    [InlineData(true, 148, 200, false)]
+    public void Of_two_that_called_at_once_the_one_with_the_lesser_key_calls_again(bool lesser, long received, int? secondsAgo, bool again)
+    {
+        var peer = new[] { Stays, Goes, Comes }.Single(k => k != Own && k == (lesser ? new[] { Stays, Goes, Comes }.Max() : new[] { Stays, Goes, Comes }.Min()));
+        Assert.Equal(lesser, Own < peer);
+        var seen = Seen(peer, At(1), "10.0.0.2") with { Received = received, LastHandshake = secondsAgo is { } s ? Now.AddSeconds(-s) : null };
+        var change = WireGuardChange.Between(new WireGuardState(Own, 20_000, [seen]), Wish(new TunnelPeer(peer, null, IPAddress.Parse("10.0.0.2"))), Now);
+        Assert.Equal(again ? [new PeerChange(peer, At(1), IPAddress.Parse("10.0.0.2")) { Anew = true }] : [], change?.Set ?? []);
+    }
+
     [Fact]
     public void A_change_is_written_as_the_protocol_says()
     {
         var text = Encoding.ASCII.GetString(WireGuardSocket.Write(
             new WireGuardChange(true, 20_000, [Goes], [new PeerChange(Comes, IPEndPoint.Parse("[2001:db8::1]:9"), IPAddress.Parse("fd00::3"))]), Enumerable.Repeat((byte)0xAB, 32).ToArray()));
+        Assert.Equal(
+            $"set=1\npublic_key={Comes.Value}\nremove=true\npublic_key={Comes.Value}\npersistent_keepalive_interval=25\nreplace_allowed_ips=true\nallowed_ip=10.0.0.3/32\n\n",
+            Encoding.ASCII.GetString(WireGuardSocket.Write(new WireGuardChange(false, null, [], [new PeerChange(Comes, null, IPAddress.Parse("10.0.0.3")) { Anew = true }]), default)));
         Assert.Equal(
             $"set=1\nprivate_key={string.Concat(Enumerable.Repeat("ab", 32))}\nlisten_port=20000\npublic_key={Goes.Value}\nremove=true\n"
             + $"public_key={Comes.Value}\nendpoint=[2001:db8::1]:9\npersistent_keepalive_interval=25\nreplace_allowed_ips=true\nallowed_ip=fd00::3/128\n\n", text);

@@ -113,6 +113,7 @@ public sealed class ReconcilerLaws
         Assert.True(seen.Is(tunnel));
         Assert.False((seen with { Peers = [moved with { Heard = false }] }).Is(tunnel));
         Assert.False((seen with { Peers = [moved with { Address = null }] }).Is(tunnel));
+        Assert.False((seen with { Peers = [moved with { Crossed = true }] }).Is(tunnel));
         Assert.False((seen with { Peers = [moved, moved with { Key = tunnel.Key }] }).Is(tunnel));
         Assert.False((seen with { Address = null }).Is(tunnel));
     }
