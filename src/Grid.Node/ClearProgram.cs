@@ -36,7 +36,7 @@ internal static class ClearProgram
         var containers = ContainerHost.Open(paths.Containers, time, out var why) ?? throw new NodeException($"This machine cannot run containers: {why}");
         // What is removed needs no key.
         using var keys = new TunnelKeys(new byte[TunnelKeys.SecretSize]);
-        using var tunnelHost = TunnelHost.Open(paths.Run, keys, "/proc/self/ns/net", time, out _);
+        using var tunnelHost = TunnelHost.Open(paths.Run, keys, Environment.ProcessId, time, out _);
         using var volumeHost = VolumeHost.Open(paths.Disks([]), paths.Run, new byte[32], time, out _);
         var volumes = volumeHost is null ? null : new VolumeViews(volumeHost, paths.Views);
         using var gateways = GatewayHost.Open(null, paths.Data, paths.Run, out _);

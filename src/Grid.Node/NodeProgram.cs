@@ -50,7 +50,7 @@ internal static partial class NodeProgram
         var containers = ContainerHost.Open(options.Paths.Containers, time, out var why) ?? throw new NodeException($"This machine cannot run containers: {why}");
         var log = logging.CreateLogger("Grid.Node");
         var underlay = options.Underlay ?? TunnelEnds.Sorted(Underlay.Find());
-        using var tunnelHost = TunnelHost.Open(options.Paths.Run, keys.Tunnels, "/proc/self/ns/net", time, out why);
+        using var tunnelHost = TunnelHost.Open(options.Paths.Run, keys.Tunnels, Environment.ProcessId, time, out why);
         var tunnels = tunnelHost is null || underlay.IsEmpty ? null : new Tunnels(tunnelHost, keys.Tunnels, underlay, time);
         if (tunnels is null)
             Without(log, Network.KindName, tunnelHost is null ? why : "no --underlay was given, and the machine has no route to the world");

@@ -69,7 +69,7 @@ public sealed class PrivateNetworks
 
             // What carries a tunnel dies: it is mended, and nothing was restarted.
             var before = all.ToDictionary(a => a.Key, a => a.Value.Pid);
-            Posix.Kill(nodes[0].Tunnels()[0]);
+            nodes[0].Kill(nodes[0].Tunnels()[0]);
             await Wait.ForAsync("the tunnel to be back", async () => nodes[0].Tunnels().Count == 4 ? await EachReachesEachAsync(all, Members) : null, stage.Logs);
 
             // A member leaves by amendment.

@@ -19,7 +19,7 @@ internal static class Mechanisms
         new("system call filter", File.Exists(SeccompActions) ? "seccomp" : null, File.Exists(SeccompActions) ? null : "the kernel has no seccomp filters"),
         new("user namespaces", IsAbove(MaximumNamespaces) ? "a private range of ids each" : null, IsAbove(MaximumNamespaces) ? null : "the kernel allows none"),
         new("flist mounts", "fuse, every read verified"),
-        new("networks", effects.HasNetworks ? "wireguard-go" : null, effects.HasNetworks ? null : "this node offers none"),
+        new("networks", effects.WireGuard?.Name, effects.WireGuard is { } by ? by.Why : "this node offers none"),
         new("volumes", effects.HasVolumes ? "ext4 with fscrypt, LUKS for machines" : null, effects.HasVolumes ? null : "this node offers none"),
         new("machines", effects.Accelerator, effects.Accelerator is null ? "this node offers none" : null),
         new("BPF LSM", null, HasBpf ? "loaded by the kernel, not used" : "the kernel has not loaded it; not used"),

@@ -13,6 +13,8 @@ namespace Grid.Node.Agent;
 /// <param name="underlay">where other nodes reach this one</param>
 internal sealed class Tunnels(TunnelHost host, TunnelKeys keys, ImmutableArray<IPAddress> underlay, TimeProvider time)
 {
+    private ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>? _last;
+
     /// <summary>Keys follow from the node's own; a port once published is kept for as long as the workload is a member.</summary>
     public TunnelEnds EndsFor(Agreement agreement, Agreements.Version version, NodeId node, IEnumerable<Agreement> all)
     {
@@ -36,8 +38,22 @@ internal sealed class Tunnels(TunnelHost host, TunnelKeys keys, ImmutableArray<I
     public (ImmutableArray<string> Taps, int Mtu) LinksOf(AgreementId agreement, Workloads.Placed workload) =>
         ([.. workload.Networks.Select(a => host.TapOf(new TunnelId(agreement, new Membership(a.Network, workload.Name))))], host.Mtu());
 
-    public ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>> Observe(Func<TunnelId, ProcessIdentity?> init) =>
-        host.Observe(init).ToImmutableSortedDictionary(t => t.Key, t => Seen(t.Value));
+    /// <summary>What private networks are made of.</summary>
+    public WireGuardEngine Engine => host.Engine;
+
+    /// <returns>null when nothing can be said, nor could before</returns>
+    public ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>? Observe(Func<TunnelId, ProcessIdentity?> init)
+    {
+        try
+        {
+            return _last = host.Observe(init).ToImmutableSortedDictionary(t => t.Key, t => Seen(t.Value));
+        }
+        catch (Exception e) when (Effect.IsOfTheMachine(e))
+        {
+            // A program that did not answer: what was there may be there.
+            return _last?.ToImmutableSortedDictionary(t => t.Key, t => (Sighting<TunnelSeen>)new Sighting<TunnelSeen>.Unknown(e.Message));
+        }
+    }
 
     public Task<Outcome> ApplyAsync(TunnelId id, Tunnel tunnel, ProcessIdentity init) => host.ApplyAsync(id, tunnel, init);
 

@@ -52,13 +52,15 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
         var doors = gateways?.Observe() ?? ImmutableDictionary<ContainerId, (GatewaySeen Seen, ProcessIdentity? Place)>.Empty;
         var inits = sighting.Containers.Keys.Select(id => (Id: id, Init: InitOf(sighting[id]))).Where(c => c.Init is not null).ToDictionary(c => c.Id, c => c.Init!.Value);
         var publics = addresses is null ? ImmutableSortedDictionary<WorkloadKey, Sighting<AddressSeen>>.Empty : addresses.Observe(inits);
-        return new Observed(seen.ToImmutable(), Flists(mounts), ImmutableDictionary<WorkloadKey, Attempts>.Empty, sighting.Blind ?? (publics is null ? "nft(8) or ip(8) does not answer" : null))
+        var links = tunnels is null ? ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>.Empty
+            : tunnels.Observe(id => new ContainerId(id.Agreement, id.Of.Workload) is var of && doors.TryGetValue(of, out var door) ? door.Place : InitOf(sighting[of]));
+        return new Observed(seen.ToImmutable(), Flists(mounts), ImmutableDictionary<WorkloadKey, Attempts>.Empty, sighting.Blind ?? (publics is null || links is null ? "nft(8) or ip(8) does not answer" : null))
         {
             Volumes = volumes?.Observe() ?? ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>>.Empty,
             Machines = machines?.Observe(sighting) ?? ImmutableSortedDictionary<WorkloadKey, Sighting<MachineSeen>>.Empty,
             Gateways = doors.ToImmutableSortedDictionary(g => KeyOf(g.Key), g => (Sighting<GatewaySeen>)new Sighting<GatewaySeen>.Present(g.Value.Seen)),
             Addresses = publics ?? ImmutableSortedDictionary<WorkloadKey, Sighting<AddressSeen>>.Empty,
-            Tunnels = tunnels?.Observe(id => new ContainerId(id.Agreement, id.Of.Workload) is var of && doors.TryGetValue(of, out var door) ? door.Place : InitOf(sighting[of])) ?? ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>.Empty,
+            Tunnels = links ?? ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>.Empty,
         };
     }
 
@@ -100,7 +102,8 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
     /// <summary>Which control groups hold them to their limits.</summary>
     public string Cgroups => containers.Limits;
 
-    public bool HasNetworks => tunnels is not null;
+    /// <summary>What private networks are made of; null where there are none.</summary>
+    public WireGuardEngine? WireGuard => tunnels?.Engine;
 
     public bool HasVolumes => volumes is not null;
 

@@ -14,16 +14,22 @@ internal static class Processes
     // Most of these files are shorter.
     private const int Enough = 4096;
 
-    /// <summary>All that can still run, with their arguments; a zombie has none.</summary>
-    public static IEnumerable<(int Pid, ImmutableArray<string> Args)> All()
+    /// <summary>All, the kernel's own and those that have ended with them.</summary>
+    public static IEnumerable<int> Numbers()
     {
         foreach (var directory in Directory.EnumerateDirectories("/proc"))
         {
-            if (int.TryParse(Path.GetFileName(directory.AsSpan()), NumberStyles.None, CultureInfo.InvariantCulture, out var pid)
-                && Read(pid, "cmdline") is { Length: > 0 } line)
-                yield return (pid, [.. line.TrimEnd('\0').Split('\0')]);
+            if (int.TryParse(Path.GetFileName(directory.AsSpan()), NumberStyles.None, CultureInfo.InvariantCulture, out var pid))
+                yield return pid;
         }
     }
+
+    /// <summary>All that can still run, with their arguments; a zombie has none.</summary>
+    public static IEnumerable<(int Pid, ImmutableArray<string> Args)> All() =>
+        from pid in Numbers()
+        let line = Read(pid, "cmdline")
+        where !string.IsNullOrEmpty(line)
+        select (pid, line.TrimEnd('\0').Split('\0').ToImmutableArray());
 
     public static ProcessIdentity? Identify(int pid)
     {

@@ -16,6 +16,25 @@ internal static class Tool
     /// <exception cref="IOException">it failed, with what it wrote</exception>
     public static string Run(string name, Command command, TimeSpan patience, SafeFileHandle? given = null)
     {
+        var (code, output) = End(command, patience, given);
+        var text = Encoding.UTF8.GetString(output.Span);
+        return code is 0 ? text : throw new IOException($"{name} ended with {code}: {text.Trim()}");
+    }
+
+    /// <summary>The same for a program that writes secrets.</summary>
+    /// <returns>what it wrote, for the caller to wipe</returns>
+    /// <exception cref="IOException">it failed; what it wrote is not said</exception>
+    public static Memory<byte> RunForSecret(string name, Command command, TimeSpan patience)
+    {
+        var (code, output) = End(command, patience, null);
+        if (code is 0)
+            return output;
+        output.Span.Clear();
+        throw new IOException($"{name} ended with {code}");
+    }
+
+    private static (int Code, Memory<byte> Output) End(Command command, TimeSpan patience, SafeFileHandle? given)
+    {
         var (read, write) = Posix.Pipe();
         using (read)
         {
@@ -26,16 +45,19 @@ internal static class Tool
             var output = ReadAll(read, patience);
             if (process is not null && !Posix.WaitReadable(process, patience))
                 Posix.Signal(process, Posix.SIGKILL);
-            return Posix.Reap(pid) is not 0 and var code ? throw new IOException($"{name} ended with {code}: {output.Trim()}") : output;
+            return (Posix.Reap(pid), output);
         }
     }
 
-    private static string ReadAll(SafeFileHandle pipe, TimeSpan patience)
+    private static Memory<byte> ReadAll(SafeFileHandle pipe, TimeSpan patience)
     {
-        using var output = new MemoryStream();
-        var buffer = new byte[4096];
-        while (output.Length < LargestOutput && Posix.WaitReadable(pipe, patience) && Posix.Read(pipe, buffer) is > 0 and var count)
-            output.Write(buffer, 0, count);
-        return Encoding.UTF8.GetString(output.GetBuffer(), 0, (int)output.Length);
+        var (buffer, length) = (new byte[4096], 0);
+        while (length < LargestOutput && Posix.WaitReadable(pipe, patience) && Posix.Read(pipe, buffer.AsSpan(length)) is > 0 and var count)
+        {
+            length += count;
+            if (length == buffer.Length)
+                buffer = Wiping.Grow(buffer);
+        }
+        return buffer.AsMemory(0, length);
     }
 }

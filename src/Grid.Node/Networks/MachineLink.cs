@@ -7,7 +7,7 @@ namespace Grid.Node.Networks;
 /// <summary>
 /// How a machine has an address in a network: the namespace of its emulator hands on what comes, and has no address itself.
 /// <code>
-/// wireguard-go ── gw… (the network's range) ── forwarding ── gt… (the one address) ── the machine
+/// WireGuard ── gw… (the network's range) ── forwarding ── gt… (the one address) ── the machine
 /// </code>
 /// Whom the machine looks for in the range the tap answers for (proxy ARP, RFC 1027). A packet from another address than its own is not taken
 /// (rp_filter), and nothing goes from a tap but into its own tunnel, nor the other way.

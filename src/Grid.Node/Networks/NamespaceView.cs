@@ -14,7 +14,10 @@ internal static class NamespaceView
     private const int RouteIsUp = 0x1;
 
     /// <summary>The interface is there, up or not.</summary>
-    public static bool Has(int pid, string name) => Lines(pid, "dev").Any(l => l.AsSpan().Trim().StartsWith(name + ":", StringComparison.Ordinal));
+    public static bool Has(int pid, string name) => Names(pid).Contains(name);
+
+    /// <summary>All interfaces, up or not.</summary>
+    public static IEnumerable<string> Names(int pid) => from line in Lines(pid, "dev") let colon = line.IndexOf(':') where colon > 0 select line[..colon].Trim();
 
     /// <returns>null unless it is up with exactly one address, and exactly one route leads through it, on-link</returns>
     public static TunnelPlace? Place(int pid, string name)

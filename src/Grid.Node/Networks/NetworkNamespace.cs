@@ -49,11 +49,18 @@ internal sealed class NetworkNamespace : IDisposable
     /// <param name="input">what it finds as descriptor 3, at most what a pipe holds, 64 KiB</param>
     /// <returns>what it wrote</returns>
     /// <exception cref="IOException">it failed, with what it wrote</exception>
-    public string Run(string program, IReadOnlyList<string> args, string? input = null)
+    public string Run(string program, IReadOnlyList<string> args, string input = "") => Run(program, args, Encoding.UTF8.GetBytes(input));
+
+    /// <summary>The same for what the caller wipes.</summary>
+    public string Run(string program, IReadOnlyList<string> args, ReadOnlySpan<byte> input)
     {
-        using var given = input is null ? null : Filled(input);
-        return Tool.Run(System.IO.Path.GetFileName(program), new Command(Programs.Nsenter, [$"--net={Path}", program, .. args], Programs.Environment), Patience, given);
+        using var given = input.IsEmpty ? null : Filled(input);
+        return Tool.Run(System.IO.Path.GetFileName(program), Entering(program, args), Patience, given);
     }
+
+    /// <returns>what it wrote, for the caller to wipe</returns>
+    /// <exception cref="IOException">it failed; what it wrote is not said</exception>
+    public Memory<byte> RunForSecret(string program, IReadOnlyList<string> args) => Tool.RunForSecret(System.IO.Path.GetFileName(program), Entering(program, args), Patience);
 
     /// <summary>Starts what shall outlive this process, in this namespace, as nobody's child, with nothing to write to.</summary>
     public void Leave(string program, IReadOnlyList<string> args, IEnumerable<string> environment)
@@ -72,12 +79,14 @@ internal sealed class NetworkNamespace : IDisposable
 
     public void Dispose() => _space.Dispose();
 
-    private static SafeFileHandle Filled(string input)
+    private Command Entering(string program, IReadOnlyList<string> args) => new(Programs.Nsenter, [$"--net={Path}", program, .. args], Programs.Environment);
+
+    private static SafeFileHandle Filled(ReadOnlySpan<byte> input)
     {
         var (read, write) = Posix.Pipe();
         using (write)
         using (var stream = new FileStream(write, FileAccess.Write, 0))
-            stream.Write(Encoding.UTF8.GetBytes(input));
+            stream.Write(input);
         return read;
     }
 }

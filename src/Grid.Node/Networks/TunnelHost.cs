@@ -1,6 +1,7 @@
-using System.Buffers;
-using System.ComponentModel;
+using System.Collections.Immutable;
+using System.Diagnostics;
 using System.Net.Sockets;
+using System.Security.Cryptography;
 using System.Text.Json;
 using Grid.Networks;
 using Grid.Node.Containers;
@@ -11,8 +12,8 @@ namespace Grid.Node.Networks;
 /// Makes, observes, repairs and removes the tunnels of this node; decides nothing. Every effect may run twice and may be cut short anywhere.
 /// Effects on one tunnel must not overlap; on different ones they may.
 /// <code>
-/// node's namespace       wireguard-go ── UDP socket ── underlay
-///                             │ TUN
+/// node's namespace       WireGuard's UDP socket ── underlay
+///                             │ the kernel, or wireguard-go
 /// container's namespace    gw…: address/bits, on-link route; lo; nothing else
 /// emulator's namespace     gw…: on-link route ── gt…: a tap, behind which the machine has the address, see <see cref="MachineLink"/>
 /// </code>
@@ -20,49 +21,68 @@ namespace Grid.Node.Networks;
 public sealed class TunnelHost : IDisposable
 {
     private const int LargestMtu = 1420, WireGuardOverhead = 80;
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2), Settle = TimeSpan.FromSeconds(5);
-    private static readonly SearchValues<char> HexDigits = SearchValues.Create("0123456789abcdef");
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
 
     private readonly TunnelKeys _keys;
     private readonly NetworkNamespace _node;
-    private readonly WireGuardGo _wireGuard;
+    private readonly int _inNode;
+    private readonly IWireGuard _wireGuard;
+    private readonly ImmutableArray<IWireGuard> _all;
     private readonly NatEgress _egress;
     private readonly UdpPorts _ports;
     private readonly string _scope;
     private readonly TimeProvider _time;
 
-    private TunnelHost(TunnelKeys keys, NetworkNamespace node, string scope, TimeProvider time)
+    private TunnelHost(TunnelKeys keys, NetworkNamespace node, ProcessIdentity inNode, string scope, WireGuardEngine engine, TimeProvider time)
     {
-        (_keys, _node, _scope, _time) = (keys, node, scope, time);
-        _wireGuard = new WireGuardGo(node, scope);
+        (_keys, _node, _inNode, _scope, Engine, _time) = (keys, node, inNode.Pid, scope, engine, time);
+        // Tunnels that an earlier agent made of the other are kept for as long as they are wished.
+        _all = [.. engine.InKernel ? (IWireGuard[])[new KernelWireGuard(inNode, scope)] : [], new WireGuardGo(node, scope)];
+        _wireGuard = engine.IsKernel ? _all[0] : _all[^1];
         _egress = new NatEgress(node, scope);
         _ports = new UdpPorts(node);
     }
 
-    /// <summary>Looks for what this machine offers. A kernel's own WireGuard is not used, even where there is one.</summary>
+    /// <summary>What new tunnels are made of.</summary>
+    public WireGuardEngine Engine { get; }
+
+    /// <summary>Looks for what this machine offers: the kernel's own WireGuard where it has one, otherwise wireguard-go.</summary>
     /// <param name="scope">tells this node's tunnels from those of other nodes of the machine; its run directory, say</param>
-    /// <param name="underlay">the network namespace in which the node is reached: /proc/self/ns/net, the agent's own, or another</param>
+    /// <param name="inNode">a process in the network namespace in which the node is reached, for as long as this one runs: the agent itself, or another</param>
     /// <returns>null, and in <paramref name="why"/> what is missing</returns>
-    public static TunnelHost? Open(string scope, TunnelKeys keys, string underlay, TimeProvider time, out string why)
+    public static TunnelHost? Open(string scope, TunnelKeys keys, int inNode, TimeProvider time, out string why) => Open(scope, keys, inNode, null, time, out why);
+
+    /// <param name="engine">null: whichever is found</param>
+    internal static TunnelHost? Open(string scope, TunnelKeys keys, int inNode, WireGuardEngine? engine, TimeProvider time, out string why)
     {
         why = "";
         if (!Environment.IsPrivilegedProcess)
             why = "tunnels need root";
         else if (new[] { Programs.Ip, Programs.Nsenter, Programs.Setsid, Programs.Nft }.FirstOrDefault(p => !File.Exists(p)) is { } program)
             why = $"{program} is not installed";
-        else if (WireGuardGo.Missing() is { } missing)
-            why = missing;
+        else if (Processes.Identify(inNode) is not { } process || NetworkNamespace.Of(process) is not { } node)
+            why = $"process {inNode} has ended";
         else
-            return new TunnelHost(keys, NetworkNamespace.Open(underlay), scope, time);
+        {
+            engine ??= WireGuardEngine.Find();
+            if (engine.IsKernel || WireGuardGo.Missing() is not { } missing)
+                return new TunnelHost(keys, node, process, scope, engine, time);
+            node.Dispose();
+            why = $"{engine.Why}, and {missing}";
+        }
         return null;
     }
 
-    /// <summary>Reads /proc and asks every tunnel. Nothing is started, but for one nft(8) when any of them has a way out.</summary>
+    /// <summary>
+    /// Reads /proc and asks every tunnel, one of the kernel's by wg(8). Nothing else is started, but for one nft(8) when any of them has a way out and
+    /// one ip(8) for a namespace with tunnels not met before.
+    /// </summary>
     /// <param name="init">the first process of the container that a tunnel belongs to; null when there is none</param>
+    /// <exception cref="IOException">what is there cannot be told</exception>
     public IReadOnlyDictionary<TunnelId, TunnelSighting> Observe(Func<TunnelId, ProcessIdentity?> init)
     {
         var seen = new Dictionary<TunnelId, TunnelSighting>();
-        foreach (var tunnel in _wireGuard.Find())
+        foreach (var tunnel in Find())
             seen[tunnel.Id] = Observe(tunnel, init(tunnel.Id));
         return Confirmed(seen);
     }
@@ -77,16 +97,14 @@ public sealed class TunnelHost : IDisposable
         return inside is null ? new Outcome.Transient($"process {init.Pid} has ended") : Apply(id, tunnel, init, inside);
     });
 
-    /// <summary>Ends it and its way out. The interface goes with the process, the address and the route with the interface.</summary>
+    /// <summary>Ends it and its way out. The address and the route go with the interface.</summary>
     public Task<Outcome> RemoveAsync(TunnelId id) => Effect.Run(() =>
     {
-        foreach (var process in _wireGuard.Find().Where(t => t.Id == id))
-        {
-            if (!WireGuardGo.End(process))
-                return new Outcome.Transient($"the process of {id} does not end");
-        }
+        if (!Find(id).TrueForAll(t => t.End()))
+            return new Outcome.Transient($"{id} does not end");
         _egress.Close(id);
-        File.Delete(WireGuardSocket.PathOf(NameOf(id)));
+        foreach (var wireGuard in _all)
+            wireGuard.Forget(NameOf(id));
         return new Outcome.Done();
     });
 
@@ -97,33 +115,37 @@ public sealed class TunnelHost : IDisposable
 
     public void Dispose() => _node.Dispose();
 
-    internal string NameOf(TunnelId id) => id.InterfaceName("gw", _scope);
+    internal string NameOf(TunnelId id) => id.InterfaceName(TunnelNames.Tunnel, _scope);
+
+    internal IWireGuard WireGuard => _wireGuard;
 
     /// <summary>The end of a machine's interface that is outside of the machine, in the namespace of its emulator.</summary>
     public string TapOf(TunnelId id) => id.InterfaceName("gt", _scope);
 
     private TunnelPlace? PlaceOf(int pid, TunnelId id) => NamespaceView.PlaceBehind(pid, NameOf(id), TapOf(id)) ?? NamespaceView.Place(pid, NameOf(id));
 
-    private TunnelSighting Observe(TunnelProcess tunnel, ProcessIdentity? init)
+    private IEnumerable<IRunningTunnel> Find() => _all.SelectMany(w => w.Find());
+
+    private List<IRunningTunnel> Find(TunnelId id) => [.. Find().Where(t => t.Id == id)];
+
+    private TunnelSighting Observe(IRunningTunnel tunnel, ProcessIdentity? init)
     {
         try
         {
-            var state = WireGuardSocket.Get(tunnel.Interface);
+            var state = tunnel.Get();
             return new TunnelSighting.Present(
-                state, state.Port != 0 && NamespaceView.UdpIsBound(tunnel.Process.Pid, state.Port),
+                state, state.Port != 0 && NamespaceView.UdpIsBound(_inNode, state.Port),
                 init is { } process && Processes.Identify(process.Pid) == process ? PlaceOf(process.Pid, tunnel.Id) : null,
-                init is { } first && _egress.IsLinked(tunnel.Id, tunnel.Process.Pid, first))
+                init is { } first && _egress.IsLinked(tunnel.Id, _inNode, first))
             {
-                IsYoung = IsYoung(tunnel),
+                IsYoung = tunnel.IsYoung(_time.GetUtcNow()),
             };
         }
-        catch (Exception e) when (e is SocketException or IOException)
+        catch (Exception e) when (Effect.IsOfTheMachine(e))
         {
             return new TunnelSighting.Unknown(e.Message);
         }
     }
-
-    private bool IsYoung(TunnelProcess tunnel) => _time.GetUtcNow() - Processes.Started(tunnel.Process) < Settle;
 
     /// <summary>Links alone are no way out: what flushed the node's rules took the way with them.</summary>
     private Dictionary<TunnelId, TunnelSighting> Confirmed(Dictionary<TunnelId, TunnelSighting> seen)
@@ -137,7 +159,7 @@ public sealed class TunnelHost : IDisposable
         {
             passing = _egress.Passing();
         }
-        catch (Exception e) when (e is IOException or Win32Exception)
+        catch (Exception e) when (Effect.IsOfTheMachine(e))
         {
             why = e.Message;
         }
@@ -149,14 +171,15 @@ public sealed class TunnelHost : IDisposable
     private Outcome Apply(TunnelId id, Tunnel wish, ProcessIdentity init, NetworkNamespace inside)
     {
         var name = NameOf(id);
-        var running = _wireGuard.Find().Where(t => t.Id == id).ToList();
+        var running = Find(id);
         if (running is not [var tunnel] || !IsUsable(tunnel, init))
         {
-            if (!running.TrueForAll(WireGuardGo.End))
-                return new Outcome.Transient($"the process of {id} does not end");
+            if (!running.TrueForAll(t => t.End()))
+                return new Outcome.Transient($"{id} does not end");
+            AwaitPort(wish.Port);
             tunnel = _wireGuard.Start(id, name);
         }
-        Configure(id, name, wish);
+        Configure(tunnel, wish);
         if (!NamespaceView.Has(init.Pid, name))
             _node.Ip($"link set {name} mtu {Mtu()}", $"link set {name} netns {inside.Path}");
         if (PlaceOf(init.Pid, id) != new TunnelPlace(wish.Address, wish.Bits))
@@ -168,26 +191,32 @@ public sealed class TunnelHost : IDisposable
         }
         if (wish.Egress is Egress.None)
         {
-            if (NamespaceView.Has(tunnel.Process.Pid, _egress.Outside(id)))
+            if (NamespaceView.Has(_inNode, _egress.Outside(id)))
                 _egress.Close(id);
         }
-        else if (!_egress.IsLinked(id, tunnel.Process.Pid, init) || !_egress.Passing().Contains(_egress.Outside(id)))
+        else if (!_egress.IsLinked(id, _inNode, init) || !_egress.Passing().Contains(_egress.Outside(id)))
             _egress.Open(id, inside);
         return new Outcome.Done();
     }
 
-    /// <summary>False when only a new process can put it right.</summary>
-    private bool IsUsable(TunnelProcess tunnel, ProcessIdentity init)
+    // The kernel's is bound until the last of a container's namespace is gone, which is some time after its last process. Who else has it is met later.
+    private void AwaitPort(int port)
+    {
+        for (var clock = Stopwatch.StartNew(); NamespaceView.UdpIsBound(_inNode, port) && clock.Elapsed < Patience; Thread.Sleep(1))
+        {
+        }
+    }
+
+    /// <summary>False when only a new one can put it right.</summary>
+    private bool IsUsable(IRunningTunnel tunnel, ProcessIdentity init)
     {
         // In neither namespace: the container was made anew, and what it was moved into is going or gone.
-        if (!NamespaceView.Has(init.Pid, tunnel.Interface) && !NamespaceView.Has(tunnel.Process.Pid, tunnel.Interface))
+        if (!NamespaceView.Has(init.Pid, tunnel.Interface) && !NamespaceView.Has(_inNode, tunnel.Interface))
             return false;
-        // Somebody else, an agent that was killed a moment ago perhaps, may have just started it.
-        if (WireGuardGo.Answer(tunnel.Interface, Patience) is not { } state)
+        if (tunnel.Answer() is not { } state)
             return false;
         // wireguard-go binds its socket once, when it sees the interface go up. Had another that port then, it does not try again.
-        return PlaceOf(init.Pid, tunnel.Id) is null || NamespaceView.UdpIsBound(tunnel.Process.Pid, state.Port)
-            || IsYoung(tunnel);
+        return PlaceOf(init.Pid, tunnel.Id) is null || NamespaceView.UdpIsBound(_inNode, state.Port) || tunnel.IsYoung(_time.GetUtcNow());
     }
 
     /// <summary>The interface is in the container's namespace, down or not what it must be. Nothing that was in it is kept.</summary>
@@ -206,23 +235,26 @@ public sealed class TunnelHost : IDisposable
     public int Mtu()
     {
         using var links = JsonDocument.Parse(_node.Run(Programs.Ip, ["-j", "link", "show", "up"]));
-        // ip(8) writes an empty object for what it leaves out.
+        // ip(8) writes an empty object for what it leaves out. Ours are not the underlay.
         var underlay = from link in links.RootElement.EnumerateArray()
-                       where link.TryGetProperty("ifname", out _) && !link.GetProperty("flags").EnumerateArray().Any(f => f.GetString() == "LOOPBACK") && !IsOurs(link.GetProperty("ifname").GetString()!)
+                       where link.TryGetProperty("ifname", out _) && !link.GetProperty("flags").EnumerateArray().Any(f => f.GetString() == "LOOPBACK") && !TunnelNames.IsOurs(link.GetProperty("ifname").GetString()!)
                        select link.GetProperty("mtu").GetInt32() - WireGuardOverhead;
         return underlay.Append(LargestMtu).Min();
     }
 
-    // Ours are not the underlay, whichever node of the machine made them.
-    private static bool IsOurs(string name) => name.Length == 14 && name[0] == 'g' && name.AsSpan(2).IndexOfAnyExcept(HexDigits) < 0;
-
-    private void Configure(TunnelId id, string name, Tunnel wish)
+    private void Configure(IRunningTunnel tunnel, Tunnel wish)
     {
-        if (WireGuardChange.Between(WireGuardSocket.Get(name), wish, _time.GetUtcNow()) is not { } change)
+        if (WireGuardChange.Between(tunnel.Get(), wish, _time.GetUtcNow()) is not { } change)
             return;
         Span<byte> key = stackalloc byte[TunnelKeys.SecretSize];
-        _keys.WritePrivate(id, key);
-        WireGuardSocket.Set(name, change, key);
-        System.Security.Cryptography.CryptographicOperations.ZeroMemory(key);
+        try
+        {
+            _keys.WritePrivate(tunnel.Id, key);
+            tunnel.Set(change, key);
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(key);
+        }
     }
 }

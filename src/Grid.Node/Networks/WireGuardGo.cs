@@ -7,18 +7,15 @@ using Grid.Node.Containers.Interop;
 
 namespace Grid.Node.Networks;
 
-/// <summary>A process that is a tunnel: the interface ends with it.</summary>
-internal sealed record TunnelProcess(TunnelId Id, ProcessIdentity Process, string Interface);
-
 /// <summary>
 /// WireGuard as a process per interface, in its own session, nobody's child. Its environment says which tunnel of which node it is:
 /// <code>GRID_TUNNEL=agr1…/network/workload GRID_NODE=scope</code>
 /// It is born in the node's namespace, where its UDP socket stays when the interface is moved into a container's.
 /// </summary>
-internal sealed class WireGuardGo(NetworkNamespace node, string scope)
+internal sealed class WireGuardGo(NetworkNamespace node, string scope) : IWireGuard
 {
     private const string TunnelVariable = "GRID_TUNNEL=", NodeVariable = "GRID_NODE=";
-    private static readonly TimeSpan Birth = TimeSpan.FromSeconds(5), Death = TimeSpan.FromSeconds(2), Moment = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan Birth = TimeSpan.FromSeconds(5), Moment = TimeSpan.FromMilliseconds(100);
 
     /// <returns>what is missing, or null</returns>
     public static string? Missing()
@@ -36,36 +33,67 @@ internal sealed class WireGuardGo(NetworkNamespace node, string scope)
         }
     }
 
-    public ImmutableArray<TunnelProcess> Find()
+    public ImmutableArray<IRunningTunnel> Find()
     {
-        var found = ImmutableArray.CreateBuilder<TunnelProcess>();
+        var found = ImmutableArray.CreateBuilder<IRunningTunnel>();
         foreach (var (pid, args) in Processes.All())
         {
             if (args[0] != Programs.WireGuardGo || Processes.Identify(pid) is not { } process || Processes.Read(pid, "environ")?.Split('\0') is not { } environment)
                 continue;
             if (environment.Contains(NodeVariable + scope)
                 && TunnelId.TryParse(environment.FirstOrDefault(v => v.StartsWith(TunnelVariable, StringComparison.Ordinal))?[TunnelVariable.Length..], out var id))
-                found.Add(new TunnelProcess(id, process, args[^1]));
+                found.Add(new TunnelProcess(id, args[^1], process));
         }
         return found.ToImmutable();
     }
 
     /// <summary>Starts it and waits until it answers.</summary>
     /// <exception cref="IOException">it does not</exception>
-    public TunnelProcess Start(TunnelId id, string name)
+    public IRunningTunnel Start(TunnelId id, string name)
     {
         for (var clock = Stopwatch.StartNew(); clock.Elapsed < Birth;)
         {
             node.Leave(Programs.WireGuardGo, ["-f", name], [TunnelVariable + id, NodeVariable + scope, "LOG_LEVEL=silent"]);
             do
             {
-                if (Answer(name, Moment) is not null && Find().FirstOrDefault(p => p.Id == id) is { } started)
+                if (TunnelProcess.Answer(name, Moment) is not null && Find().FirstOrDefault(p => p.Id == id) is { } started)
                     return started;
             }
             while (clock.Elapsed < Birth && Find().Any(p => p.Id == id));
             // It ended at once: one that was killed before it may still be dying, and hold a socket that looks in use.
         }
         throw new IOException($"wireguard-go does not come up for {name}, or somebody else has that name.");
+    }
+
+    /// <summary>A process that was killed leaves its socket.</summary>
+    public void Forget(string name)
+    {
+        if (Directory.Exists(WireGuardSocket.Directory))
+            File.Delete(WireGuardSocket.PathOf(name));
+    }
+}
+
+/// <summary>A process that is a tunnel: the interface ends with it.</summary>
+internal sealed record TunnelProcess(TunnelId Id, string Interface, ProcessIdentity Process) : IRunningTunnel
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2), Settle = TimeSpan.FromSeconds(5);
+
+    public bool IsYoung(DateTimeOffset now) => now - Processes.Started(Process) < Settle;
+
+    public WireGuardState Get() => WireGuardSocket.Get(Interface);
+
+    /// <summary>Somebody else, an agent that was killed a moment ago perhaps, may have just started it.</summary>
+    public WireGuardState? Answer() => Answer(Interface, Patience);
+
+    public void Set(WireGuardChange change, ReadOnlySpan<byte> privateKey) => WireGuardSocket.Set(Interface, change, privateKey);
+
+    /// <summary>It tidies up itself, unless it has to be killed.</summary>
+    public bool End()
+    {
+        using var handle = Posix.OpenProcess(Process.Pid);
+        if (handle is null || Processes.Identify(Process.Pid) != Process)
+            return true;
+        return (Posix.Signal(handle, Posix.SIGTERM) && Posix.WaitReadable(handle, Patience)) || !Posix.Signal(handle, Posix.SIGKILL) || Posix.WaitReadable(handle, Patience);
     }
 
     /// <summary>Asks until it answers.</summary>
@@ -84,15 +112,5 @@ internal sealed class WireGuardGo(NetworkNamespace node, string scope)
                     return null;
             }
         }
-    }
-
-    /// <summary>Ends it, and what it leaves when it could not tidy up itself.</summary>
-    /// <returns>false when it does not end</returns>
-    public static bool End(TunnelProcess tunnel)
-    {
-        using var handle = Posix.OpenProcess(tunnel.Process.Pid);
-        if (handle is null || Processes.Identify(tunnel.Process.Pid) != tunnel.Process)
-            return true;
-        return (Posix.Signal(handle, Posix.SIGTERM) && Posix.WaitReadable(handle, Death)) || !Posix.Signal(handle, Posix.SIGKILL) || Posix.WaitReadable(handle, Death);
     }
 }

@@ -6,6 +6,7 @@ using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 using Grid.Networks;
+using Grid.Node.Containers;
 using Grid.Units;
 
 namespace Grid.Node.Networks;
@@ -175,21 +176,12 @@ internal static class WireGuardSocket
         while (!buffer.AsSpan(0, length).EndsWith("\n\n"u8))
         {
             if (length == buffer.Length)
-                buffer = length < LargestAnswer ? Grow(buffer) : throw new IOException($"{name} does not come to an end.");
+                buffer = length < LargestAnswer ? Wiping.Grow(buffer) : throw new IOException($"{name} does not come to an end.");
             var count = socket.Receive(buffer, length, buffer.Length - length, SocketFlags.None);
             if (count == 0)
                 throw new IOException($"{name} breaks off.");
             length += count;
         }
         return buffer;
-    }
-
-    // The private key stands in the first line: what is left behind is wiped.
-    private static byte[] Grow(byte[] buffer)
-    {
-        var larger = new byte[buffer.Length * 4];
-        buffer.CopyTo(larger, 0);
-        CryptographicOperations.ZeroMemory(buffer);
-        return larger;
     }
 }

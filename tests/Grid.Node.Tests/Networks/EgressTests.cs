@@ -7,14 +7,14 @@ using Grid.Node.Networks;
 
 namespace Grid.Node.Tests.Networks;
 
-public sealed class EgressTests
+public abstract class EgressTests(By by)
 {
     private static readonly IPEndPoint World = new(IPAddress.Parse("203.0.113.9"), 80);
 
     [Fact]
     public async Task The_world_is_reached_from_the_nodes_address_and_nothing_else_is()
     {
-        using var lab = new Lab();
+        using var lab = new Lab(by);
         var (a, other) = (lab.Join(lab.A, "a", "10.20.0.1"), lab.Join(lab.A, "other", "10.30.0.1", "two"));
         var (world, farm) = (IsServed(lab.B.Space, World.Address), IsServed(lab.B.Space, IPAddress.Parse("192.168.7.7")));
         using (world)
@@ -53,7 +53,7 @@ public sealed class EgressTests
     [Fact]
     public async Task It_comes_and_goes_with_the_wish_and_the_rules_with_the_last()
     {
-        using var lab = new Lab();
+        using var lab = new Lab(by);
         Member[] all = [lab.Join(lab.A, "a", "10.20.0.1"), lab.Join(lab.A, "b", "10.20.0.2")];
         foreach (var member in all)
             Assert.Equal(new Outcome.Done(), await lab.A.Host.ApplyAsync(member.Id, member.Wish(all, Egress.Nat), member.Container.Init));
@@ -82,7 +82,7 @@ public sealed class EgressTests
     [Fact]
     public async Task The_rules_of_a_container_that_ended_by_itself_go_with_the_next_change()
     {
-        using var lab = new Lab();
+        using var lab = new Lab(by);
         var (a, b) = (lab.Join(lab.A, "a", "10.20.0.1"), lab.Join(lab.A, "b", "10.20.0.2"));
         foreach (var member in (Member[])[a, b])
             Assert.Equal(new Outcome.Done(), await lab.A.Host.ApplyAsync(member.Id, member.Wish([], Egress.Nat), member.Container.Init));
@@ -111,3 +111,7 @@ public sealed class EgressTests
 
     private static Task<string?> DialAsync(Space space, IPEndPoint endpoint) => space.DialAsync(endpoint, TimeSpan.FromMilliseconds(700));
 }
+
+public sealed class KernelEgressTests() : EgressTests(By.Kernel);
+
+public sealed class ProcessEgressTests() : EgressTests(By.Process);

@@ -6,7 +6,7 @@ using System.Text;
 namespace Grid.Node.Tests.Networks;
 
 /// <summary>Two tenants of one node with the same addresses. The attacker is root in its own namespaces, which no workload of ours is.</summary>
-public sealed class IsolationTests
+public abstract class IsolationTests(By by)
 {
     private const string Marker = "FROM-THE-OTHER-TENANT-41c9";
     private const int ArpProtocol = 0x0806, HighestScanned = 512;
@@ -16,7 +16,7 @@ public sealed class IsolationTests
     [Fact]
     public async Task Whatever_a_tenant_sends_only_its_own_peers_get_it()
     {
-        using var lab = new Lab();
+        using var lab = new Lab(by);
         var (one, two) = await TenantsAsync(lab);
         var (attacker, peer) = (one[0], one[1]);
         using var atPeer = new Capture(peer.Container, Marker);
@@ -36,7 +36,7 @@ public sealed class IsolationTests
             Send(attacker, target, SocketType.Raw, target.AddressFamily is AddressFamily.InterNetwork ? ProtocolType.Icmp : ProtocolType.IcmpV6, Echo(target));
         }
         // As if from an address of the other tenant, which is an address of nobody here.
-        Send(attacker, two[1].Address, SocketType.Raw, ProtocolType.Raw, Forged(from: two[2].Address, to: two[1].Address));
+        Send(attacker, two[1].Address, SocketType.Raw, ProtocolType.Raw, Datagram.Udp(from: two[2].Address, to: two[1].Address, Text));
         foreach (var protocol in (ReadOnlySpan<int>)[ArpProtocol, 0x0800, 0x86dd])
             SendFrame(attacker, protocol);
 
@@ -52,7 +52,7 @@ public sealed class IsolationTests
     [Fact]
     public async Task A_scan_of_ports_finds_those_of_the_tenants_own_peers_and_no_others()
     {
-        using var lab = new Lab();
+        using var lab = new Lab(by);
         var (one, two) = await TenantsAsync(lab);
         IPAddress[] targets = [one[1].Address, two[2].Address, lab.A.Underlay, lab.B.Underlay, IPAddress.Loopback];
         var open = await Task.WhenAll(from target in targets from port in Enumerable.Range(1, HighestScanned) select OpenAsync(one[0], new IPEndPoint(target, port)));
@@ -70,8 +70,13 @@ public sealed class IsolationTests
         Assert.Equal("one-2: hello", await one[0].AskAsync(one[1].Address, "hello"));
         Assert.Equal("two-3: hello", await two[0].AskAsync(two[2].Address, "hello"));
         Assert.Equal("two-2: hello", await two[0].AskAsync(two[1].Address, "hello"));
+        Wait.For(() => two.All(IsQuiet), "end of what was said");
         return (one, two);
     }
+
+    // Of /proc/net/tcp the fourth field: what listens, and what has seen the last of the other's packets.
+    private static bool IsQuiet(Member member) =>
+        File.ReadLines($"/proc/{member.Container.Init.Pid}/net/tcp").Skip(1).All(l => l.Split(' ', StringSplitOptions.RemoveEmptyEntries)[3] is "0A" or "06");
 
     private static void Send(Member from, IPAddress to, SocketType type, ProtocolType protocol, byte[] what, int port = 0)
     {
@@ -99,26 +104,7 @@ public sealed class IsolationTests
         }
     }
 
-    private static byte[] Echo(IPAddress to) => Checked([(byte)(to.AddressFamily is AddressFamily.InterNetwork ? 8 : 128), 0, 0, 0, 0, 1, 0, 1, .. Text], 2);
-
-    // RFC 791: UDP without a checksum, from whatever address.
-    private static byte[] Forged(IPAddress from, IPAddress to)
-    {
-        byte[] udp = [0x14, 0xe9, 0x14, 0xe9, 0, (byte)(8 + Text.Length), 0, 0, .. Text];
-        byte[] header = [0x45, 0, 0, (byte)(20 + udp.Length), 0, 1, 0, 0, 64, 17, 0, 0, .. from.GetAddressBytes(), .. to.GetAddressBytes()];
-        return [.. Checked(header, 10), .. udp];
-    }
-
-    // RFC 1071.
-    private static byte[] Checked(byte[] bytes, int at)
-    {
-        var sum = 0;
-        for (var i = 0; i < bytes.Length; i += 2)
-            sum += (bytes[i] << 8) | (i + 1 < bytes.Length ? bytes[i + 1] : 0);
-        sum = (sum & 0xffff) + (sum >> 16);
-        BinaryPrimitives.WriteUInt16BigEndian(bytes.AsSpan(at), (ushort)~((sum & 0xffff) + (sum >> 16)));
-        return bytes;
-    }
+    private static byte[] Echo(IPAddress to) => Datagram.Checked([(byte)(to.AddressFamily is AddressFamily.InterNetwork ? 8 : 128), 0, 0, 0, 0, 1, 0, 1, .. Text], 2);
 
     private static async Task<IPEndPoint?> OpenAsync(Member from, IPEndPoint to)
     {
@@ -151,3 +137,7 @@ public sealed class IsolationTests
         }
     }
 }
+
+public sealed class KernelIsolationTests() : IsolationTests(By.Kernel);
+
+public sealed class ProcessIsolationTests() : IsolationTests(By.Process);

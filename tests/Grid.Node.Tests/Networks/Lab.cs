@@ -17,11 +17,23 @@ internal sealed class Space : IDisposable
     private readonly Process _sleeper;
 
     public Space(bool ofContainer)
+        : this(ofContainer ? ["--user", "--map-root-user", "--net"] : ["--net"])
     {
-        string[] how = ofContainer ? ["--user", "--map-root-user", "--net"] : ["--net"];
+    }
+
+    private Space(string[] how)
+    {
         _sleeper = Process.Start(new ProcessStartInfo("/usr/bin/unshare", [.. how, "/usr/bin/sleep", "600"]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         Wait.For(() => Processes.Read(_sleeper.Id, "comm") == "sleep\n", "a namespace");
         Init = Processes.Identify(_sleeper.Id)!.Value;
+    }
+
+    /// <summary>With a range of user ids, as a machine's emulator has.</summary>
+    public static Space OfEmulator()
+    {
+        var made = new Space(["--user", "--net"]);
+        File.WriteAllText($"/proc/{made.Init.Pid}/uid_map", $"0 {UidRange.Base} {UidRange.Count}");
+        return made;
     }
 
     public ProcessIdentity Init { get; }
@@ -185,13 +197,13 @@ internal sealed class LabNode : IDisposable
     // Tests that run at once must not find each other's tunnels.
     private static int _labs;
 
-    public LabNode(string name, byte number)
+    public LabNode(string name, byte number, WireGuardEngine engine)
     {
         Scope = $"test {Environment.ProcessId} {Interlocked.Increment(ref _labs)} {name}";
         Underlay = new IPAddress([192, 0, 2, number]);
         Keys = new TunnelKeys(Enumerable.Repeat(number, 32).ToArray());
         Space.Ip("link set lo up");
-        Host = TunnelHost.Open(Scope, Keys, Space.Path, TimeProvider.System, out var why) ?? throw new InvalidOperationException(why);
+        Host = Open(engine);
     }
 
     public string Scope { get; }
@@ -204,6 +216,10 @@ internal sealed class LabNode : IDisposable
 
     public TunnelHost Host { get; }
 
+    /// <summary>As another agent of the node does after this one.</summary>
+    public TunnelHost Open(WireGuardEngine engine) =>
+        TunnelHost.Open(Scope, Keys, Space.Init.Pid, engine, TimeProvider.System, out var why) ?? throw new InvalidOperationException(why);
+
     public void Dispose()
     {
         Host.Dispose();
@@ -212,21 +228,33 @@ internal sealed class LabNode : IDisposable
     }
 }
 
+/// <summary>Whose WireGuard a suite runs on.</summary>
+public enum By
+{
+    Kernel,
+    Process,
+}
+
 /// <summary>Two nodes, joined by a cable.</summary>
 internal sealed class Lab : IDisposable
 {
+    private static readonly WireGuardEngine Found = WireGuardEngine.Find();
+
     private readonly List<Member> _members = [];
 
-    public Lab()
+    public Lab(By by)
     {
+        Assert.SkipWhen(by is By.Kernel && !Found.IsKernel, $"It takes a kernel with WireGuard: {Found.Why}; Networks/kernel-wireguard-on-debian has one");
         using (var keys = new TunnelKeys(new byte[32]))
-        using (var probe = TunnelHost.Open("probe", keys, "/proc/self/ns/net", TimeProvider.System, out var why))
+        using (var probe = TunnelHost.Open("probe", keys, Environment.ProcessId, Engine(by), TimeProvider.System, out var why))
             Assert.SkipWhen(probe is null, why);
-        (A, B) = (new LabNode("a", 1), new LabNode("b", 2));
+        (A, B) = (new LabNode("a", 1, Engine(by)), new LabNode("b", 2, Engine(by)));
         A.Space.Ip($"link add under type veth peer name under netns {B.Space.Init.Pid}");
         foreach (var node in (ReadOnlySpan<LabNode>)[A, B])
             node.Space.Ip($"addr add {node.Underlay}/24 dev under", "link set under up");
     }
+
+    public static WireGuardEngine Engine(By by) => by is By.Kernel ? Found : Found with { Why = "the test asks for the other" };
 
     public LabNode A { get; }
 

@@ -6,7 +6,8 @@ using Grid.Node.Networks;
 
 namespace Grid.Node.Tests.Networks;
 
-public sealed class TunnelTests
+/// <summary>What holds for every tunnel, whoever makes it.</summary>
+public abstract class TunnelTests(By by)
 {
     private const string Marker = "PLAINTEXT-MARKER-7f3a";
 
@@ -15,7 +16,7 @@ public sealed class TunnelTests
     [InlineData("fd12:3456:789a:1::")]
     public async Task Every_pair_is_reached_and_nobody_on_the_way_reads_it_not_even_on_one_node(string prefix)
     {
-        using var lab = new Lab();
+        using var lab = new Lab(by);
         Member[] all = [lab.Join(lab.A, "a1", prefix + "1"), lab.Join(lab.A, "a2", prefix + "2"), lab.Join(lab.B, "b1", prefix + "3")];
         using var onA = new Capture(lab.A.Space, Marker);
         using var onB = new Capture(lab.B.Space, Marker);
@@ -43,7 +44,7 @@ public sealed class TunnelTests
     [Fact]
     public async Task The_capture_would_have_seen_plain_text()
     {
-        using var lab = new Lab();
+        using var lab = new Lab(by);
         using var capture = new Capture(lab.A.Space, Marker);
         using var sender = lab.A.Space.Make(() => new(System.Net.Sockets.SocketType.Dgram, System.Net.Sockets.ProtocolType.Udp));
         await sender.SendToAsync(System.Text.Encoding.UTF8.GetBytes(Marker), new IPEndPoint(IPAddress.Loopback, 9), TestContext.Current.CancellationToken);
@@ -54,7 +55,7 @@ public sealed class TunnelTests
     [Fact]
     public async Task A_member_taken_out_is_cut_off_and_the_sessions_of_the_others_go_on()
     {
-        using var lab = new Lab();
+        using var lab = new Lab(by);
         Member[] all = [lab.Join(lab.A, "a", "10.20.0.1"), lab.Join(lab.B, "b", "10.20.0.2"), lab.Join(lab.B, "gone", "10.20.0.3")];
         var (a, b, gone) = (all[0], all[1], all[2]);
         await Lab.MeetAsync(all);
@@ -76,7 +77,7 @@ public sealed class TunnelTests
     [Fact]
     public async Task Two_that_called_each_other_at_once_are_in_touch_before_wireguard_tries_again()
     {
-        using var lab = new Lab();
+        using var lab = new Lab(by);
         Member[] all = [lab.Join(lab.A, "a", "10.20.0.1"), lab.Join(lab.B, "b", "10.20.0.2")];
         using var crossing = new Crossing(lab.A, all);
         Task AgainAsync() => Task.WhenAll(all.Select((m, i) => m.Node.Host.ApplyAsync(m.Id, m.Wish(all) with { Peers = [m.Wish(all).Peers[0] with { Endpoint = crossing.Ends[i] }] }, m.Container.Init)));
@@ -94,33 +95,19 @@ public sealed class TunnelTests
     [Fact]
     public async Task A_killed_tunnel_is_seen_and_made_again_under_a_container_that_stays()
     {
-        using var lab = new Lab();
+        using var lab = new Lab(by);
         Member[] all = [lab.Join(lab.A, "a", "10.20.0.1"), lab.Join(lab.B, "b", "10.20.0.2")];
         await Lab.MeetAsync(all);
         all[0].Serve();
         Assert.Equal("a: hello", await all[1].AskAsync(all[0].Address, "hello"));
 
-        Processes.Signal(Process(all[0]), Posix.SIGKILL);
+        Kill(all[0]);
         Wait.For(() => all[0].Seen is null, "end of the tunnel");
         Wait.For(() => all[0].Container.Interfaces is ["lo"], "end of the interface");
         await all[0].ApplyAsync(all);
 
         Assert.Equal("a: again", await all[1].AskAsync(all[0].Address, "again"));
         Assert.True(all[0].Container.Lives);
-    }
-
-    [Fact]
-    public async Task A_tunnel_that_hangs_is_unknown_and_then_replaced()
-    {
-        using var lab = new Lab();
-        var a = lab.Join(lab.A, "a", "10.20.0.1");
-        await a.ApplyAsync();
-        var hanging = Process(a);
-        Processes.Signal(hanging, 19);
-        Assert.IsType<TunnelSighting.Unknown>(a.Seen);
-        await a.ApplyAsync();
-        Assert.NotEqual(hanging, Process(a));
-        Wait.For(() => a.Present.Fits(a.Wish([]), DateTimeOffset.UtcNow), "tunnel");
     }
 
     [Theory]
@@ -130,34 +117,33 @@ public sealed class TunnelTests
     [InlineData("addressed, not up")]
     [InlineData("another address")]
     [InlineData("another way")]
-    [InlineData("a stale socket")]
+    [InlineData("killed")]
     [InlineData("container made anew")]
     [InlineData("done")]
     public async Task What_was_cut_short_anywhere_is_finished(string where)
     {
-        using var lab = new Lab();
+        using var lab = new Lab(by);
         var (a, b) = (lab.Join(lab.A, "a", "10.20.0.1"), lab.Join(lab.B, "b", "10.20.0.2"));
         Member[] all = [a, b];
         await b.ApplyAsync(all);
         b.Serve();
-        using var node = NetworkNamespace.Open(lab.A.Space.Path);
         if (where is "started" or "configured" or "moved" or "addressed, not up")
-            new WireGuardGo(node, lab.A.Scope).Start(a.Id, a.Interface);
+            lab.A.Host.WireGuard.Start(a.Id, a.Interface);
         if (where is "configured" or "moved")
-            WireGuardSocket.Set(a.Interface, new WireGuardChange(true, a.Port, [], []), Enumerable.Repeat((byte)9, 32).ToArray());
+            Running(a).Set(new WireGuardChange(true, a.Port, [], []), Enumerable.Repeat((byte)9, 32).ToArray());
         if (where is "moved" or "addressed, not up")
-            node.Ip($"link set {a.Interface} netns {a.Container.Init.Pid}");
+            lab.A.Space.Ip($"link set {a.Interface} netns {a.Container.Init.Pid}");
         if (where is "addressed, not up")
             a.Container.Ip($"addr add {a.Address}/24 dev {a.Interface}");
-        if (where is "another address" or "another way" or "done" or "a stale socket")
+        if (where is "another address" or "another way" or "done" or "killed")
             await a.ApplyAsync(all);
         if (where is "another address")
             a.Container.Ip($"addr flush dev {a.Interface}", $"addr add 10.20.0.77/24 dev {a.Interface}");
         if (where is "another way")
             a.Container.Ip($"route add default dev {a.Interface}");
-        if (where is "a stale socket")
+        if (where is "killed")
         {
-            Processes.Signal(Process(a), Posix.SIGKILL);
+            Kill(a);
             Wait.For(() => a.Seen is null, "end");
         }
         if (where is "container made anew")
@@ -170,15 +156,15 @@ public sealed class TunnelTests
 
         Assert.Equal("b: hello", await a.AskAsync(b.Address, "hello"));
         Assert.True(a.Present.Fits(a.Wish(all), DateTimeOffset.UtcNow), a.Present.ToString());
-        var process = Process(a);
+        var same = Identity(a);
         await a.ApplyAsync(all);
-        Assert.Equal(process, Process(a));
+        Assert.Equal(same, Identity(a));
     }
 
     [Fact]
     public async Task Two_tenants_with_the_same_addresses_see_nothing_of_each_other()
     {
-        using var lab = new Lab();
+        using var lab = new Lab(by);
         Member[] one = [lab.Join(lab.A, "one-1", "10.20.0.1", "one"), lab.Join(lab.A, "one-2", "10.20.0.2", "one")];
         Member[] two = [lab.Join(lab.A, "two-1", "10.20.0.1", "two"), lab.Join(lab.A, "two-2", "10.20.0.2", "two"), lab.Join(lab.A, "two-3", "10.20.0.3", "two")];
         await Task.WhenAll(Lab.MeetAsync(one), Lab.MeetAsync(two));
@@ -194,14 +180,15 @@ public sealed class TunnelTests
     [Fact]
     public async Task Nothing_is_left_of_a_removed_one_and_removing_it_again_is_nothing()
     {
-        using var lab = new Lab();
+        using var lab = new Lab(by);
         var a = lab.Join(lab.A, "a", "10.20.0.1");
         await a.ApplyAsync();
-        var process = Process(a);
+        var running = Running(a);
+        Assert.True(Lives(running));
         for (var i = 0; i < 2; i++)
         {
             Assert.Equal(new Outcome.Done(), await lab.A.Host.RemoveAsync(a.Id));
-            Assert.Null(Processes.Identify(process.Pid));
+            Assert.False(Lives(running));
             Assert.Null(a.Seen);
             Wait.For(() => a.Container.Interfaces is ["lo"], "end of the interface");
             Assert.Equal(["lo", "under"], lab.A.Space.Interfaces);
@@ -212,7 +199,7 @@ public sealed class TunnelTests
     [Fact]
     public async Task Another_nodes_tunnels_are_not_seen_and_a_key_that_is_not_ours_is_refused()
     {
-        using var lab = new Lab();
+        using var lab = new Lab(by);
         var a = lab.Join(lab.A, "a", "10.20.0.1");
         await a.ApplyAsync();
         Assert.Empty(lab.B.Host.Observe(_ => null));
@@ -222,7 +209,7 @@ public sealed class TunnelTests
     [Fact]
     public void A_port_is_the_same_every_time_while_nobody_has_it()
     {
-        using var lab = new Lab();
+        using var lab = new Lab(by);
         var id = lab.Join(lab.A, "a", "10.20.0.1").Id;
         var port = lab.A.Host.ChoosePort(id, new HashSet<int>());
         Assert.InRange(port, 20_000, 39_999);
@@ -239,9 +226,13 @@ public sealed class TunnelTests
         return socket;
     }
 
-    private static ProcessIdentity Process(Member member)
-    {
-        using var node = NetworkNamespace.Open(member.Node.Space.Path);
-        return Assert.Single(new WireGuardGo(node, member.Node.Scope).Find(), t => t.Id == member.Id).Process;
-    }
+    /// <summary>As somebody who means ill does.</summary>
+    private protected abstract void Kill(Member member);
+
+    /// <summary>Another one for each that is made.</summary>
+    private protected abstract object Identity(Member member);
+
+    private protected abstract bool Lives(IRunningTunnel tunnel);
+
+    private protected static IRunningTunnel Running(Member member) => Assert.Single(member.Node.Host.WireGuard.Find(), t => t.Id == member.Id);
 }

@@ -2,8 +2,10 @@ using System.Net;
 using System.Text.Json;
 using Grid.Agreements;
 using Grid.Flists.Mount;
+using Grid.Networks;
 using Grid.Node.Containers;
 using Grid.Node.Machines;
+using Grid.Node.Networks;
 using Grid.Units;
 
 namespace Grid.Stories.Tests.Stage;
@@ -70,8 +72,29 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
     /// <summary>The namespace that is this node's machine as far as the network goes.</summary>
     public string Space => _place?.Path ?? "/proc/self/ns/net";
 
-    /// <summary>The processes that hold this node's tunnels.</summary>
-    public IReadOnlyList<int> Tunnels() => Of("GRID_TUNNEL=");
+    /// <summary>What holds this node's tunnels: the numbers of processes, or the tunnels' own names where the kernel does.</summary>
+    public IReadOnlyList<string> Tunnels()
+    {
+        var processes = Of("GRID_TUNNEL=");
+        return processes.Count > 0 ? [.. processes.Select(p => $"{p}")] : [.. WithTunnels(h => h.Observe(_ => null).Keys.ToList(), []).Select(t => $"{t}")];
+    }
+
+    /// <summary>Without a word to the agent.</summary>
+    public void Kill(string tunnel)
+    {
+        if (TunnelId.TryParse(tunnel, out var id))
+            WithTunnels(h => h.RemoveAsync(id).GetAwaiter().GetResult(), new Outcome.Done());
+        else
+            Posix.Kill(int.Parse(tunnel));
+    }
+
+    private T WithTunnels<T>(Func<TunnelHost, T> ask, T none)
+    {
+        // What is found or removed needs no key.
+        using var keys = new TunnelKeys(new byte[TunnelKeys.SecretSize]);
+        using var host = TunnelHost.Open(Run, keys, Environment.ProcessId, TimeProvider.System, out _);
+        return host is null ? none : ask(host);
+    }
 
     /// <summary>The processes that hold this node's gateways, and the one that serves them.</summary>
     public IReadOnlyList<int> Gateways() => Of("GRID_GATEWAY");
@@ -173,8 +196,8 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
             foreach (var id in machines.Known().ToList())
                 machines.Hide(id);
         }
-        foreach (var tunnel in Tunnels().Concat(Gateways()))
-            Posix.Kill(tunnel);
+        foreach (var process in Of("GRID_TUNNEL=").Concat(Gateways()))
+            Posix.Kill(process);
         foreach (var mount in FlistMount.All().Where(m => m.Mountpoint.StartsWith(Run + "/", StringComparison.Ordinal)).ToList())
             FlistMount.Stop(mount.Mountpoint, detach: true);
         if (Directory.Exists(Run))

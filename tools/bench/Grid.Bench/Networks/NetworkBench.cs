@@ -46,7 +46,7 @@ internal static class NetworkBench
             foreach (var row in rows)
                 await row.MeasureAsync(Streaming, Turns);
         }
-        Console.WriteLine($"{Environment.ProcessorCount} cores, wireguard-go, {Rounds} rounds in turn, medians; load after {File.ReadAllText("/proc/loadavg").Split(' ')[0]}");
+        Console.WriteLine($"{Environment.ProcessorCount} cores, {a.Host.Engine.Name}, {Rounds} rounds in turn, medians; load after {File.ReadAllText("/proc/loadavg").Split(' ')[0]}");
         var table = new Table("what", "MB/s", "of one tunnel", "to and fro µs", "beside one tunnel");
         foreach (var row in rows)
             table.Add(row.Name, Table.Number(row.Rate), Table.Milliseconds(row.Rate / rows[1].Rate), Table.Number(row.Turn), Table.Milliseconds(row.Turn / rows[1].Turn));
@@ -75,7 +75,7 @@ internal static class NetworkBench
         public Node(string name, byte number)
         {
             Address = new IPAddress([10, 99, 0, number]);
-            Host = TunnelHost.Open($"grid-bench-{Environment.ProcessId}-{name}", _keys, Space.Path, TimeProvider.System, out var why) ?? throw new IOException(why);
+            Host = TunnelHost.Open($"grid-bench-{Environment.ProcessId}-{name}", _keys, Space.Init.Pid, TimeProvider.System, out var why) ?? throw new IOException(why);
         }
 
         public Space Space { get; } = new();
