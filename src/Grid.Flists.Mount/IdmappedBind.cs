@@ -29,7 +29,7 @@ public static class IdmappedBind
             UserNamespace = (ulong)namespaceFile.DangerousGetHandle(),
         };
         if (SysMount.SetAttributes(tree, "", Fcntl.AT_EMPTY_PATH, attributes, (nuint)Unsafe.SizeOf<SysMount.MountAttributes>()) < 0)
-            throw new PosixException($"mount_setattr {source} idmap");
+            throw new PosixException($"mount_setattr {source} idmap (FUSE has it since Linux 6.12)");
         if (SysMount.MoveMount(tree, "", Fcntl.AT_FDCWD, target, SysMount.MOVE_MOUNT_F_EMPTY_PATH) < 0)
             throw new PosixException($"move_mount {target}");
     }

@@ -368,6 +368,15 @@ public sealed class JourneyTests(RealLedger real)
         var key = (await shell.JsonAsync("ledger", "status"))["key"]!.GetValue<string>();
         var verdict = await stranger.JsonAsync("verify", bundle, "--ledger-key", key);
         Assert.Equal(("holds", id.ToString(), "running"), (Text(verdict, "verdict"), Text(verdict, "agreement"), Text(verdict, "status")));
+        // Shortened it is as true as it was, of an earlier moment: the verdict says which.
+        var cut = JsonNode.Parse(await File.ReadAllTextAsync(bundle))!;
+        cut["entries"]!.AsArray().RemoveAt(cut["entries"]!.AsArray().Count - 1);
+        await File.WriteAllTextAsync(stranger.PathOf("cut"), cut.ToJsonString());
+        var earlier = await stranger.JsonAsync("verify", stranger.PathOf("cut"), "--ledger-key", key);
+        Assert.True(earlier["lastEntry"]!.GetValue<long>() < verdict["lastEntry"]!.GetValue<long>(), $"{earlier}");
+        var (_, said, _) = await stranger.RunAsync("verify", stranger.PathOf("cut"), "--ledger-key", key);
+        Assert.Contains($"entry {earlier["lastEntry"]} of {earlier["size"]}", said, StringComparison.Ordinal);
+        Assert.Contains("left later entries out", said, StringComparison.Ordinal);
 
         var chance = new Random(5);
         var bytes = await File.ReadAllBytesAsync(bundle);

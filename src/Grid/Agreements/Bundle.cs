@@ -20,7 +20,8 @@ public sealed record Bundle(string Origin, AgreementId Agreement, string Checkpo
 
     /// <summary>
     /// Checks the checkpoint's signature, each entry's place in the log and each signature, and decides every statement again in its order.
-    /// What it cannot show is that nothing was left out: for completeness the ledger is believed (design: README.md, The order of trust).
+    /// What it cannot show is that nothing was left out, a cancel at the end for instance: for completeness the ledger is believed, and everybody who
+    /// had the bundle in hand (design: README.md, The order of trust).
     /// </summary>
     public Refusal? Verify(string origin, PublicKey ledgerKey, out VerifiedAgreement? verified)
     {

@@ -3,21 +3,23 @@ using System.Diagnostics;
 namespace Grid.Bench.Ledger;
 
 /// <summary>Many callers, each waiting for its own answer.</summary>
-/// <param name="CpuMicroseconds">of ours and of PostgreSQL's for each</param>
-/// <param name="OthersMicroseconds">of PostgreSQL's alone</param>
-/// <param name="Garbage">bytes that this process allocated for each</param>
-internal sealed record Load(double PerSecond, double Median, double P99, double CpuMicroseconds, double OthersMicroseconds, double Garbage)
+/// <param name="Cpu">seconds of ours and of PostgreSQL's</param>
+/// <param name="Others">seconds of PostgreSQL's alone</param>
+/// <param name="Garbage">bytes that this process allocated</param>
+/// <param name="Milliseconds">of each answer, sorted; none when nobody waited for a single one</param>
+internal sealed record Load(long Count, double Seconds, double Cpu, double Others, double Garbage, double[] Milliseconds)
 {
-    public Load Times(int each) => this with
-    {
-        PerSecond = PerSecond * each,
-        CpuMicroseconds = CpuMicroseconds / each,
-        OthersMicroseconds = OthersMicroseconds / each,
-        Garbage = Garbage / each,
-    };
+    public double PerSecond => Count / Seconds;
+
+    public double Median => At(0.5);
+
+    public double P99 => At(0.99);
+
+    public static Load Sum(IReadOnlyList<Load> loads) => new(
+        loads.Sum(l => l.Count), loads.Sum(l => l.Seconds), loads.Sum(l => l.Cpu), loads.Sum(l => l.Others), loads.Sum(l => l.Garbage), [.. loads.SelectMany(l => l.Milliseconds).Order()]);
 
     /// <param name="act">throws when the answer is not what it must be</param>
-    public static async Task<Load> RunAsync(int count, int callers, Func<int, Task> act)
+    public static async Task<Load> RunAsync(int from, int count, int callers, Func<int, Task> act)
     {
         var milliseconds = new double[count];
         var next = -1;
@@ -27,14 +29,16 @@ internal sealed record Load(double PerSecond, double Median, double P99, double 
             for (int i; (i = Interlocked.Increment(ref next)) < count;)
             {
                 var at = Stopwatch.GetTimestamp();
-                await act(i);
+                await act(from + i);
                 milliseconds[i] = Stopwatch.GetElapsedTime(at).TotalMilliseconds;
             }
         })));
         var load = spent.Until(Spent.Now(), count);
         Array.Sort(milliseconds);
-        return load with { Median = milliseconds[count / 2], P99 = milliseconds[(int)(count * 0.99)] };
+        return load with { Milliseconds = milliseconds };
     }
+
+    private double At(double quantile) => Milliseconds.Length == 0 ? double.NaN : Milliseconds[(int)(Milliseconds.Length * quantile)];
 }
 
 /// <summary>What had been used up at one moment.</summary>
@@ -44,6 +48,6 @@ internal sealed record Spent(long At, double Cpu, double Own, long Allocated)
 {
     public static Spent Now() => new(Stopwatch.GetTimestamp(), Ledger.Cpu.Seconds(), Environment.CpuUsage.TotalTime.TotalSeconds, GC.GetTotalAllocatedBytes());
 
-    public Load Until(Spent end, int count) => new(count / Stopwatch.GetElapsedTime(At, end.At).TotalSeconds, 0, 0, 1e6 * (end.Cpu - Cpu) / count,
-        double.Max(0, 1e6 * (end.Cpu - Cpu - (end.Own - Own)) / count), (double)(end.Allocated - Allocated) / count);
+    public Load Until(Spent end, long count) => new(count, Stopwatch.GetElapsedTime(At, end.At).TotalSeconds, end.Cpu - Cpu,
+        double.Max(0, end.Cpu - Cpu - (end.Own - Own)), end.Allocated - Allocated, []);
 }
