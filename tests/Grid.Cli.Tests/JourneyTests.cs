@@ -375,7 +375,7 @@ public sealed class JourneyTests(RealLedger real)
         var earlier = await stranger.JsonAsync("verify", stranger.PathOf("cut"), "--ledger-key", key);
         Assert.True(earlier["lastEntry"]!.GetValue<long>() < verdict["lastEntry"]!.GetValue<long>(), $"{earlier}");
         var (_, said, _) = await stranger.RunAsync("verify", stranger.PathOf("cut"), "--ledger-key", key);
-        Assert.Contains($"entry {earlier["lastEntry"]} of {earlier["size"]}", said, StringComparison.Ordinal);
+        Assert.Contains($"entry {earlier["lastEntry"]} in a log of {earlier["size"]}", said, StringComparison.Ordinal);
         Assert.Contains("left later entries out", said, StringComparison.Ordinal);
 
         var chance = new Random(5);

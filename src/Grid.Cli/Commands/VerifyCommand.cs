@@ -56,7 +56,7 @@ internal static class VerifyCommand
             : new Outcome.Done(document,
             [
                 new Block.Table(["check", "verdict", "detail"], [.. checks.Select(c => ImmutableArray.Create<Cell>(c.Name, new Cell("holds", Ink.Good), c.Detail))]),
-                new Block.Fields([("agreement", verified.Agreement.Id.ToString()), ("status", verified.Agreement.Status), ("as of", $"entry {verified.History[^1].Index} of {verified.Checkpoint.Size}, {Render.Time(verified.State.Time)}")]),
+                new Block.Fields([("agreement", verified.Agreement.Id.ToString()), ("status", verified.Agreement.Status), ("as of", $"entry {verified.History[^1].Index} in a log of {verified.Checkpoint.Size}, {Render.Time(verified.State.Time)}")]),
                 Block.Line("HOLDS", Ink.Good),
                 Block.Line($"Whoever kept this file can have left later entries out, a cancel among them: 'grid agreement show {verified.Agreement.Id}' asks the ledger.", Ink.Faint),
             ]);
