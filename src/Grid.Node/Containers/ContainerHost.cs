@@ -186,8 +186,9 @@ public sealed class ContainerHost
     private static bool IsOpen(MountLine mount) => mount switch
     {
         { Point: "/" } => !(mount.Options.Contains("ro") && mount.Options.Contains("nosuid") && mount.Options.Contains("nodev")),
-        // One device each, which holds no code; runc leaves them without options, and masks files by them.
-        { Type: "devtmpfs", Root: "/null" or "/zero" or "/full" or "/random" or "/urandom" or "/tty" } => false,
+        // One device each, its own, which holds no code; runc leaves them without options, and masks files by them. The node's are refused.
+        { Type: "tmpfs", Root: "/null" or "/zero" or "/full" or "/random" or "/urandom" or "/tty" } => false,
+        { Type: "devtmpfs" } => true,
         _ => !mount.Options.Contains("ro") && !(mount.Options.Contains("noexec") && mount.Options.Contains("nosuid") && mount.Options.Contains("nodev")),
     };
 

@@ -123,12 +123,9 @@ internal sealed class ContainerRuntime(string runtime, string shim, Cgroups cgro
         }
     }
 
-    private PrivateMounts? Mounts(ContainerSpec spec) =>
-        cgroups.Hidden.IsEmpty || Path.GetFileName(runtime) != "crun"
-            ? null
-            : PrivateMounts.Plan(
-                MountLine.Read("self"), cgroups.Hidden,
-                [runtime, shim, paths.State, paths.Bundle(spec.Id), paths.Logs, spec.Rootfs, .. spec.Volumes.Select(v => v.Source), .. spec.Devices.Select(d => d.Source)]);
+    private PrivateMounts Mounts(ContainerSpec spec) => PrivateMounts.Plan(
+        MountLine.Read("self"), Path.GetFileName(runtime) == "crun" ? cgroups.Hidden : [], paths.Bundle(spec.Id),
+        [runtime, shim, paths.State, paths.Logs, spec.Rootfs, .. spec.Volumes.Select(v => v.Source), .. spec.Devices.Select(d => d.Source)]);
 
     private static string ReadAll(SafeFileHandle pipe, bool line)
     {

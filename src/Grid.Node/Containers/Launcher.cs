@@ -13,9 +13,9 @@ internal sealed record Command(string Path, ImmutableArray<string> Args, Immutab
 /// <summary>Starts a program with exactly the descriptors, environment and mounts that are named. No shell is involved.</summary>
 internal static unsafe class Launcher
 {
-    /// <param name="errors">becomes the child's stdout and stderr; stdin is /dev/null</param>
+    /// <param name="errors">becomes the child's stdout and stderr; stdin is the /dev/null of its mounts</param>
     /// <param name="extra">becomes descriptor 3</param>
-    /// <param name="mounts">null starts it with the node's own mounts</param>
+    /// <param name="mounts">null starts it with the node's own mounts, and so with its /dev/null: only what changes no owners</param>
     /// <returns>the child's pid, to be reaped by the caller</returns>
     /// <exception cref="System.ComponentModel.Win32Exception">a step failed; no child was made</exception>
     public static int Start(Command command, SafeFileHandle errors, SafeFileHandle? extra, PrivateMounts? mounts)
@@ -40,10 +40,10 @@ internal static unsafe class Launcher
     private sealed class Prepared : IDisposable
     {
         private readonly List<nint> _memory = [];
-        private readonly byte* _path, _actions, _attributes, _root, _none, _tmpfs;
+        private readonly byte* _path, _actions, _attributes, _root, _none, _tmpfs, _stage;
         private readonly byte** _argv, _envp;
         private readonly int _covered, _detached;
-        private readonly byte** _cover, _detach;
+        private readonly byte** _cover, _detach, _nodes, _places;
         private int _pid, _error;
         private string _failed = "";
 
@@ -59,6 +59,9 @@ internal static unsafe class Launcher
             _detached = mounts?.Detached.Length ?? 0;
             _cover = Texts(mounts?.Covered ?? []);
             _detach = Texts(mounts?.Detached ?? []);
+            _stage = Text(mounts?.Stage ?? "");
+            _nodes = Texts([.. PrivateMounts.Devices.Select(d => $"{mounts?.Stage}/{d.Name}")]);
+            _places = Texts([.. PrivateMounts.Devices.Select(d => $"/dev/{d.Name}")]);
 
             _actions = Zeroed(SpawnH.FileActionsSize);
             Check(SpawnH.posix_spawn_file_actions_init(_actions));
@@ -92,6 +95,11 @@ internal static unsafe class Launcher
             if (SysMount.mount(_none, _root, null, SysMount.MS_SLAVE | SysMount.MS_REC, null) != 0)
             {
                 Fail("mount --make-rslave");
+                return;
+            }
+            if (!OwnDevices())
+            {
+                Fail("make device nodes of its own");
                 return;
             }
             for (var i = 0; i < _covered; i++)
@@ -131,6 +139,23 @@ internal static unsafe class Launcher
             Check(SpawnH.posix_spawnattr_destroy(_attributes));
             foreach (var block in _memory)
                 NativeMemory.Free((void*)block);
+        }
+
+        // The binds keep the nodes when the file system they were made in is out of sight.
+        private bool OwnDevices()
+        {
+            const uint Everybody = 0x1B6; // 0666
+            if (SysMount.mount(_tmpfs, _stage, _tmpfs, SysMount.MS_NOSUID | SysMount.MS_NOEXEC, null) != 0)
+                return false;
+            for (var i = 0; i < PrivateMounts.Devices.Length; i++)
+            {
+                // makedev(3) for numbers of one byte.
+                var number = (ulong)((PrivateMounts.Devices[i].Major << 8) | PrivateMounts.Devices[i].Minor);
+                if (SysMount.mknod(_nodes[i], SysMount.S_IFCHR | Everybody, number) != 0 || SysMount.chmod(_nodes[i], Everybody) != 0
+                    || SysMount.mount(_nodes[i], _places[i], null, SysMount.MS_BIND, null) != 0)
+                    return false;
+            }
+            return SysMount.umount2(_stage, SysMount.MNT_DETACH) == 0;
         }
 
         private void Fail(string step)

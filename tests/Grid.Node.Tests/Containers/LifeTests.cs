@@ -179,7 +179,7 @@ public sealed class LifeTests(Machine machine) : IDisposable
         Assert.IsType<Outcome.Done>(await machine.Host.StartAsync(spec));
         await machine.SaysAsync(spec.Id, "ready");
         var shim = Processes.All().Single(p => p.Args.Contains(spec.Id.ToString()) && p.Args[0].EndsWith("conmon", StringComparison.Ordinal));
-        Assert.SkipWhen(Link("self") == Link($"{shim.Pid}"), "The cgroups of this machine need no private mounts.");
+        Assert.NotEqual(Link("self"), Link($"{shim.Pid}"));
         var mounts = MountLine.Read($"{shim.Pid}").Select(m => m.Point).ToList();
         Assert.Contains(machine.Rootfs, mounts);
         Assert.DoesNotContain(other, mounts);

@@ -105,7 +105,7 @@ public sealed class ValueTests
             @"7 1 0:7 / /mnt/with\040space rw - ext4 /dev/vdb rw",
             "8 2 0:8 / /sys/fs/cgroup/unified rw shared:3 - cgroup2 cgroup2 rw",
         ]);
-        var plan = PrivateMounts.Plan(mounts, ["/sys/fs/cgroup/unified"], ["/run/grid/flists/a", "/usr/bin/crun"]);
+        var plan = PrivateMounts.Plan(mounts, ["/sys/fs/cgroup/unified"], "/run/grid/containers/x", ["/run/grid/flists/a", "/usr/bin/crun"]);
         Assert.Equal(["/mnt/with space", "/run/grid/flists/ab"], plan.Detached);
     }
 

@@ -222,6 +222,22 @@ static void *eat(long mib) {
     return p;
 }
 
+// Does to stdin and the devices whatever their modes allow, then reads stdin.
+static int spoil_devices(void) {
+    const char *names[] = {"/proc/self/fd/0", "/dev/stdin", "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/proc/kcore", 0};
+    char byte;
+    for (const char **n = names; *n; n++) {
+        utimensat(AT_FDCWD, *n, 0, 0);
+        chown(*n, geteuid(), getegid());
+        chmod(*n, 0600);
+    }
+    futimens(0, 0);
+    fchown(0, geteuid(), getegid());
+    fchmod(0, 0600);
+    printf(read(0, &byte, 1) == 0 ? "stdin has ended\n" : "stdin has something\n");
+    return 0;
+}
+
 int main(int argc, char **argv) {
     const char *verb = argc > 1 ? argv[1] : "", *first = argc > 2 ? argv[2] : "", *second = argc > 3 ? argv[3] : "";
     setvbuf(stdout, 0, _IOLBF, 0);
@@ -232,6 +248,7 @@ int main(int argc, char **argv) {
     if (is(verb, "cat")) return cat(first);
     if (is(verb, "list")) return list(first);
     if (is(verb, "euid")) { printf("euid %d\n", geteuid()); return 0; }
+    if (is(verb, "spoil-devices")) return spoil_devices();
     if (is(verb, "attack")) return attack(first);
     if (is(verb, "serve")) return serve(atoi(first));
     if (is(verb, "wait")) { signal(SIGTERM, on_term); printf("ready\n"); for (;;) pause(); }
