@@ -25,7 +25,7 @@ internal static class ClearProgram
     /// <exception cref="NodeException"/>
     public static async Task<int> RunAsync(IReadOnlyList<string> arguments, TimeProvider time)
     {
-        if (arguments is not ["--data", var data, "--run", var run, "--cgroup", var cgroup] || !Units.Names.IsValid(cgroup, 1, 36))
+        if (arguments is not ["--data", { Length: > 0 } data, "--run", { Length: > 0 } run, "--cgroup", var cgroup] || !Units.Names.IsValid(cgroup, 1, 36))
         {
             Console.Error.WriteLine(Usage);
             return 2;

@@ -64,7 +64,7 @@ public sealed record NodeOptions(
         {
             if (!Known.Contains(arguments[i]))
                 errors.Add($"'{arguments[i]}' is not an option.");
-            else if (i + 1 == arguments.Count)
+            else if (i + 1 == arguments.Count || (arguments[i + 1].Length == 0 && arguments[i] is "--data" or "--run" or "--invite"))
                 errors.Add($"{arguments[i]} wants a value.");
             else if (arguments[i] is not ("--hub" or "--underlay" or "--disk") && given.Any(g => g.Name == arguments[i]))
                 errors.Add($"{arguments[i]} is given twice.");
@@ -100,6 +100,8 @@ public sealed record NodeOptions(
 
         var ledger = Address("--ledger", Must("--ledger"));
         var origin = Must("--origin");
+        if (origin.Length > 0 && !Payload.IsOrigin(origin))
+            errors.Add($"--origin '{origin}' is not the name of a ledger: 1–255 printable ASCII characters without spaces and pluses. Write it as it stands in the ledger's checkpoints.");
         if (!Id.TryParse<PublicKey>(Must("--ledger-key"), out var key) && One("--ledger-key") is { Length: > 0 })
             errors.Add("--ledger-key is not a key of the form key1….");
         var hubs = given.Where(g => g.Name == "--hub").Select(g => Address("--hub", g.Value)).OfType<Uri>().ToImmutableArray();

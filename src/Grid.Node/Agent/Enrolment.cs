@@ -1,6 +1,4 @@
 using System.Collections.Immutable;
-using System.Text.Json;
-using System.Text.Json.Serialization;
 using Grid.Addresses;
 using Grid.Client;
 using Grid.Nodes;
@@ -9,21 +7,6 @@ using Grid.Units;
 using Microsoft.Extensions.Logging;
 
 namespace Grid.Node.Agent;
-
-/// <summary>The farmer's invite as it travels on the boot media: a one-time secret.</summary>
-/// <param name="Version">1</param>
-/// <param name="Farm">farm1…</param>
-/// <param name="Invite">st1…, the statement that invites</param>
-/// <param name="Seed">base64 of the invite key's 32-byte seed</param>
-/// <param name="Expires">RFC 3339; after it the ledger takes the invite no more</param>
-/// <param name="Ledger">where the farmer's ledger is, its name and its key: hints for whoever writes the boot media; the node is told its own</param>
-public sealed record InviteFile(
-    int Version, string Farm, string Invite, string Seed, string? Expires = null, string? Ledger = null, string? Origin = null, string? LedgerKey = null, string? Hub = null);
-
-[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow, RespectRequiredConstructorParameters = true)]
-[JsonSerializable(typeof(InviteFile))]
-internal sealed partial class EnrolmentContext : JsonSerializerContext;
-
 
 /// <summary>
 /// Joins by the farmer's invite and reports what the node has. The statement of the join is kept before it is sent, so that a join which was
@@ -55,8 +38,8 @@ internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<stri
     public async Task<NodeId> JoinAsync(CancellationToken cancel)
     {
         if (!File.Exists(Kept))
-            Write(Kept, Join(ReadInvite()).Bytes.ToArray());
-        var join = Statement.Decode(await File.ReadAllBytesAsync(Kept, cancel));
+            Write(Kept, Join().Bytes.ToArray());
+        var join = await ReadKeptAsync(cancel);
         if (join.Payload.Ledger != options.Origin)
             throw new NodeException($"This node joined the ledger '{join.Payload.Ledger}', not '{options.Origin}'. Use another --data directory.");
         if (File.Exists(Joined))
@@ -88,24 +71,23 @@ internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<stri
         Reported(_all);
     }
 
-    private Statement Join(InviteFile invite)
+    private Statement Join()
     {
+        using var invite = Invite.Read(options.Invite ?? throw new NodeException("This node has not joined a farm and was given no --invite."));
         var now = DateTimeOffset.FromUnixTimeSeconds(time.GetUtcNow().ToUnixTimeSeconds());
-        using var inviteKey = SigningKey.FromSeed(Convert.FromBase64String(invite.Seed));
-        var body = new JoinNode(Id.Parse<FarmId>(invite.Farm), Id.Parse<StatementId>(invite.Invite), key.Public, HostCapacity.Hardware());
-        return Statement.Sign(new Payload(options.Origin, null, now, now.AddDays(1), body), key, inviteKey);
+        var body = new JoinNode(invite.Farm, invite.Id, key.Public, HostCapacity.Hardware());
+        return Statement.Sign(new Payload(options.Origin, null, now, now.AddDays(1), body), key, invite.Key);
     }
 
-    private InviteFile ReadInvite()
+    private async Task<Statement> ReadKeptAsync(CancellationToken cancel)
     {
-        var path = options.Invite ?? throw new NodeException("This node has not joined a farm and was given no --invite.");
         try
         {
-            return JsonSerializer.Deserialize(File.ReadAllText(path), EnrolmentContext.Default.InviteFile) ?? throw new NodeException($"The invite {path} is empty.");
+            return Statement.Decode(await File.ReadAllBytesAsync(Kept, cancel));
         }
-        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
+        catch (StatementFormatException e)
         {
-            throw new NodeException($"The invite {path} cannot be read: {e.Message}");
+            throw new NodeException($"{Kept} is not the statement by which this node joined: {e.Message} Put back a copy of it, or start in another --data directory with a new --invite.");
         }
     }
 

@@ -71,6 +71,21 @@ public sealed class NodeOptionsTests
     [Fact]
     public void Addresses_want_a_wire() => Says(["--public-ipv4", "4"], "--public-ipv4", "is given without --public: there is no wire to bind addresses on. Give both, or neither.");
 
+    [Theory]
+    [InlineData("--data", "", "wants a value")]
+    [InlineData("--run", "", "wants a value")]
+    [InlineData("--invite", "", "wants a value")]
+    public void What_is_empty_is_no_place(string name, string value, string said) => Says([name, value], name, said);
+
+    [Theory]
+    [InlineData("two words")]
+    [InlineData("a+b")]
+    public void What_no_ledger_is_called_is_said(string origin)
+    {
+        Assert.Null(NodeOptions.Parse([.. Right.Select(r => r == "grid.test/main" ? origin : r)], out var wrong));
+        Assert.Contains($"--origin '{origin}' is not the name of a ledger", Assert.Single(wrong), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void All_that_is_wrong_is_said_at_once()
     {
