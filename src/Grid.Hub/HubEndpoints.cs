@@ -22,6 +22,7 @@ namespace Grid.Hub;
 internal sealed partial class HubEndpoints(DirectoryStore store, HubOptions options, ILogger log) : IDisposable
 {
     public const int MaximumMissing = 10_000;
+    public const string MethodNotAllowed = "method-not-allowed";
     public const int SmallBody = FlistLimits.ManifestLength;
     private const int DefaultPage = 100;
     private const int MaximumPage = 1000;
@@ -53,7 +54,7 @@ internal sealed partial class HubEndpoints(DirectoryStore store, HubOptions opti
             if (context is { Response: { HasStarted: false, StatusCode: StatusCodes.Status404NotFound } } && context.GetEndpoint() is null)
                 await Problem.WriteAsync(context, new Refusal(RefusalCode.NotFound, "There is nothing here.", "The endpoints are under /v1."));
             else if (context.Response is { HasStarted: false, StatusCode: StatusCodes.Status405MethodNotAllowed })
-                await Problem.WriteAsync(context, new Refusal(RefusalCode.NotFound, $"{context.Request.Method} is not for this address."), StatusCodes.Status405MethodNotAllowed);
+                await Problem.WriteAsync(context, new Refusal(MethodNotAllowed, $"{context.Request.Method} is not for this address."), StatusCodes.Status405MethodNotAllowed);
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {

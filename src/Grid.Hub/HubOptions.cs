@@ -55,7 +55,7 @@ public sealed record HubOptions
         if (options.Store.Length == 0)
             wrong.Add("--store is missing.");
         var address = options.Listen.StartsWith("http://", StringComparison.Ordinal) ? options.Listen["http://".Length..] : "";
-        if (!address.StartsWith("unix:/", StringComparison.Ordinal) && !Uri.TryCreate(options.Listen, UriKind.Absolute, out _) || address.Length == 0)
+        if (!address.StartsWith("unix:/", StringComparison.Ordinal) && (!Uri.TryCreate(options.Listen, UriKind.Absolute, out var uri) || uri.PathAndQuery != "/") || address.Length == 0)
             wrong.Add($"--listen {options.Listen} is neither http://ADDRESS:PORT nor http://unix:/PATH.");
         mistakes = wrong;
         return wrong.Count == 0 ? options : null;

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Grid.Flists.Store;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
@@ -24,10 +25,15 @@ public sealed class HubServer : IAsyncDisposable
         var store = DirectoryStore.Open(options.Store, new StoreOptions(options.MaximumBytes, options.MaximumMeta));
         // Configuration from files and the environment is not read: the command line says it all.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.Logging.AddSimpleConsole().SetMinimumLevel(LogLevel.Warning);
+        // What keeps it from starting is said by whoever started it, in one line; the host would say it first, with a stack trace.
+        builder.Logging.AddSimpleConsole().SetMinimumLevel(LogLevel.Warning).AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = TimeSpan.FromSeconds(10));
         builder.Services.AddRoutingCore();
-        builder.WebHost.UseKestrelCore().UseUrls(options.Listen).ConfigureKestrel(k => Limit(k.Limits, options));
+        builder.WebHost.UseKestrelCore().UseUrls(options.Listen).ConfigureKestrel(k =>
+        {
+            k.AddServerHeader = false;
+            Limit(k.Limits, options);
+        });
         var app = builder.Build();
         var endpoints = new HubEndpoints(store, options, app.Services.GetRequiredService<ILogger<HubServer>>());
         app.Use(endpoints.AnswerErrors);
@@ -38,9 +44,12 @@ public sealed class HubServer : IAsyncDisposable
         {
             await app.StartAsync(cancellation);
         }
-        catch
+        catch (Exception e)
         {
             await server.DisposeAsync();
+            // The outermost names Kestrel, the innermost the reason.
+            if (e is IOException or SocketException or UnauthorizedAccessException)
+                throw new IOException($"It cannot listen on {options.Listen}: {e.GetBaseException().Message}. End what listens there, or give another --listen.", e);
             throw;
         }
         return server;

@@ -1,5 +1,15 @@
 using Grid.Hub;
 
+if (args is ["--help"])
+{
+    Console.WriteLine(HubOptions.Usage);
+    return 0;
+}
+if (args is ["--version"])
+{
+    Console.WriteLine($"grid-hub {typeof(HubOptions).Assembly.GetName().Version?.ToString(3)}");
+    return 0;
+}
 var options = HubOptions.Parse(args, out var mistakes);
 if (options is null)
 {
@@ -15,7 +25,7 @@ try
     await hub.WaitForShutdownAsync();
     return 0;
 }
-catch (IOException e)
+catch (Exception e) when (e is IOException or UnauthorizedAccessException)
 {
     // An address in use, a store that cannot be made: for whoever started this to put right.
     Console.Error.WriteLine($"grid-hub: {e.Message}");

@@ -101,7 +101,7 @@ public sealed class EndpointTests
     [InlineData("GET", "/v1/flists?after=x", 400, "malformed")]
     [InlineData("GET", "/v1/flists?limit=0", 400, "malformed")]
     [InlineData("GET", "/v1/flists?limit=1001", 400, "malformed")]
-    [InlineData("DELETE", "/v1/packs/{hash}", 405, "not-found")]
+    [InlineData("DELETE", "/v1/packs/{hash}", 405, "method-not-allowed")]
     [InlineData("PUT", "/v1/packs/{hash}", 422, "flist-invalid")]
     [InlineData("PUT", "/v1/meta/{hash}", 422, "flist-invalid")]
     [InlineData("PUT", "/v1/flists/{flist}", 422, "flist-invalid")]
@@ -118,6 +118,7 @@ public sealed class EndpointTests
         var answer = await http.SendAsync(request);
         Assert.Equal(status, (int)answer.StatusCode);
         Assert.Equal(code, await CodeAsync(answer));
+        Assert.Empty(answer.Headers.Server);
     }
 
     [Fact]

@@ -64,11 +64,40 @@ public sealed class ProcessTests
     [InlineData("--store")]
     [InlineData("--store", "x", "--wat", "1")]
     [InlineData("--store", "x", "--listen", "ftp://x")]
+    [InlineData("--store", "x", "--listen", "http://127.0.0.1:65536")]
+    [InlineData("--store", "x", "--listen", "http://127.0.0.1:80/path")]
     [InlineData("--store", "x", "--max-uploads", "-1")]
     public void Options_that_cannot_be_are_named(params string[] args)
     {
         Assert.Null(HubOptions.Parse(args, out var mistakes));
         Assert.NotEmpty(mistakes);
+    }
+
+    [Fact]
+    public async Task What_keeps_a_hub_from_starting_is_said_in_one_line()
+    {
+        await using var scene = await Scene.MakeAsync(large: false);
+        using var hub = await HubProcess.StartAsync(scene["hub"]);
+        Assert.Equal(
+            (1, $"grid-hub: It cannot listen on {hub.Address}: Address already in use. End what listens there, or give another --listen.\n"),
+            await HubProcess.RunAsync("--store", scene["second"], "--listen", hub.Address));
+        // An address of another machine (RFC 5737).
+        var (code, elsewhere) = await HubProcess.RunAsync("--store", scene["third"], "--listen", "http://192.0.2.1:8090");
+        Assert.Equal((1, 1), (code, elsewhere.Count(c => c == '\n')));
+        Assert.StartsWith("grid-hub: It cannot listen on http://192.0.2.1:8090: ", elsewhere, StringComparison.Ordinal);
+        await File.WriteAllTextAsync(scene["file"], "");
+        (code, var store) = await HubProcess.RunAsync("--store", scene["file"]);
+        Assert.Equal((1, 1), (code, store.Count(c => c == '\n')));
+    }
+
+    [Theory]
+    [InlineData("--help", "grid-hub --store DIR")]
+    [InlineData("--version", "grid-hub ")]
+    public async Task A_hub_says_what_it_is(string option, string said)
+    {
+        var (code, text) = await HubProcess.RunAsync(option);
+        Assert.Equal(0, code);
+        Assert.StartsWith(said, text, StringComparison.Ordinal);
     }
 
     // States the whole length, sends a part, and leaves the connection open for the kill to cut.
@@ -96,6 +125,17 @@ public sealed class ProcessTests
             var line = await process.StandardOutput.ReadLineAsync() ?? "";
             Assert.StartsWith("grid-hub ready ", line);
             return new HubProcess { Process = process, Address = line["grid-hub ready ".Length..] };
+        }
+
+        /// <returns>the exit code, and all that it said</returns>
+        public static async Task<(int Code, string Text)> RunAsync(params string[] args)
+        {
+            var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "grid-hub"), args) { RedirectStandardOutput = true, RedirectStandardError = true };
+            using var process = Process.Start(start)!;
+            var errors = process.StandardError.ReadToEndAsync();
+            var text = await process.StandardOutput.ReadToEndAsync();
+            await process.WaitForExitAsync();
+            return (process.ExitCode, text + await errors);
         }
 
         public void Dispose()
