@@ -39,6 +39,7 @@ internal sealed class Problem(Refusal refusal, int status) : IResult
         RefusalCode.BadSignature or RefusalCode.SignatureMissing or RefusalCode.StrangerSigned or RefusalCode.KeyInvalid => StatusCodes.Status403Forbidden,
         RefusalCode.NotFound => StatusCodes.Status404NotFound,
         RefusalCode.Conflict or RefusalCode.WrongState or RefusalCode.NameTaken or RefusalCode.AlreadySo => StatusCodes.Status409Conflict,
+        ApiCode.UnsupportedMediaType => StatusCodes.Status415UnsupportedMediaType,
         RefusalCode.TooLarge => StatusCodes.Status413PayloadTooLarge,
         ApiCode.TooManyRequests => StatusCodes.Status429TooManyRequests,
         ApiCode.Busy or ApiCode.UnknownOutcome => StatusCodes.Status503ServiceUnavailable,
@@ -50,8 +51,10 @@ internal sealed class Problem(Refusal refusal, int status) : IResult
     {
         StatusCodes.Status404NotFound => new Refusal(RefusalCode.NotFound, "There is nothing at this address.", "See /openapi/v1.json."),
         StatusCodes.Status405MethodNotAllowed => new Refusal(ApiCode.MethodNotAllowed, "This address does not take that method.", "See /openapi/v1.json."),
-        StatusCodes.Status413PayloadTooLarge => new Refusal(RefusalCode.TooLarge, $"A statement has at most {Statements.Statement.MaximumSize} bytes."),
-        StatusCodes.Status415UnsupportedMediaType => new Refusal(ApiCode.UnsupportedMediaType, "A statement is sent as application/cose."),
+        StatusCodes.Status413PayloadTooLarge => new Refusal(RefusalCode.TooLarge, "The body is longer than anything that is taken here.", "See /openapi/v1.json."),
+        // Chosen by the router, which does not tell what it would have taken.
+        StatusCodes.Status415UnsupportedMediaType => new Refusal(
+            ApiCode.UnsupportedMediaType, "A statement is sent as application/cose, what concerns a log as application/cbor.", "See /openapi/v1.json."),
         _ => new Refusal(RefusalCode.Malformed, "The request cannot be read."),
     }, status);
 

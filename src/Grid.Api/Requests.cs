@@ -37,6 +37,22 @@ internal static class Requests
         _ => throw RequestFormatException.Malformed($"'{name}' is true or false."),
     };
 
+    /// <summary>The whole body, which is one thing of one type.</summary>
+    /// <param name="what">stands at the beginning of a sentence</param>
+    /// <exception cref="RequestFormatException">it is of another type, or longer, whether its length was stated or not</exception>
+    public static async Task<ReadOnlyMemory<byte>> BodyAsync(HttpContext context, string what, string type, int maximum)
+    {
+        if (context.Request.ContentType?.Split(';')[0].Trim() is not { } sent || !sent.Equals(type, StringComparison.OrdinalIgnoreCase))
+            throw new RequestFormatException(new Refusal(ApiCode.UnsupportedMediaType, $"{what} is sent as {type}.", $"Set Content-Type: {type}."));
+        var tooLarge = new RequestFormatException(new Refusal(RefusalCode.TooLarge, $"{what} has at most {maximum} bytes."));
+        if (context.Request.ContentLength > maximum)
+            throw tooLarge;
+        // One more than may come tells the longest from what is too long.
+        var buffer = new byte[(int)(context.Request.ContentLength ?? maximum) + 1];
+        var length = await context.Request.Body.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, context.RequestAborted);
+        return length <= maximum ? buffer.AsMemory(0, length) : throw tooLarge;
+    }
+
     /// <summary>Names that the endpoint does not know are refused: a misspelt filter would otherwise answer what was not asked.</summary>
     public static async ValueTask<object?> RefuseUnknownQuery(EndpointFilterInvocationContext context, EndpointFilterDelegate next)
     {

@@ -16,6 +16,7 @@ public sealed class BadInputTests(LedgerFixture ledger)
     [InlineData("v1/nodes/xx/agreements", 400, "malformed")]
     [InlineData("v1/nowhere", 404, "not-found")]
     [InlineData("v2/ledger", 404, "not-found")]
+    [InlineData("openapi/v2.json", 404, "not-found")]
     [InlineData("v1/farms?limit=0", 400, "malformed")]
     [InlineData("v1/farms?limit=1001", 400, "malformed")]
     [InlineData("v1/farms?limit=", 400, "malformed")]
@@ -93,6 +94,41 @@ public sealed class BadInputTests(LedgerFixture ledger)
         using var content = new StringContent("{}", Encoding.UTF8, "application/json");
         using var response = await ledger.Http.PostAsync(new Uri("v1/statements", UriKind.Relative), content, Stop);
         await IsProblem(response, 415, ApiCode.UnsupportedMediaType);
+    }
+
+    [Theory]
+    [InlineData("v1/statements", "application/json", "A statement is sent as application/cose")]
+    [InlineData("v1/drafts", null, "A statement is sent as application/cose.")]
+    [InlineData("v1/logs", "application/cose", "what concerns a log as application/cbor.")]
+    [InlineData("v1/logs", null, "A request for a log is sent as application/cbor.")]
+    public async Task Who_sends_another_type_is_told_which_is_taken(string path, string? type, string said)
+    {
+        using var content = new ByteArrayContent("{}"u8.ToArray());
+        content.Headers.ContentType = type is null ? null : new(type);
+        using var response = await ledger.Http.PostAsync(new Uri(path, UriKind.Relative), content, Stop);
+        Assert.Equal(HttpStatusCode.UnsupportedMediaType, response.StatusCode);
+        Assert.Contains(said, (await LedgerFixture.JsonOf(response)).GetProperty("detail").GetString(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("v1/statements", "application/cose", Statements.Statement.MaximumSize)]
+    [InlineData("v1/drafts", "application/cose", Statements.Statement.MaximumSize)]
+    [InlineData("v1/logs", "application/cbor", Logs.LogRequest.MaximumSize)]
+    [InlineData("v1/logs/{hash}", "application/cbor", Logs.LogAnswer.MaximumSize)]
+    public async Task What_is_too_long_is_too_long_whether_its_length_is_stated_or_not(string path, string type, int maximum)
+    {
+        foreach (var (length, chunked, code) in new[] { (maximum + 1, true, RefusalCode.TooLarge), (2 * maximum, true, RefusalCode.TooLarge), (maximum + 1, false, RefusalCode.TooLarge), (maximum, true, null) })
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(path.Replace("{hash}", new string('0', 64), StringComparison.Ordinal), UriKind.Relative));
+            request.Content = new ByteArrayContent(new byte[length]);
+            request.Content.Headers.ContentType = new(type);
+            request.Headers.TransferEncodingChunked = chunked;
+            using var response = await ledger.Http.SendAsync(request, Stop);
+            if (code is not null)
+                await IsProblem(response, 413, code);
+            else
+                Assert.NotEqual(HttpStatusCode.RequestEntityTooLarge, response.StatusCode);
+        }
     }
 
     [Fact]

@@ -21,8 +21,7 @@ internal sealed class StatementEndpoints(Sequencer sequencer, Drafts drafts)
 
     private async Task<IResult> PostAsync(HttpContext context)
     {
-        if (await ReadAsync(context) is not { } bytes)
-            return Problem.Of(StatusCodes.Status413PayloadTooLarge);
+        var bytes = await ReadAsync(context);
         return await sequencer.SubmitAsync(bytes, context.RequestAborted) switch
         {
             Answer.Recorded r => TypedResults.Ok(ToDocument(r.Recording, r.Known)),
@@ -43,8 +42,7 @@ internal sealed class StatementEndpoints(Sequencer sequencer, Drafts drafts)
 
     private async Task<IResult> LayAsync(HttpContext context)
     {
-        if (await ReadAsync(context) is not { } bytes)
-            return Problem.Of(StatusCodes.Status413PayloadTooLarge);
+        var bytes = await ReadAsync(context);
         Statement statement;
         try
         {
@@ -72,17 +70,5 @@ internal sealed class StatementEndpoints(Sequencer sequencer, Drafts drafts)
     private static RecordedDocument ToDocument(Recording r, bool known) => new(
         r.Id.ToString(), r.Index, r.Time, known, r.Entry, r.Size, [.. r.Path.Select(p => p.ToString())], r.Checkpoint, r.Events);
 
-    // Null when it is longer than any statement.
-    private static async Task<ReadOnlyMemory<byte>?> ReadAsync(HttpContext context)
-    {
-        if (context.Request.ContentType?.Split(';')[0].Trim() is not { } type || !type.Equals(Cose, StringComparison.OrdinalIgnoreCase))
-            throw new BadHttpRequestException("A statement is application/cose.", StatusCodes.Status415UnsupportedMediaType);
-        if (context.Request.ContentLength > Statement.MaximumSize)
-            return null;
-        var buffer = new byte[(int)(context.Request.ContentLength ?? Statement.MaximumSize) + 1];
-        var length = 0;
-        while (length < buffer.Length && await context.Request.Body.ReadAsync(buffer.AsMemory(length), context.RequestAborted) is var read and > 0)
-            length += read;
-        return length > Statement.MaximumSize ? null : buffer.AsMemory(0, length);
-    }
+    private static Task<ReadOnlyMemory<byte>> ReadAsync(HttpContext context) => Requests.BodyAsync(context, "A statement", Cose, Statement.MaximumSize);
 }

@@ -20,8 +20,7 @@ internal sealed class WorkloadLogEndpoints(Sequencer sequencer, LogRelay relay)
 
     private async Task<IResult> AskAsync(HttpContext context)
     {
-        if (await ReadAsync(context, LogRequest.MaximumSize) is not { } bytes)
-            return new Problem(new Refusal(RefusalCode.TooLarge, $"A request for a log has at most {LogRequest.MaximumSize} bytes."));
+        var bytes = await Requests.BodyAsync(context, "A request for a log", Cbor, LogRequest.MaximumSize);
         SignedLogRequest request;
         try
         {
@@ -39,20 +38,7 @@ internal sealed class WorkloadLogEndpoints(Sequencer sequencer, LogRelay relay)
     {
         if (request.Length != 2 * Digest.Size || !request.All(char.IsAsciiHexDigit))
             throw RequestFormatException.Malformed("A request is named by its hash.");
-        if (await ReadAsync(context, LogAnswer.MaximumSize) is not { } bytes)
-            return new Problem(new Refusal(RefusalCode.TooLarge, $"An answer has at most {LogAnswer.MaximumSize} bytes."));
+        var bytes = await Requests.BodyAsync(context, "An answer", Cbor, LogAnswer.MaximumSize);
         return relay.Answer(Digest.ParseHex(request), bytes, sequencer.Current.State) is { } refusal ? new Problem(refusal) : TypedResults.NoContent();
-    }
-
-    // Null when it is longer.
-    private static async Task<ReadOnlyMemory<byte>?> ReadAsync(HttpContext context, int maximum)
-    {
-        if (context.Request.ContentType?.Split(';')[0].Trim() != Cbor)
-            throw new BadHttpRequestException($"This is {Cbor}.", StatusCodes.Status415UnsupportedMediaType);
-        if (context.Request.ContentLength > maximum)
-            return null;
-        var buffer = new byte[(int)(context.Request.ContentLength ?? maximum) + 1];
-        var length = await context.Request.Body.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, context.RequestAborted);
-        return length > maximum ? null : buffer.AsMemory(0, length);
     }
 }
