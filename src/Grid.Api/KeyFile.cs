@@ -13,6 +13,8 @@ internal static class KeyFile
     /// <exception cref="IOException">it cannot be read or made, or others may read it</exception>
     public static SigningKey Open(string path)
     {
+        if (Directory.Exists(path))
+            throw new IOException($"'{path}' is a directory, not a key; name a file with --key.");
         if (!File.Exists(path))
             Make(path);
         if ((File.GetUnixFileMode(path) & ~(OwnerOnly | UnixFileMode.UserExecute)) != 0)

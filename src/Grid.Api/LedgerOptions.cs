@@ -1,5 +1,6 @@
 using System.Globalization;
 using Grid.Statements;
+using Npgsql;
 
 namespace Grid.Api;
 
@@ -18,6 +19,8 @@ public sealed record LedgerOptions
           --rate      requests a second from one address, with bursts of twice as many; default 1000, 0 for no limit
           --binaries  where postgres and initdb are; default: the newest installed
         """;
+
+    private const int MaximumRate = 1_000_000;
 
     public required string Origin { get; init; }
 
@@ -45,7 +48,7 @@ public sealed record LedgerOptions
         var options = new LedgerOptions { Origin = "" };
         for (var i = 0; i < args.Length; i += 2)
         {
-            if (i + 1 == args.Length)
+            if (i + 1 == args.Length || args[i + 1].Length == 0)
             {
                 wrong.Add($"{args[i]} needs a value.");
                 break;
@@ -70,12 +73,12 @@ public sealed record LedgerOptions
             case "--listen": return this with { Listen = value };
             case "--binaries": return this with { Binaries = value };
             case "--hub" when Uri.TryCreate(value, UriKind.Absolute, out var hub) && hub.Scheme is "http" or "https": return this with { Hub = hub };
-            case "--rate" when int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var rate): return this with { Rate = rate };
+            case "--rate" when int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var rate) && rate <= MaximumRate: return this with { Rate = rate };
             case "--hub":
                 wrong.Add($"--hub {value} is not an http or https address.");
                 return this;
             case "--rate":
-                wrong.Add($"--rate {value} is not a number of requests.");
+                wrong.Add($"--rate {value} is not a number of requests from 0 to {MaximumRate}.");
                 return this;
             default:
                 wrong.Add($"{name} is not known.");
@@ -89,9 +92,25 @@ public sealed record LedgerOptions
             wrong.Add(Origin.Length == 0 ? "--origin is missing." : $"--origin {Origin} is not 1–255 printable ASCII characters without spaces and pluses.");
         if (Data is null == Postgres is null)
             wrong.Add("Give either --data or --postgres.");
+        if (Postgres is not null && Unreadable(Postgres) is { } why)
+            wrong.Add($"--postgres is not a connection string: {why} Write it as Host=…;Username=…;Database=….");
         if (Data is null && Key is null)
             wrong.Add("--key is missing; only with --data has it a place of its own.");
         if (!Uri.TryCreate(Listen, UriKind.Absolute, out var address) || address.Scheme != "http" || address.PathAndQuery != "/")
             wrong.Add($"--listen {Listen} is not http://ADDRESS:PORT.");
+    }
+
+    // Names a keyword at most, never a value: a password is one.
+    private static string? Unreadable(string connection)
+    {
+        try
+        {
+            _ = new NpgsqlConnectionStringBuilder(connection);
+            return null;
+        }
+        catch (Exception e) when (e is ArgumentException or FormatException)
+        {
+            return e is ArgumentException { ParamName: { } name } ? $"'{name}' is not known, or its value is not possible." : "it is not of pairs NAME=VALUE.";
+        }
     }
 }

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Threading.RateLimiting;
 using Grid.Api.Endpoints;
 using Grid.Ledger.Postgres;
@@ -80,7 +81,15 @@ public sealed class LedgerServer : IAsyncDisposable
         Map(app, _sequencer, clock);
         _parts.Push(app);
         _app = app;
-        await app.StartAsync(stop);
+        try
+        {
+            await app.StartAsync(stop);
+        }
+        catch (Exception e) when (e is IOException or SocketException or UnauthorizedAccessException)
+        {
+            // The outermost names Kestrel, the innermost the reason.
+            throw new IOException($"It cannot listen on {options.Listen}: {e.GetBaseException().Message}. End what listens there, or give another --listen.", e);
+        }
     }
 
     private async Task<T> Keep<T>(Task<T> starting) where T : IAsyncDisposable
@@ -94,7 +103,9 @@ public sealed class LedgerServer : IAsyncDisposable
     {
         // Configuration from files and the environment is not read: the command line says it all.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.Logging.AddSimpleConsole(c => c.SingleLine = true).SetMinimumLevel(LogLevel.Warning).AddFilter("Grid", LogLevel.Warning);
+        // What keeps it from starting is said by whoever started it; the host would say it first, with a stack trace.
+        builder.Logging.AddSimpleConsole(c => c.SingleLine = true).SetMinimumLevel(LogLevel.Warning).AddFilter("Grid", LogLevel.Warning)
+            .AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = TimeSpan.FromSeconds(10));
         builder.Services.AddRouting();
         builder.Services.AddOpenApi("v1");
@@ -149,6 +160,7 @@ public sealed class LedgerServer : IAsyncDisposable
         new AgreementEndpoints(sequencer, logs, clock, app.Lifetime.ApplicationStopping).Map(v1);
         new LogEndpoints(sequencer).Map(all, v1);
         new HealthEndpoints(sequencer).Map(all);
-        app.MapOpenApi("/openapi/{documentName}.json");
+        // The name is in the route, so that another is as absent as any address; the framework would say so in a text of its own.
+        app.MapOpenApi("/openapi/{documentName:regex(^v1$)}.json");
     }
 }

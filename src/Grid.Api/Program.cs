@@ -5,6 +5,16 @@ using Grid.Ledger.Sequencing;
 using Grid.Ledger.Store;
 using Grid.Telemetry;
 
+if (args is ["--help"])
+{
+    Console.WriteLine(LedgerOptions.Usage);
+    return 0;
+}
+if (args is ["--version"])
+{
+    Console.WriteLine($"grid-ledger {typeof(LedgerOptions).Assembly.GetName().Version?.ToString(3)}");
+    return 0;
+}
 var options = LedgerOptions.Parse(args, out var mistakes);
 if (options is null)
 {

@@ -101,6 +101,34 @@ public sealed class HostTests : IDisposable
         Assert.Contains("others may read", text);
     }
 
+    [Fact]
+    public async Task A_directory_is_no_key()
+    {
+        var (code, text) = await Host.RunAsync("--origin", Origin, "--data", _directory, "--key", _directory);
+        Assert.Equal((1, $"grid-ledger: '{_directory}' is a directory, not a key; name a file with --key.\n"), (code, text));
+    }
+
+    [Fact]
+    public async Task An_address_in_use_is_said_in_one_line()
+    {
+        using var other = new System.Net.Sockets.TcpListener(IPAddress.Loopback, 0);
+        other.Start();
+        var address = $"http://{other.LocalEndpoint}";
+        Assert.Equal(
+            (1, $"grid-ledger: It cannot listen on {address}: Address already in use. End what listens there, or give another --listen.\n"),
+            await Host.RunAsync("--origin", Origin, "--data", _directory, "--listen", address));
+    }
+
+    [Theory]
+    [InlineData("--help", "grid-ledger --origin NAME")]
+    [InlineData("--version", "grid-ledger ")]
+    public async Task It_says_what_it_is(string option, string said)
+    {
+        var (code, text) = await Host.RunAsync(option);
+        Assert.Equal(0, code);
+        Assert.StartsWith(said, text, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("--origin is missing", "--data", "/tmp/x")]
     [InlineData("--colour is not known", "--origin", "a/b", "--data", "/tmp/x", "--colour", "blue")]
@@ -110,6 +138,12 @@ public sealed class HostTests : IDisposable
     [InlineData("is not http://ADDRESS:PORT", "--origin", "a/b", "--data", "/tmp/x", "--listen", "8080")]
     [InlineData("--data needs a value", "--origin", "a/b", "--data")]
     [InlineData("--origin stands twice", "--origin", "a/b", "--origin", "a/c", "--data", "/tmp/x")]
+    [InlineData("--data needs a value", "--origin", "a/b", "--data", "")]
+    [InlineData("--key needs a value", "--origin", "a/b", "--data", "/tmp/x", "--key", "")]
+    [InlineData("--postgres is not a connection string: it is not of pairs", "--origin", "a/b", "--key", "k", "--postgres", "garbage")]
+    [InlineData("--postgres is not a connection string: 'bogus' is not known", "--origin", "a/b", "--key", "k", "--postgres", "Host=x;Bogus=1")]
+    [InlineData("--postgres is not a connection string: 'port' is not known, or its value", "--origin", "a/b", "--key", "k", "--postgres", "Host=x;Port=many")]
+    [InlineData("--rate 2000000000 is not a number", "--origin", "a/b", "--data", "/tmp/x", "--rate", "2000000000")]
     [InlineData("--rate many is not a number", "--origin", "a/b", "--data", "/tmp/x", "--rate", "many")]
     [InlineData("--hub ftp://x is not", "--origin", "a/b", "--data", "/tmp/x", "--hub", "ftp://x")]
     public void Wrong_options_are_said_all_at_once(string expected, params string[] args)
@@ -165,9 +199,10 @@ public sealed class HostTests : IDisposable
         public static async Task<(int Code, string Text)> RunAsync(params string[] args)
         {
             using var process = Process.Start(Command(args))!;
-            var text = await process.StandardError.ReadToEndAsync(Stop);
+            var errors = process.StandardError.ReadToEndAsync(Stop);
+            var text = await process.StandardOutput.ReadToEndAsync(Stop);
             await process.WaitForExitAsync(Stop);
-            return (process.ExitCode, text);
+            return (process.ExitCode, text + await errors);
         }
 
         public async Task<JsonElement> GetAsync(string path)
