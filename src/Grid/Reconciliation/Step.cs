@@ -13,6 +13,9 @@ public abstract record Step
     /// <summary>What it is done to: a workload's key, an flist's id or a tunnel's. At most one step is planned for each, and none begins while another lasts.</summary>
     public abstract object Subject { get; }
 
+    /// <summary>For whoever reads a log: the act, and what it is done to.</summary>
+    public sealed override string ToString() => $"{GetType().Name} {Subject}";
+
     /// <summary>Makes true what an agreement wishes, which is verified once more before it.</summary>
     public abstract record Grant(Wish Wish) : Step
     {
