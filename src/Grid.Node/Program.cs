@@ -14,16 +14,28 @@ if (args is [FrontProcess.Verb, .. var told])
 if (args is ["clear", .. var rest])
     return await Reported(() => ClearProgram.RunAsync(rest, TimeProvider.System));
 
+if (args is ["--help"])
+{
+    Console.WriteLine(Usage());
+    return 0;
+}
+
+if (args is ["--version"])
+{
+    Console.WriteLine($"grid-node {typeof(NodeOptions).Assembly.GetName().Version?.ToString(3)}");
+    return 0;
+}
+
 if (NodeOptions.Parse(args, out var wrong) is not { } options)
 {
     foreach (var line in wrong)
         Console.Error.WriteLine($"grid-node: {line}");
-    Console.Error.WriteLine(NodeOptions.Usage);
-    Console.Error.WriteLine();
-    Console.Error.WriteLine(ClearProgram.Usage);
+    Console.Error.WriteLine(Usage());
     return 2;
 }
 return await Reported(() => NodeProgram.RunAsync(options));
+
+static string Usage() => $"{NodeOptions.Usage}\n\n{ClearProgram.Usage}";
 
 static async Task<int> Reported(Func<Task<int>> run)
 {
