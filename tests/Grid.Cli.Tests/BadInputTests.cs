@@ -44,7 +44,7 @@ public sealed class BadInputTests
     [InlineData(RefusalCode.NameInvalid, "key", "show", "A")]
     [InlineData(RefusalCode.NameInvalid, "farm", "register", "x")]
     [InlineData(CliCode.KeyUnknown, "key", "show", "nobody")]
-    [InlineData(CliCode.KeyFileInvalid, "key", "import", "x", "-f", "/dev/null")]
+    [InlineData(CliCode.KeyFileInvalid, "key", "import", "x", "-f", "/etc/hostname")]
     [InlineData(CliCode.LedgerNotPinned, "verify", "/nowhere")]
     [InlineData(RefusalCode.MutableReference, "flist", "show", "debian:12")]
     [InlineData(CliCode.Usage, "flist", "show", "fl1xhjt")]

@@ -361,7 +361,7 @@ public sealed class JourneyTests(RealLedger real)
         await node.ReceiptAsync(id, WorkloadState.Running, "still");
         Assert.Equal(2, await EntriesAsync() - await EntriesAsync("--no-receipts"));
         async Task<int> EntriesAsync(params string[] options) =>
-            (await shell.JsonAsync(["agreement", "export", "hello", "-f", shell.PathOf("other.bundle"), .. options]))["entries"]!.GetValue<int>();
+            (await shell.JsonAsync(["agreement", "export", "hello", "-f", shell.PathOf($"other{options.Length}.bundle"), .. options]))["entries"]!.GetValue<int>();
 
         // Nothing is set but the key: no ledger is asked.
         using var stranger = new TestShell();

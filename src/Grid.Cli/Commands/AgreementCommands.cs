@@ -136,16 +136,18 @@ internal static class AgreementCommands
     private static Command Export(Frame frame)
     {
         var agreement = Agreement(frame);
-        var file = new Option<string>("--file", "-f") { Description = "Where to write the bundle; - is standard output", Required = true, HelpName = "FILE" };
+        var file = new Option<string>("--file", "-f") { Description = "Where to write the bundle, a file that is not there yet; - is standard output", Required = true, HelpName = "FILE" };
         var without = new Option<bool>("--no-receipts") { Description = "Leave out receipts that changed nothing; the same agreement is proven by a smaller file" };
         return frame.Verb("export", "Write the agreement with all its proofs into one file, for anybody to verify offline", [agreement, file, without], async (session, cancellation) =>
         {
+            if (session.Value(file) != "-" && Files.Taken(session.Value(file)!) is { } taken)
+                return taken;
             if (!(await FindAsync(session, session.Value(agreement), cancellation, !session.Value(without)).ConfigureAwait(false)).Try(out var found, out var refusal))
                 return refusal;
             var bytes = BundleJson.Format(found.Bundle);
             if (session.Value(file) == "-")
                 return new Outcome.Verbatim(System.Text.Encoding.UTF8.GetString(bytes) + "\n");
-            if (Files.Replace(session.Value(file)!, bytes) is { } failed)
+            if (Files.Create(session.Value(file)!, bytes) is { } failed)
                 return failed;
             return Outcome.Of(
                 new JsonObject { ["agreement"] = found.Verified.Agreement.Id.ToString(), ["file"] = session.Value(file), ["bytes"] = bytes.Length, ["entries"] = found.Bundle.Entries.Length, ["size"] = found.Verified.Checkpoint.Size },

@@ -32,8 +32,8 @@ internal static class NodeCommands
         {
             if (!Quantities.TryDuration(session.Value(expires)!, out var length) || length == TimeSpan.Zero)
                 return new Refusal(CliCode.Usage, $"'--expires' cannot be '{session.Value(expires)}'.", $"Write {Quantities.DurationForm}.");
-            if (File.Exists(session.Value(file)))
-                return new Refusal(CliCode.FileExists, $"{session.Value(file)} is there already.", "Choose another file.");
+            if (Files.Taken(session.Value(file)!) is { } taken)
+                return taken;
             if (!session.Book().Try(out var book, out var refusal) || !(await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out refusal)
                 || !(await new Catalogue(ledger, book, cancellation).FarmAsync(session.Value(farm)).ConfigureAwait(false)).Try(out var known, out refusal)
                 || !session.Speaker(session.Context.Account ?? book.Accounts.FirstOrDefault(a => a.Value.Id == known.Account.ToString()).Key).Try(out var speaker, out refusal))
@@ -55,7 +55,7 @@ internal static class NodeCommands
                 ["expires"] = Render.Time(until),
                 ["seed"] = Convert.ToBase64String(seed),
             };
-            if (Files.Replace(session.Value(file)!, Document.Json(invite) + "\n") is { } failed)
+            if (Files.Create(session.Value(file)!, Document.Json(invite) + "\n") is { } failed)
                 return failed;
             return Outcome.Of(
                 new JsonObject { ["invite"] = recorded.Statement.Id.ToString(), ["farm"] = known.Id.ToString(), ["expires"] = Render.Time(until), ["file"] = session.Value(file), ["index"] = recorded.Index },

@@ -1,11 +1,14 @@
 using System.Text;
 using Grid.Client;
+using Grid.Flists;
 
 namespace Grid.Cli.Settings;
 
-/// <summary>Small files, read within a limit and replaced whole.</summary>
+/// <summary>Small files, read within a limit; our own are replaced whole, and what a person names is made new.</summary>
 internal static class Files
 {
+    private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+
     public static Answer<string> ReadText(string path, int maximum) => ReadBytes(path, maximum).Try(out var bytes, out var refusal)
         ? new UTF8Encoding(false, throwOnInvalidBytes: false).GetString(bytes)
         : refusal;
@@ -14,7 +17,7 @@ internal static class Files
     {
         try
         {
-            using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+            using var file = new FileStream(NamedFile.Open(path), FileAccess.Read, bufferSize: 0);
             using var content = new MemoryStream();
             var buffer = new byte[81_920];
             for (int read; (read = file.Read(buffer)) > 0;)
@@ -27,26 +30,64 @@ internal static class Files
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return new Refusal(CliCode.FileUnreadable, $"{path} cannot be read: {e.Message}");
+            return new Refusal(CliCode.FileUnreadable, e.Message);
+        }
+    }
+
+    /// <summary>Why a new file cannot be made there; null when it can. Asked before anything is done whose result the file would hold.</summary>
+    public static Refusal? Taken(string path)
+    {
+        var file = new FileInfo(Path.GetFullPath(path));
+        // A link that leads nowhere is there all the same.
+        if (Path.Exists(path) || file.LinkTarget is not null)
+            return new Refusal(CliCode.FileExists, $"{path} is there already.", "Choose another file; none is ever overwritten.");
+        return Directory.Exists(file.DirectoryName) ? null : new Refusal(CliCode.FileUnreadable, $"{path} cannot be written: there is no directory {file.DirectoryName}.", "Make it, or choose another.");
+    }
+
+    public static Refusal? Create(string path, string text) => Create(path, Encoding.UTF8.GetBytes(text));
+
+    /// <summary>Makes a file, mode 0600, that was not there before: never through a link, over a device, or in place of another.</summary>
+    public static Refusal? Create(string path, ReadOnlySpan<byte> content)
+    {
+        if (Taken(path) is { } taken)
+            return taken;
+        try
+        {
+            using var file = new FileStream(path, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = OwnerOnly });
+            try
+            {
+                file.Write(content);
+                file.Flush(flushToDisk: true);
+            }
+            catch (IOException)
+            {
+                // A part of it would be taken for the whole.
+                File.Delete(path);
+                throw;
+            }
+            return null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return new Refusal(CliCode.FileUnreadable, $"{path} cannot be written: {e.Message}");
         }
     }
 
     public static Refusal? Replace(string path, string text) => Replace(path, Encoding.UTF8.GetBytes(text));
 
-    /// <summary>A reader sees the old content or the new, never a part.</summary>
+    /// <summary>Writes a file of our own; its directory is made. A reader sees the old content or the new, never a part. A link stays and leads to the new.</summary>
     public static Refusal? Replace(string path, ReadOnlySpan<byte> content)
     {
         try
         {
-            var directory = Path.GetDirectoryName(Path.GetFullPath(path))!;
-            Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            path = Path.GetFullPath(path);
+            if (new FileInfo(path).LinkTarget is not null)
+                path = File.ResolveLinkTarget(path, returnFinalTarget: true)!.FullName;
+            if (NamedFile.OtherThan(path) is { } other)
+                return new Refusal(CliCode.FileUnreadable, $"{path} cannot be written: it is {other}.");
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!, OwnerOnly | UnixFileMode.UserExecute);
             var temporary = $"{path}.{Environment.ProcessId}-{Guid.NewGuid():n}.new";
-            using (var file = new FileStream(temporary, new FileStreamOptions
-            {
-                Mode = FileMode.Create,
-                Access = FileAccess.Write,
-                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
-            }))
+            using (var file = new FileStream(temporary, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = OwnerOnly }))
             {
                 file.Write(content);
                 file.Flush(flushToDisk: true);

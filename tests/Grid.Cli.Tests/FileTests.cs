@@ -1,0 +1,112 @@
+using System.Diagnostics;
+using Grid.Cli.Settings;
+
+namespace Grid.Cli.Tests;
+
+/// <summary>What is done with the files that a person names, and what never is.</summary>
+public sealed class FileTests : IDisposable
+{
+    private static readonly byte[] Content = "all of it"u8.ToArray();
+
+    private readonly TestShell _shell = new();
+
+    [Fact]
+    public void A_new_file_is_whole_and_its_makers_alone()
+    {
+        var path = _shell.PathOf("new");
+
+        Assert.Null(Files.Create(path, Content));
+
+        Assert.Equal(Content, File.ReadAllBytes(path));
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(path));
+    }
+
+    [Theory]
+    [InlineData("file")]
+    [InlineData("directory")]
+    [InlineData("link")]
+    [InlineData("link-to-nothing")]
+    [InlineData("pipe")]
+    [InlineData("device")]
+    public async Task What_is_there_already_stays_as_it_is(string what)
+    {
+        var path = await MakeAsync(what);
+        var before = await LookAsync();
+
+        Assert.Equal(CliCode.FileExists, Files.Create(path, Content)?.Code);
+        Assert.Equal(CliCode.FileExists, await _shell.RefusedAsync("agreement", "export", "hello", "-f", path));
+        Assert.Equal(CliCode.FileExists, await _shell.RefusedAsync("node", "invite", "farm", "-f", path));
+
+        Assert.Equal(before, await LookAsync());
+    }
+
+    [Fact]
+    public async Task A_directory_that_is_not_there_is_not_made()
+    {
+        var path = _shell.PathOf("nowhere/hello.bundle");
+
+        Assert.Equal(CliCode.FileUnreadable, await _shell.RefusedAsync("agreement", "export", "hello", "-f", path));
+        Assert.Equal(CliCode.FileUnreadable, Files.Create(path, Content)?.Code);
+
+        Assert.False(Directory.Exists(_shell.PathOf("nowhere")));
+    }
+
+    [Fact]
+    public async Task Our_own_file_is_replaced_behind_its_link_and_never_what_is_no_file()
+    {
+        var (link, pipe) = (await MakeAsync("link"), await MakeAsync("pipe"));
+
+        Assert.Null(Files.Replace(link, Content));
+        Assert.Equal(CliCode.FileUnreadable, Files.Replace(pipe, Content)?.Code);
+
+        Assert.Equal("target", new FileInfo(link).LinkTarget);
+        Assert.Equal(Content, File.ReadAllBytes(_shell.PathOf("target")));
+        Assert.Contains("pipe p", await LookAsync(), StringComparison.Ordinal);
+    }
+
+    public void Dispose() => _shell.Dispose();
+
+    private async Task<string> MakeAsync(string what)
+    {
+        var path = _shell.PathOf(what);
+        switch (what)
+        {
+            case "file":
+                _shell.Write(what, "before");
+                break;
+            case "directory":
+                Directory.CreateDirectory(path);
+                break;
+            case "link":
+                _shell.Write("target", "before");
+                File.CreateSymbolicLink(path, "target");
+                break;
+            case "link-to-nothing":
+                File.CreateSymbolicLink(path, "nothing");
+                break;
+            case "pipe":
+                await RunAsync("mkfifo", path);
+                break;
+            case "device":
+                if (!Environment.IsPrivilegedProcess)
+                    Assert.Skip("only root makes a device");
+                // As /dev/full: whoever writes to it is told that there is no space.
+                await RunAsync("mknod", path, "c", "1", "7");
+                break;
+            default:
+                throw new UnreachableException();
+        }
+        return path;
+    }
+
+    private Task<string> LookAsync() => RunAsync("find", _shell.Home, "-printf", "%f %y %m %s %i %l\n");
+
+    private static async Task<string> RunAsync(string program, params string[] arguments)
+    {
+        using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true })!;
+        var said = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(0, process.ExitCode);
+        return said;
+    }
+}
