@@ -64,15 +64,50 @@ public sealed class FileTests : IDisposable
         Assert.Contains("pipe p", await LookAsync(), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("source-unreadable", "flist", "build")]
+    [InlineData("source-unreadable", "flist", "import")]
+    [InlineData(CliCode.FileUnreadable, "verify")]
+    [InlineData(CliCode.FileUnreadable, "key", "import", "x", "--no-passphrase", "-f")]
+    [InlineData(CliCode.FileUnreadable, "offer", "post", "farm", "-f")]
+    public async Task What_is_no_file_is_not_waited_for(string code, params string[] command)
+    {
+        using var key = Statements.SigningKey.FromSeed(new byte[32]);
+        _shell.Environment["GRID_LEDGER_KEY"] = key.Public.ToString();
+        foreach (var what in new[] { "pipe", "device" })
+            Assert.Equal(code, await _shell.RefusedAsync([.. command, await MakeAsync(what)]));
+    }
+
+    [Fact]
+    public async Task An_image_whose_index_is_a_pipe_is_not_waited_for()
+    {
+        Directory.CreateDirectory(_shell.PathOf("image"));
+        _shell.Write("image/oci-layout", """{"imageLayoutVersion":"1.0.0"}""");
+        await MakeAsync("image/index.json", "pipe");
+
+        Assert.Equal("source-unreadable", await _shell.RefusedAsync("flist", "import", _shell.PathOf("image")));
+    }
+
+    [Fact]
+    public async Task A_file_is_read_through_a_link()
+    {
+        _shell.Write("target", new string('7', 64));
+        File.CreateSymbolicLink(_shell.PathOf("other"), "target");
+
+        await _shell.JsonAsync("key", "import", "x", "-f", _shell.PathOf("other"), "--no-passphrase");
+    }
+
     public void Dispose() => _shell.Dispose();
 
-    private async Task<string> MakeAsync(string what)
+    private Task<string> MakeAsync(string what) => MakeAsync(what, what);
+
+    private async Task<string> MakeAsync(string name, string what)
     {
-        var path = _shell.PathOf(what);
+        var path = _shell.PathOf(name);
         switch (what)
         {
             case "file":
-                _shell.Write(what, "before");
+                _shell.Write(name, "before");
                 break;
             case "directory":
                 Directory.CreateDirectory(path);

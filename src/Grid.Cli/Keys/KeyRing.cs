@@ -1,4 +1,5 @@
 using Grid.Client;
+using Grid.Flists;
 using Grid.Statements;
 using Grid.Units;
 
@@ -30,7 +31,7 @@ public sealed class KeyRing(string directory)
     {
         try
         {
-            using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read);
+            using var file = new FileStream(NamedFile.Open(path), FileAccess.Read);
             // The mode of the file that is open, not of whatever the name means a moment later.
             var mode = File.GetUnixFileMode(file.SafeFileHandle);
             if ((mode & ~(OwnerOnly | UnixFileMode.UserExecute)) != 0)
@@ -46,7 +47,7 @@ public sealed class KeyRing(string directory)
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return new Refusal(CliCode.FileUnreadable, $"{path} cannot be read: {e.Message}");
+            return new Refusal(CliCode.FileUnreadable, e.Message);
         }
     }
 

@@ -18,7 +18,7 @@ internal abstract class ImageFiles : IDisposable
             return new InDirectory(path);
         if (!File.Exists(path))
             throw new FlistBuildException(FlistBuildCode.SourceMissing, $"There is no file or directory '{path}'.");
-        var file = File.OpenHandle(path);
+        var file = Sources.Open(path);
         try
         {
             return new InTar(file, spool.Unpack(FileSlice.Whole(file), cancellation));
@@ -39,7 +39,7 @@ internal abstract class ImageFiles : IDisposable
             var path = Path.Combine(root, name);
             if (name.Split('/').Contains("..") || Path.IsPathRooted(name) || name.Contains('\0') || !File.Exists(path))
                 return null;
-            var file = File.OpenHandle(path);
+            var file = Sources.Open(path);
             _open.Add(file);
             return FileSlice.Whole(file);
         }

@@ -12,7 +12,7 @@ public sealed class TarSource : ITreeSource
     {
         if (!File.Exists(path))
             throw new FlistBuildException(FlistBuildCode.SourceMissing, $"There is no file '{path}'.");
-        return FileSlice.Whole(_file = File.OpenHandle(path));
+        return FileSlice.Whole(_file = Sources.Open(path));
     };
 
     public TarSource(Stream stream) => _open = (spool, cancellation) => spool.Keep(stream, cancellation);
@@ -39,6 +39,22 @@ public sealed class TarSource : ITreeSource
             throw;
         }
     }, cancellation);
+}
+
+internal static class Sources
+{
+    /// <exception cref="FlistBuildException">it is no regular file, or must not be read</exception>
+    public static SafeFileHandle Open(string path)
+    {
+        try
+        {
+            return NamedFile.Open(path);
+        }
+        catch (IOException e)
+        {
+            throw new FlistBuildException(FlistBuildCode.SourceUnreadable, e.Message, e);
+        }
+    }
 }
 
 /// <summary>A tree whose files lie in archives.</summary>
