@@ -9,8 +9,10 @@ internal abstract class Play(PrivateGrid grid, Prompt prompt)
 {
     protected const string User = "alice";
 
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(10);
+
     private readonly JsonArray _stages = [];
-    private bool _inForce;
+    private bool _signed;
 
     protected PrivateGrid Grid => grid;
 
@@ -37,12 +39,14 @@ internal abstract class Play(PrivateGrid grid, Prompt prompt)
     public async Task<Outcome> RunAsync(bool once, CancellationToken cancel)
     {
         prompt.Cancel = cancel;
+        var played = false;
         try
         {
             await StageAsync("parties", PartiesAsync);
             await StageAsync("node", NodesAsync);
             foreach (var (name, run) in Acts())
                 await StageAsync(name, run);
+            played = true;
             if (!once)
                 await StayAsync(cancel);
         }
@@ -50,9 +54,11 @@ internal abstract class Play(PrivateGrid grid, Prompt prompt)
         {
             // Also after ctrl-C or a failed step: what runs here ends before the grid does.
             prompt.Cancel = CancellationToken.None;
-            if (_inForce)
-                await StageAsync("cancel", CancelAsync);
+            if (_signed && !(once && played))
+                await StageAsync("leave", LeaveAsync);
         }
+        if (once)
+            await StageAsync("cancel", CancelAsync);
         Result["stages"] = _stages;
         Result["verdict"] = "done";
         return Outcome.Of(Result, Block.Line(Done, Ink.Good));
@@ -90,7 +96,7 @@ internal abstract class Play(PrivateGrid grid, Prompt prompt)
     protected async Task AgreeAsync(string plan)
     {
         Result["agreement"] = (string?)(await prompt.GridAsync("apply", grid.At("grid.yaml"), "--plan", plan, "--account", User, "--yes", "--no-wait"))["agreement"];
-        _inForce = true;
+        _signed = true;
         foreach (var farmer in Farmers)
             await prompt.GridAsync("agreement", "countersign", (string)Result["agreement"]!, "--account", farmer.Account, "--yes");
     }
@@ -151,13 +157,53 @@ internal abstract class Play(PrivateGrid grid, Prompt prompt)
 
     private async Task CancelAsync()
     {
-        var processes = Nodes.SelectMany(n => Seen(n.Node)).Select(w => (int?)w["pid"]).OfType<int>().ToList();
-        await prompt.GridAsync("cancel", Agreement, "--account", User, "--yes");
-        _inForce = false;
-        await prompt.UntilAsync("every process to be gone", () => Task.FromResult(!processes.Exists(p => Directory.Exists($"/proc/{p}"))));
+        var ended = await EndAsync((string)Result["agreement"]!, Agreement, User);
+        await prompt.UntilAsync("every process to be gone", () => Task.FromResult(!ended.Exists(Lives)));
         await GoneAsync();
         Result["gone"] = true;
     }
+
+    // Ends in order what may still run, whoever of this home agreed it. It proves nothing, and nothing holds it up: what a stranger agreed, what no
+    // key here can cancel and what does not end in time end with their node.
+    private async Task LeaveAsync()
+    {
+        var ended = new List<int>();
+        await TryAsync(async () =>
+        {
+            var names = Items(await prompt.AskAsync("account", "list")).ToDictionary(a => (string)a["id"]!, a => (string)a["name"]!);
+            foreach (var agreement in Items(await prompt.AskAsync("agreement", "list")).Where(a => (string?)a["status"] is not ("ended" or "refused" or "lapsed" or "withdrawn")))
+            {
+                var id = (string)agreement["id"]!;
+                if (names.TryGetValue((string?)agreement["user"] ?? "", out var user))
+                    await TryAsync(async () => ended.AddRange(await EndAsync(id, id == (string?)Result["agreement"] ? Agreement : id, user)));
+            }
+        });
+        await TryAsync(() => prompt.UntilAsync("every process to be gone", () => Task.FromResult(!ended.Exists(Lives)), Grace));
+    }
+
+    private async Task TryAsync(Func<Task> act)
+    {
+        try
+        {
+            await act();
+        }
+        catch (UpFault e)
+        {
+            prompt.Say($"{e.Message} What still runs ends with its node.");
+        }
+    }
+
+    /// <returns>the processes it had</returns>
+    private async Task<List<int>> EndAsync(string id, string name, string user)
+    {
+        var processes = Nodes.SelectMany(n => Seen(n.Node)).Where(w => (string?)w["agreement"] == id).Select(w => (int?)w["pid"]).OfType<int>().ToList();
+        await prompt.GridAsync("cancel", name, "--account", user, "--yes");
+        return processes;
+    }
+
+    private static bool Lives(int process) => Directory.Exists($"/proc/{process}");
+
+    private static IEnumerable<JsonNode> Items(JsonNode list) => list["items"]!.AsArray().OfType<JsonNode>();
 
     private async Task StayAsync(CancellationToken cancel)
     {
@@ -165,8 +211,9 @@ internal abstract class Play(PrivateGrid grid, Prompt prompt)
 
             The grid stays up until ctrl-C. Try, in another terminal:
 
-              export GRID_HOME={grid.Home} GRID_HUB={grid.Hub} GRID_NODE_LOGS={string.Join(':', Nodes.Select(n => Path.Combine(grid.Node(n.Node).Data, "logs")))}
-              {string.Join("\n  ", ToTry)}
+              export PATH={AppContext.BaseDirectory.TrimEnd('/')}:$PATH
+              export GRID_HOME={grid.Home} GRID_ACCOUNT={User} GRID_HUB={grid.Hub} GRID_NODE_LOGS={string.Join(':', Nodes.Select(n => Path.Combine(grid.Node(n.Node).Data, "logs")))}
+              {string.Join("\n  ", ToTry.Prepend($"grid plan {grid.At("grid.yaml")}"))}
             """);
         try
         {

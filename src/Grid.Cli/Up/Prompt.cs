@@ -20,14 +20,16 @@ internal sealed class Prompt(PrivateGrid grid, Shell shell, Format format, Actio
     /// <summary>Without a word.</summary>
     public Task<JsonNode> AskAsync(params string[] arguments) => RunAsync(show: false, arguments);
 
-    public async Task UntilAsync(string what, Func<Task<bool>> ask)
+    /// <exception cref="UpFault">it did not come true in time</exception>
+    public async Task UntilAsync(string what, Func<Task<bool>> ask, TimeSpan? patience = null)
     {
-        for (var watch = Stopwatch.StartNew(); watch.Elapsed < Patience; await Task.Delay(100, Cancel))
+        var limit = patience ?? Patience;
+        for (var watch = Stopwatch.StartNew(); watch.Elapsed < limit; await Task.Delay(100, Cancel))
         {
             if (await ask())
                 return;
         }
-        throw new UpFault(string.Create(CultureInfo.InvariantCulture, $"Waited {Patience.TotalSeconds:0} s for {what}."));
+        throw new UpFault(string.Create(CultureInfo.InvariantCulture, $"Waited {limit.TotalSeconds:0} s for {what}."));
     }
 
     /// <exception cref="UpFault">it failed</exception>
@@ -40,6 +42,8 @@ internal sealed class Prompt(PrivateGrid grid, Shell shell, Format format, Actio
         var inner = shell with
         {
             In = TextReader.Null,
+            // A key that somebody sealed in this home is not asked for.
+            Terminal = shell.Terminal with { ReadSecret = _ => null },
             Out = table ? shell.Out : TextWriter.Null,
             Error = table ? shell.Error : TextWriter.Null,
             Ended = o => outcome = o,

@@ -1,0 +1,104 @@
+using System.Diagnostics;
+using System.Text.RegularExpressions;
+using Grid.Cli.Up;
+using Grid.Stories.Tests.Stage;
+
+namespace Grid.Stories.Tests;
+
+/// <summary>Somebody stays on a private grid, agrees more on it than its example, and leaves.</summary>
+[Collection("one at a time")]
+public sealed partial class LeftUp : IDisposable
+{
+    private const int SIGINT = 2;
+
+    private readonly string _stranger = Directory.CreateTempSubdirectory("grid-stranger-").FullName;
+
+    [Fact]
+    public async Task Ctrl_C_ends_all_that_runs_on_it_whoever_agreed_it()
+    {
+        if (!Environment.IsPrivilegedProcess || !File.Exists("/usr/bin/mmdebstrap"))
+            Assert.Skip("grid up needs root and mmdebstrap; run tools/setup.");
+        using var up = Process.Start(new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "grid-cli"), ["up"]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        var said = new System.Text.StringBuilder();
+        void Hear(object sender, DataReceivedEventArgs e)
+        {
+            lock (said)
+                said.AppendLine(e.Data);
+        }
+        string Said()
+        {
+            lock (said)
+                return said.ToString();
+        }
+        up.OutputDataReceived += Hear;
+        up.ErrorDataReceived += Hear;
+        up.BeginOutputReadLine();
+        up.BeginErrorReadLine();
+        try
+        {
+            await Wait.ForAsync("the grid to stay up", () => Said().Contains("grid status --watch", StringComparison.Ordinal) || up.HasExited, Said);
+            var environment = Export().Matches(Said()).ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value);
+            var (home, directory) = (environment["GRID_HOME"], Path.GetDirectoryName(environment["GRID_HOME"])!);
+
+            // Of the same user, by the exports as they are printed.
+            await AgreeAsync("second", home, environment);
+            // Of somebody whose keys this grid does not know.
+            var ledger = Ledger().Match(await File.ReadAllTextAsync(Path.Combine(home, "config.yaml"))).Value;
+            var other = new Dictionary<string, string>(environment) { ["GRID_HOME"] = _stranger, ["GRID_ACCOUNT"] = "bob" };
+            await GridAsync(other, "ledger", "trust", ledger, "--yes");
+            await GridAsync(other, "key", "new", "bob", "--no-passphrase");
+            await GridAsync(other, "account", "open", "bob");
+            await AgreeAsync("third", home, other);
+            // The example's user was here before us.
+            await GridAsync(environment, "cancel", "hello", "--yes");
+
+            var watch = Stopwatch.StartNew();
+            NativeKill.Send(up.Id, SIGINT);
+            await Wait.ForAsync("its end", () => up.HasExited, Said);
+
+            Assert.True(up.ExitCode == 0, $"exit {up.ExitCode}\n{Said()}");
+            Assert.True(watch.Elapsed < TimeSpan.FromSeconds(30), $"{watch.Elapsed}\n{Said()}");
+            Assert.DoesNotContain("error[", Said(), StringComparison.Ordinal);
+            Leftovers.None($"grid-up-{up.Id}");
+
+            async Task AgreeAsync(string name, string farmer, Dictionary<string, string> user)
+            {
+                var draft = Path.Combine(_stranger, $"{name}.yaml");
+                await File.WriteAllTextAsync(draft, (await File.ReadAllTextAsync(Path.Combine(directory, "grid.yaml")))
+                    .Replace("name: hello", $"name: {name}", StringComparison.Ordinal).Replace("node: north", "node: my-farm", StringComparison.Ordinal));
+                await GridAsync(user, "apply", draft, "--yes", "--no-wait");
+                var id = Agreement().Match(await GridAsync(user, "status", name)).Value;
+                await GridAsync(new(environment) { ["GRID_HOME"] = farmer }, "agreement", "countersign", id, "--account", "farmer", "--yes");
+                await GridAsync(user, "apply", draft, "--yes");
+            }
+        }
+        finally
+        {
+            if (!up.HasExited)
+                up.Kill();
+        }
+    }
+
+    public void Dispose() => Directory.Delete(_stranger, recursive: true);
+
+    private static async Task<string> GridAsync(Dictionary<string, string> environment, params string[] arguments)
+    {
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "grid-cli"), arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var (name, value) in environment)
+            start.Environment[name] = value;
+        using var process = Process.Start(start)!;
+        var (output, errors) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        await process.WaitForExitAsync();
+        Assert.True(process.ExitCode == 0, $"grid {string.Join(' ', arguments)}: {process.ExitCode}\n{await output}\n{await errors}");
+        return await output;
+    }
+
+    [GeneratedRegex(@"\b(GRID_[A-Z_]+)=(\S+)")]
+    private static partial Regex Export();
+
+    [GeneratedRegex(@"http://127\.0\.0\.1:\d+")]
+    private static partial Regex Ledger();
+
+    [GeneratedRegex("agr1[a-z0-9]+")]
+    private static partial Regex Agreement();
+}
