@@ -151,7 +151,11 @@ internal sealed class Frame(Shell shell, Options options)
         foreach (var symbol in symbols)
         {
             if (symbol is Argument argument)
+            {
+                // Else help asks its completions, and prints what lives on this machine and in the ledger.
+                argument.HelpName ??= argument.Name;
                 command.Add(argument);
+            }
             else if (symbol is Option option)
                 command.Add(option);
         }

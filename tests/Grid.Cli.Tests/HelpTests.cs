@@ -35,6 +35,20 @@ public sealed class HelpTests
     }
 
     [Theory]
+    [MemberData(nameof(Commands))]
+    public async Task Help_is_the_same_whatever_lives_on_the_machine(string command)
+    {
+        using TestShell bare = new(), used = new();
+        await used.JsonAsync("key", "new", "zaphod", "--no-passphrase");
+        used.Write("book.json", """
+            {"version":1,"accounts":{"zaphod":{"id":"acct1zaphod","keys":["zaphod"]}},"nodes":{"zaphod":"node1zaphod"},"offers":{"zaphod":"offer1zaphod"},"agreements":{"zaphod":"agr1zaphod"}}
+            """);
+        string[] help = [.. command.Split(' ', StringSplitOptions.RemoveEmptyEntries), "--help"];
+
+        Assert.Equal((await bare.RunAsync(help)).Out, (await used.RunAsync(help)).Out);
+    }
+
+    [Theory]
     [InlineData("help.txt")]
     [InlineData("help-agreement.txt", "agreement")]
     [InlineData("help-apply.txt", "apply")]
