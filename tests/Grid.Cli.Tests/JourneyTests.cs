@@ -52,6 +52,11 @@ public sealed class JourneyTests(RealLedger real)
         Assert.Equal("running", Text(explained, "state"));
         Assert.Contains("start 1, fetching", explained["items"]!.AsArray().Select(i => Text(i!, "detail")));
         Assert.Equal(9, (await shell.JsonAsync("agreement", "history", "hello"))["items"]!.AsArray().Count);
+        var story = (await shell.JsonAsync("agreement", "history", "hello"))["items"]!.AsArray().ToLookup(i => Text(i!, "what"), i => Text(i!, "who"));
+        Assert.StartsWith("acct1", Assert.Single(story["agreement.proposed"]), StringComparison.Ordinal);
+        Assert.Equal($"farm {farm}", Assert.Single(story["agreement.countersigned"]));
+        Assert.Equal($"farm {farm}", Assert.Single(story["agreement.agreed"]));
+        Assert.Equal(node.Id.ToString(), Assert.Single(story["agreement.node-ready"]));
         Assert.Equal("/bin/web", (await shell.JsonAsync("agreement", "show", "hello"))["terms"]!["workloads"]!["web"]!["entry"]!.GetValue<string>());
         Assert.Single((await shell.JsonAsync("agreement", "list", "--mine", "--status", "running"))["items"]!.AsArray());
         Assert.Single((await shell.JsonAsync("node", "status", farm))["items"]!.AsArray());

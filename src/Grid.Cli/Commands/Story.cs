@@ -52,8 +52,23 @@ internal static class Story
     private static IEnumerable<Happening> Of(VerifiedAgreement verified, VerifiedEntry entry)
     {
         foreach (var happened in entry.Events.OfType<AgreementEvent>().Where(e => e.Agreement == verified.Agreement.Id))
-            yield return new Happening(entry.Index, entry.Time, happened.Name, Who(verified, entry), Say(happened, entry));
+            yield return new Happening(entry.Index, entry.Time, happened.Name, Who(verified, entry, happened), Say(happened, entry));
     }
+
+    // A farm signs what the user said first: the statement is the user's, the signatures that came with this entry are the farm's.
+    private static string Who(VerifiedAgreement verified, VerifiedEntry entry, AgreementEvent happened) => happened switch
+    {
+        AgreementEvent.Countersigned or AgreementEvent.Agreed or AgreementEvent.AmendmentCountersigned or AgreementEvent.AmendmentAgreed when Signers(verified, entry) is { Length: > 0 } farms =>
+            string.Join(", ", farms),
+        _ => Who(verified, entry),
+    };
+
+    private static string[] Signers(VerifiedAgreement verified, VerifiedEntry entry) =>
+    [
+        .. entry.Events.OfType<AgreementEvent>().Where(e => e.Agreement == verified.Agreement.Id)
+            .SelectMany(e => e switch { AgreementEvent.Countersigned c => c.Farms, AgreementEvent.AmendmentCountersigned c => c.Farms, _ => [] })
+            .Select(f => verified.State.Farms.TryGetValue(f, out var farm) ? $"farm {farm.Name}" : $"{f}"),
+    ];
 
     private static string Who(VerifiedAgreement verified, VerifiedEntry entry)
     {
