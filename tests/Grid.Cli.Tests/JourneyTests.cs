@@ -145,6 +145,23 @@ public sealed class JourneyTests(RealLedger real)
     }
 
     [Fact]
+    public async Task A_node_with_agreements_is_retired_only_as_a_breach_and_the_refusal_says_how()
+    {
+        using var shell = new TestShell();
+        var (farm, node) = await PartiesAsync(shell);
+        using var _ = node;
+        await shell.JsonAsync("apply", shell.Write("grid.yaml", Draft("broken", farm)), "--yes", "--no-wait");
+        await shell.JsonAsync("agreement", "sign", "broken", "--account", "farmer", "--yes");
+
+        var (code, _, error) = await shell.RunAsync("node", "retire", farm, "--account", "farmer", "--yes");
+        Assert.Equal(Exit.Error, code);
+        Assert.Contains("error[agreements-running]", error, StringComparison.Ordinal);
+        Assert.Contains("--breach", error, StringComparison.Ordinal);
+        await shell.JsonAsync("node", "retire", farm, "--account", "farmer", "--yes", "--breach");
+        Assert.Equal("ended", Text(await shell.JsonAsync("status", "broken"), "status"));
+    }
+
+    [Fact]
     public async Task A_node_that_refuses_ends_it_and_the_one_who_waits_is_told_why()
     {
         using var shell = new TestShell();

@@ -127,7 +127,7 @@ internal static class NodeCommands
                 || !session.Speaker().Try(out var speaker, out refusal)
                 || (refusal = session.Confirm($"Retire {known.Id}{(session.Value(breach) ? ", breaking what runs on it" : "")}?", session.Value(yes))) is not null
                 || !(await session.SubmitAsync(ledger, speaker, new RetireNode(known.Id, session.Value(breach)), cancellation).ConfigureAwait(false)).Try(out var recorded, out refusal))
-                return refusal;
+                return refusal.Code == RefusalCode.AgreementsRunning ? refusal with { Next = "Announce their end with 'grid cancel AGREEMENT --at TIME' and wait for it, or add --breach: each then ends as the farmer's breach." } : refusal;
             return Outcome.Of(
                 new JsonObject { ["node"] = known.Id.ToString(), ["events"] = Render.Texts(recorded.Events), ["index"] = recorded.Index },
                 new Block.Fields([("node", known.Id.ToString()), ("events", string.Join(", ", recorded.Events)), ("entry", $"{recorded.Index}")]));
