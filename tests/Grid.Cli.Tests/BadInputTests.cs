@@ -56,7 +56,11 @@ public sealed class BadInputTests
     [InlineData(CliCode.Usage, "ledger", "proof", "st1x")]
     [InlineData(CliCode.Usage, "node", "invite", "farm", "-f", "/tmp/x", "--expires", "soon")]
     [InlineData(CliCode.FileUnreadable, "offer", "post", "farm", "-f", "/nowhere")]
-    public async Task What_cannot_be_done_exits_255_with_a_code(string code, params string[] args)
+    [InlineData(CliCode.Usage, "apply", "--timeout", "x")]
+    [InlineData(CliCode.Usage, "logs", "x", "--tail", "-1")]
+    [InlineData(CliCode.Usage, "ledger", "entries", "--from", "-1")]
+    [InlineData(CliCode.Usage, "cancel", "x", "--at", "soon")]
+    public async Task What_cannot_be_done_exits_255_with_a_code_and_2_for_a_wrong_command_line(string code, params string[] args)
     {
         using var shell = new TestShell();
 

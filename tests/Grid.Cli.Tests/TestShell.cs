@@ -64,13 +64,13 @@ internal sealed class TestShell : IDisposable
         return JsonNode.Parse(text)!.AsObject();
     }
 
-    /// <summary>Runs with <c>-o json</c> what must be refused.</summary>
+    /// <summary>Runs with <c>-o json</c> what must be refused, with the exit code that such a refusal has.</summary>
     public async Task<string> RefusedAsync(params string[] args)
     {
         var (code, text, error) = await RunAsync([.. args, "-o", "json"]);
-        Assert.True(code == Exit.Error, $"grid {string.Join(' ', args)}: {code} {text}{error}");
         Assert.Equal("", text);
         var document = JsonNode.Parse(error)!["error"]!;
+        Assert.True(code == (document["code"]!.GetValue<string>() == CliCode.Usage ? Exit.Usage : Exit.Error), $"grid {string.Join(' ', args)}: {code} {text}{error}");
         Assert.NotEmpty(document["detail"]!.GetValue<string>());
         return document["code"]!.GetValue<string>();
     }

@@ -27,7 +27,8 @@ public abstract record Outcome
     {
         // "cond ? refusal : null" converts the null too, and would make a failure of nothing.
         ArgumentNullException.ThrowIfNull(refusal);
-        return new Failed([new Problem(refusal)]);
+        // A value that the command itself finds wrong is as wrong as one the parser finds.
+        return new Failed([new Problem(refusal)], refusal.Code == CliCode.Usage ? Exit.Usage : Exit.Error);
     }
 
     public static Outcome FromRefusal(Refusal refusal) => refusal;

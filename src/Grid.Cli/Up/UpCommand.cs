@@ -18,7 +18,7 @@ internal static class UpCommand
         return frame.Verb(Name, "Start a private grid on this machine: ledger, hub, farms, nodes, and real containers on them", [once, example, directory], async (session, cancellation) =>
         {
             if (!Environment.IsPrivilegedProcess)
-                return new Refusal(CliCode.Usage, "A private grid makes mounts, namespaces and cgroups, and so needs root.", "Run it as root.");
+                return new Refusal("up-failed", "A private grid makes mounts, namespaces and cgroups, and so needs root.", "Run it as root.");
             void Say(string text)
             {
                 foreach (var line in text.Split('\n'))
