@@ -114,7 +114,9 @@ internal static class AccountCommands
         {
             if (!session.Keys.Load(name).Try(out var key, out var refusal))
                 return refusal;
-            keys.Add(key.Public);
+            // Else a threshold of all of them would be one that fewer people meet.
+            if (!keys.Add(key.Public))
+                return new Refusal(CliCode.Usage, $"'{name}' is a key that is named before it already; it counts once.", "Name each key once.");
         }
         return threshold >= 1 && threshold <= keys.Count
             ? new KeyPolicy([.. keys], threshold)
