@@ -19,6 +19,7 @@ public static class CliCode
     public const string KeyExists = "key-exists";
     public const string KeyFileInvalid = "key-file-invalid";
     public const string KeyFileOpen = "key-file-open-to-others";
+    public const string PassphraseFileOpen = "passphrase-file-open-to-others";
     public const string PassphraseMissing = "passphrase-missing";
     public const string PassphraseWrong = "passphrase-wrong";
     public const string AccountNotSet = "account-not-set";

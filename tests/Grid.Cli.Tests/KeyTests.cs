@@ -29,13 +29,43 @@ public sealed class KeyTests
     {
         using var shell = new TestShell();
         Assert.Equal(CliCode.PassphraseMissing, await shell.RefusedAsync("key", "new", "alice"));
-        shell.Environment["GRID_PASSPHRASE_FILE"] = shell.Write("passphrase", Passphrase + "\n");
+        shell.Environment["GRID_PASSPHRASE_FILE"] = Own(shell.Write("passphrase", Passphrase + "\n"));
         await shell.JsonAsync("key", "new", "alice");
         Assert.Equal(SigningKey.SeedSize, KeyRing.Read(shell.PathOf("keys/alice.json")) is Client.Answer<KeyFile>.Given g ? g.Value.Open(Passphrase)!.Length : 0);
-        shell.Environment["GRID_PASSPHRASE_FILE"] = shell.Write("passphrase", "short");
+        shell.Environment["GRID_PASSPHRASE_FILE"] = Own(shell.Write("passphrase", "short"));
         Assert.Equal(CliCode.PassphraseMissing, await shell.RefusedAsync("key", "new", "bob"));
         shell.Environment["GRID_PASSPHRASE_FILE"] = shell.PathOf("nothing");
         Assert.Equal(CliCode.FileUnreadable, await shell.RefusedAsync("key", "new", "bob"));
+    }
+
+    [Theory]
+    [InlineData(UnixFileMode.GroupRead)]
+    [InlineData(UnixFileMode.OtherRead)]
+    [InlineData(UnixFileMode.OtherWrite)]
+    public async Task A_passphrase_that_others_can_reach_is_refused(UnixFileMode more)
+    {
+        using var shell = new TestShell();
+        var path = Own(shell.Write("passphrase", Passphrase));
+        File.SetUnixFileMode(path, File.GetUnixFileMode(path) | more);
+        shell.Environment["GRID_PASSPHRASE_FILE"] = path;
+
+        Assert.Equal(CliCode.PassphraseFileOpen, await shell.RefusedAsync("key", "new", "alice"));
+        Own(path);
+        await shell.JsonAsync("key", "new", "alice");
+    }
+
+    [Fact]
+    public async Task A_key_counts_once_in_an_account_under_whatever_names()
+    {
+        using var shell = new TestShell();
+        foreach (var name in new[] { "a", "also-a" })
+        {
+            shell.Input = new string('7', 64) + "\n";
+            await shell.JsonAsync("key", "import", name, "-f", "-", "--no-passphrase");
+        }
+
+        Assert.Equal(CliCode.Usage, await shell.RefusedAsync("account", "open", "z", "--keys", "a", "a"));
+        Assert.Equal(CliCode.Usage, await shell.RefusedAsync("account", "open", "z", "--keys", "a", "also-a", "--threshold", "2"));
     }
 
     [Theory]
@@ -100,5 +130,11 @@ public sealed class KeyTests
 
         Assert.Equal(CliCode.KeyFileInvalid, await shell.RefusedAsync("key", "show", "alice"));
         Assert.Empty((await shell.JsonAsync("key", "list"))["items"]!.AsArray());
+    }
+
+    private static string Own(string path)
+    {
+        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        return path;
     }
 }

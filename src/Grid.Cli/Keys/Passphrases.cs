@@ -1,3 +1,4 @@
+using System.Text;
 using Grid.Cli.Settings;
 using Grid.Client;
 
@@ -28,8 +29,13 @@ internal sealed class Passphrases(Shell shell)
     {
         if (shell.Environment(Variable) is not { Length: > 0 } path)
             return null;
-        return Files.ReadText(path, 4096).Try(out var text, out var refusal) ? text.TrimEnd('\r', '\n') : refusal;
+        return Files.ReadBytes(path, 4096, mode => OpenToOthers(path, mode)).Try(out var text, out var refusal) ? Encoding.UTF8.GetString(text).TrimEnd('\r', '\n') : refusal;
     }
+
+    private static Refusal? OpenToOthers(string path, UnixFileMode mode) => (mode & ~(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute)) == 0
+        ? null
+        : new Refusal(CliCode.PassphraseFileOpen, $"{path} has mode {Convert.ToString((int)mode, 8)}: others can read or change it.",
+            $"Run 'chmod 600 {path}'; if others may have read it, seal the key with another passphrase.");
 
     private Answer<string> Ask(string prompt) => shell.Terminal.ReadSecret(prompt) is { Length: > 0 } typed
         ? typed

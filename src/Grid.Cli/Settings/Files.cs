@@ -13,11 +13,16 @@ internal static class Files
         ? new UTF8Encoding(false, throwOnInvalidBytes: false).GetString(bytes)
         : refusal;
 
-    public static Answer<byte[]> ReadBytes(string path, int maximum)
+    public static Answer<byte[]> ReadBytes(string path, int maximum) => ReadBytes(path, maximum, _ => null);
+
+    /// <param name="wrong">says no to the mode of the file that is open, not of whatever the name means a moment later</param>
+    public static Answer<byte[]> ReadBytes(string path, int maximum, Func<UnixFileMode, Refusal?> wrong)
     {
         try
         {
             using var file = new FileStream(NamedFile.Open(path), FileAccess.Read, bufferSize: 0);
+            if (wrong(File.GetUnixFileMode(file.SafeFileHandle)) is { } no)
+                return no;
             using var content = new MemoryStream();
             var buffer = new byte[81_920];
             for (int read; (read = file.Read(buffer)) > 0;)
