@@ -3,13 +3,14 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Parsing;
 using System.Diagnostics;
+using System.Text.RegularExpressions;
 using Grid.Cli.Commands;
 using Grid.Cli.Output;
 
 namespace Grid.Cli;
 
 /// <summary>The program <c>grid</c>: every noun in one line, and the one way in.</summary>
-public static class CommandLine
+public static partial class CommandLine
 {
     /// <summary>Of the source whose spans are commands: what a person did, with all that came of it at the ledger below.</summary>
     public const string TraceName = "grid.cli";
@@ -28,7 +29,7 @@ public static class CommandLine
         if (parsed.Errors.Count > 0 && parsed.Action is not HelpAction)
         {
             // What is not a command is the fault; that a command is missing follows from it.
-            var faults = parsed.UnmatchedTokens.Count > 0 ? parsed.UnmatchedTokens.Take(1).Select(t => $"'{t}' is not known here.") : parsed.Errors.Select(e => e.Message);
+            var faults = parsed.UnmatchedTokens.Count > 0 ? parsed.UnmatchedTokens.Take(1).Select(t => $"'{t}' is not known here.") : parsed.Errors.Select(e => Said(e.Message));
             return frame.Write(parsed, new Outcome.Failed([.. faults.Select(f => new Problem(new Refusal(CliCode.Usage, f, next)))], Exit.Usage));
         }
         if (parsed.Action is HelpAction)
@@ -90,6 +91,14 @@ public static class CommandLine
         shell.Out.Write(text.ToString().Replace($"\n  {RootCommand.ExecutableName} ", "\n  grid ", StringComparison.Ordinal));
         return code;
     }
+
+    // The library names the type of .NET; numbers are the only ones here that can fail.
+    private static string Said(string message) => NoValue().Match(message) is { Success: true, Groups: var found }
+        ? $"'{found["where"]}' cannot be '{found["value"]}'; it is a whole number."
+        : message;
+
+    [GeneratedRegex("^Cannot parse argument '(?<value>.*)' for [a-z]+ '(?<where>.*)' as expected type 'System\\..*Int", RegexOptions.Singleline)]
+    private static partial Regex NoValue();
 
     private static string Name(CommandResult result)
     {

@@ -132,6 +132,8 @@ internal sealed class Frame(Shell shell, Options options)
         if (Context.Read(home, shell.Environment, options.Flags(parsed), out var problems) is not { } context)
             return new Outcome.Failed(problems);
         using var session = new Session(shell, parsed, context, parsed.GetValue(options.Output), parsed.GetValue(options.Quiet)) { Colour = Colour(parsed) };
+        if (parsed.GetValue(options.Account) is { } named && session.Unknown(named) is { } unknown)
+            return unknown;
         try
         {
             return await run(session, cancellation).ConfigureAwait(false);

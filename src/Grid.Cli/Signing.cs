@@ -36,13 +36,19 @@ internal static class Signing
         if (account is null)
         {
             if (!Id.TryParse<AccountId>(named, out var foreign))
-                return new Refusal(RefusalCode.NotFound, $"No account is called '{named}' on this machine.", "See 'grid account list', or give its acct1… id.");
+                return NoAccount(named!);
             return session.Context.Key is { } only ? new Speaker(named!, foreign, [only]) : new Refusal(CliCode.KeyUnknown, $"No key of {foreign} is known on this machine.", "Say which key signs with --key.");
         }
         return Id.TryParse<AccountId>(account.Id, out var id)
             ? new Speaker(name, id, session.Context.Key is { } key ? [key] : account.Keys)
             : new Refusal(CliCode.ConfigInvalid, $"The address book's account '{name}' has no right id.");
     }
+
+    /// <summary>Also where nobody speaks: what is typed and means nothing is a mistake, whether or not the command needs it.</summary>
+    public static Refusal? Unknown(this Session session, string named) =>
+        session.Book().Try(out var book, out _) && !book.Accounts.ContainsKey(named) && !Id.TryParse<AccountId>(named, out _) ? NoAccount(named) : null;
+
+    private static Refusal NoAccount(string named) => new(RefusalCode.NotFound, $"No account is called '{named}' on this machine.", "See 'grid account list', or give its acct1… id.");
 
     /// <summary>Opens keys by name, asking for passphrases where they are sealed.</summary>
     public static Answer<SigningKey> Open(this Session session, string name)

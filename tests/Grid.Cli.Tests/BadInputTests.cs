@@ -57,6 +57,8 @@ public sealed class BadInputTests
     [InlineData(CliCode.Usage, "node", "invite", "farm", "-f", "/tmp/x", "--expires", "soon")]
     [InlineData(CliCode.FileUnreadable, "offer", "post", "farm", "-f", "/nowhere")]
     [InlineData(CliCode.Usage, "apply", "--timeout", "x")]
+    [InlineData(CliCode.ConfigInvalid, "status", "--home", "/etc/passwd")]
+    [InlineData(RefusalCode.NotFound, "status", "--account", "nobody")]
     [InlineData(CliCode.Usage, "logs", "x", "--tail", "-1")]
     [InlineData(CliCode.Usage, "ledger", "entries", "--from", "-1")]
     [InlineData(CliCode.Usage, "cancel", "x", "--at", "soon")]
@@ -65,6 +67,21 @@ public sealed class BadInputTests
         using var shell = new TestShell();
 
         Assert.Equal(code, await shell.RefusedAsync(args));
+    }
+
+    [Theory]
+    [InlineData("'--tail' cannot be 'x'; it is a whole number.", "logs", "a", "--tail", "x")]
+    [InlineData("'--threshold' cannot be 'many'; it is a whole number.", "account", "open", "a", "--threshold", "many")]
+    [InlineData("'--from' cannot be '9999999999999999999'; it is a whole number.", "ledger", "entries", "--from", "9999999999999999999")]
+    public async Task A_value_that_is_none_is_told_in_words(string said, params string[] args)
+    {
+        using var shell = new TestShell();
+
+        var (code, _, error) = await shell.RunAsync(args);
+
+        Assert.Equal(Exit.Usage, code);
+        Assert.Contains(said, error, StringComparison.Ordinal);
+        Assert.DoesNotContain("System.", error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -96,6 +113,7 @@ public sealed class BadInputTests
     [InlineData("")]
     [InlineData("{}")]
     [InlineData("[]")]
+    [InlineData("""{"version":1,"origin":"x","surprise":2}""")]
     [InlineData("""{"version":9}""")]
     [InlineData("""{"version":1,"origin":"x","agreement":"agr1x","checkpoint":"","entries":[]}""")]
     public async Task A_bundle_that_is_none_does_not_hold(string content)
@@ -107,6 +125,8 @@ public sealed class BadInputTests
 
         Assert.Equal(Exit.Negative, code);
         Assert.Contains("does-not-hold", text, StringComparison.Ordinal);
+        foreach (var leak in new[] { "isFinalBlock", "Path: $", ".NET", "BundleDocument" })
+            Assert.DoesNotContain(leak, text, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -119,6 +139,7 @@ public sealed class BadInputTests
         shell.Write("book.json", content);
 
         Assert.Equal(CliCode.ConfigInvalid, await shell.RefusedAsync("account", "list"));
+        Assert.DoesNotContain("Path: $", (await shell.RunAsync("account", "list")).Error, StringComparison.Ordinal);
     }
 
     [Theory]

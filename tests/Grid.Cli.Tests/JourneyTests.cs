@@ -198,6 +198,19 @@ public sealed class JourneyTests(RealLedger real)
     }
 
     [Fact]
+    public async Task What_runs_nothing_has_no_log()
+    {
+        using var shell = new TestShell();
+        var (farm, node) = await PartiesAsync(shell, offer: Offer.Replace("[container]", "[container, network, volume]", StringComparison.Ordinal)
+            .Replace("memory: 7000", "memory: 7000, ssd: 1", StringComparison.Ordinal).Replace("memory: 1GiB", "memory: 1GiB, ssd: 1GiB", StringComparison.Ordinal));
+        using var _ = node;
+        await shell.JsonAsync("apply", shell.Write("grid.yaml", Draft("mute", farm) + "    networks: { net: 10.42.0.2 }\n  store: { kind: volume, size: 8MiB }\n  net: { kind: network, cidr: 10.42.0.0/24 }\n"), "--yes", "--no-wait");
+
+        Assert.Equal(RefusalCode.UnsupportedKind, await shell.RefusedAsync("logs", "mute/store"));
+        Assert.Equal(RefusalCode.UnsupportedKind, await shell.RefusedAsync("logs", "mute/net"));
+    }
+
+    [Fact]
     public async Task A_log_is_followed_through_its_rotation_to_the_end_of_its_workload()
     {
         using var shell = new TestShell();
@@ -333,6 +346,7 @@ public sealed class JourneyTests(RealLedger real)
         Assert.Equal((await shell.RunAsync("flist", "tree", id)).Out, (await other.RunAsync("flist", "tree", id)).Out);
         Assert.Equal("hello\n", (await other.RunAsync("flist", "cat", id, "/etc/issue")).Out);
         Assert.Equal(RefusalCode.NotFound, await other.RefusedAsync("flist", "cat", id, "/etc/shadow"));
+        Assert.Contains("'/etc/shadow' is not in the flist: there is no such name.", (await other.RunAsync("flist", "cat", id, "/etc/shadow")).Error, StringComparison.Ordinal);
         Assert.Equal("holds", Text(await other.JsonAsync("flist", "verify", id), "verdict"));
         Assert.Empty((await other.JsonAsync("flist", "list"))["items"]!.AsArray());
         await other.JsonAsync("flist", "pull", id);
@@ -430,7 +444,7 @@ public sealed class JourneyTests(RealLedger real)
         Assert.Equal(Exit.Ok, (await shell.RunAsync("plan", yaml)).Code);
     }
 
-    private async Task<(string Farm, NodeVoice Node)> PartiesAsync(TestShell shell, bool node = true)
+    private async Task<(string Farm, NodeVoice Node)> PartiesAsync(TestShell shell, bool node = true, string offer = Offer)
     {
         var farm = $"farm-{Environment.ProcessId}-{Interlocked.Increment(ref _count)}";
         await shell.JsonAsync("ledger", "trust", real.Address, "--yes");
@@ -440,7 +454,7 @@ public sealed class JourneyTests(RealLedger real)
         await shell.JsonAsync("account", "open", "farmer");
         shell.Environment["GRID_ACCOUNT"] = "alice";
         await shell.JsonAsync("farm", "register", farm, "--account", "farmer");
-        await shell.JsonAsync("offer", "post", farm, "-f", shell.Write("offer.yaml", Offer), "--account", "farmer");
+        await shell.JsonAsync("offer", "post", farm, "-f", shell.Write("offer.yaml", offer), "--account", "farmer");
         await shell.JsonAsync("node", "invite", farm, "-f", shell.PathOf("invite.json"), "--account", "farmer");
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(shell.PathOf("invite.json")));
         return (farm, node ? await NodeVoice.JoinAsync(shell.PathOf("invite.json")) : null!);

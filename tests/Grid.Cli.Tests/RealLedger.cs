@@ -62,7 +62,7 @@ internal sealed class NodeVoice : IDisposable
         var joined = await node.SayAsync(null, new JoinNode(Units.Id.Parse<FarmId>(Text("farm")), Units.Id.Parse<StatementId>(Text("invite")), node._key.Public, hardware), once);
         node.Id = new NodeId(joined.Statement.Id.Value);
         var has = new Capacity(new MilliCores(4000), Bytes.GiB(8), Bytes.GiB(50), default, 0);
-        await node.SayAsync(node.Id.Value, new ReportNode(has, Capacity.None, ["container", "volume"], hardware));
+        await node.SayAsync(node.Id.Value, new ReportNode(has, Capacity.None, ["container", "network", "volume"], hardware));
         return node;
     }
 

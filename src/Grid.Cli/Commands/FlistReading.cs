@@ -161,7 +161,13 @@ internal static class FlistReading
     private static Refusal? Resolve(MetaFile meta, string path, out int inode)
     {
         inode = meta.Resolve(Encoding.UTF8.GetBytes(path), out var failure);
-        return inode >= 0 ? null : new Refusal(RefusalCode.NotFound, $"'{path}' is not in the flist ({failure}).", "See 'grid flist tree'.");
+        return inode >= 0 ? null : new Refusal(RefusalCode.NotFound, $"'{path}' is not in the flist: {failure switch
+        {
+            ResolveFailure.NotADirectory => "it leads through what is no directory",
+            ResolveFailure.TooManyLinks => "it leads through too many links",
+            ResolveFailure.TooLong => "it is too long",
+            _ => "there is no such name",
+        }}.", "See 'grid flist tree'.");
     }
 
     private static void Walk(MetaFile meta, int inode, string path, int depth, JsonArray items, ImmutableArray<Cell>.Builder lines)

@@ -5,6 +5,7 @@ using Grid.Agreements;
 using Grid.Cli.Drafts;
 using Grid.Cli.Logs;
 using Grid.Cli.Output;
+using Grid.Workloads;
 
 namespace Grid.Cli.Commands;
 
@@ -28,7 +29,8 @@ internal static class LogsCommand
                 return new Refusal(CliCode.Usage, "'--tail' cannot be less than 0.");
             if (!(await ExplainCommands.FindAsync(session, session.Value(workload), cancellation).ConfigureAwait(false)).Try(out var found, out var refusal))
                 return refusal;
-            var terms = found.Verified.Agreement.Version.Terms.Placed.First(w => w.Name == found.Workload);
+            if (found.Verified.Agreement.Version.Terms.Workloads.First(w => w.Name == found.Workload) is not Runnable terms)
+                return new Refusal(RefusalCode.UnsupportedKind, $"'{found.Workload}' is no container and no machine: nothing runs in it that could write a log.", $"'grid explain {found.Name}/{found.Workload}' tells what became of it.");
             if (Find(session.Context.NodeLogs, $"{found.Verified.Agreement.Id}.{found.Workload}.log", awaited: session.Value(follow)) is not { } path)
                 return await AskedAsync(session, found.Verified, found.Workload, terms.Node, session.Value(tail), from, session.Value(follow), cancellation).ConfigureAwait(false);
             try

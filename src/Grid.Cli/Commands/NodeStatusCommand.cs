@@ -49,7 +49,7 @@ internal static class NodeStatusCommand
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or KeyNotFoundException or FormatException)
         {
-            return new Refusal(CliCode.FileUnreadable, $"{path} is not a node's status: {e.Message}", "The agent of this node may be of another version.");
+            return new Refusal(CliCode.FileUnreadable, $"{path} is not a node's status.", "The agent of this node may be of another version.");
         }
     }
 

@@ -29,7 +29,7 @@ public sealed record Book(
         }
         catch (JsonException e)
         {
-            return new Refusal(CliCode.ConfigInvalid, $"{path} cannot be read: {e.Message}");
+            return new Refusal(CliCode.ConfigInvalid, $"{path} is not an address book: line {(e.LineNumber ?? 0) + 1} is not as one is written.");
         }
     }
 

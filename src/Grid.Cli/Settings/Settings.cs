@@ -40,6 +40,11 @@ public sealed record Context(string Home, string? Ledger, string? LedgerKey, str
     /// <param name="flags">by field; absent or null where the command line says nothing</param>
     public static Context? Read(string home, Func<string, string?> environment, IReadOnlyDictionary<string, string?> flags, out ImmutableArray<Problem> problems)
     {
+        if (System.IO.File.Exists(home))
+        {
+            problems = [new Problem(new Refusal(CliCode.ConfigInvalid, $"{home} is not a directory; keys, address book and configuration lie in one.", "Name another with --home or GRID_HOME."))];
+            return null;
+        }
         var file = ReadFile(Path.Combine(home, File), out problems);
         if (!problems.IsEmpty)
             return null;

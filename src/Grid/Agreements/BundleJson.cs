@@ -38,7 +38,12 @@ public static class BundleJson
                 [.. document.Entries.Select(e => new BundleEntry(e.Index, e.Entry, [.. e.Path.Select(p => Digest.ParseHex(p))]))]);
             return true;
         }
-        catch (Exception e) when (e is JsonException or FormatException)
+        catch (JsonException e)
+        {
+            refusal = new Refusal(RefusalCode.Malformed, $"The bundle cannot be read: line {(e.LineNumber ?? 0) + 1} is not as a bundle is written.");
+            return false;
+        }
+        catch (FormatException e)
         {
             refusal = new Refusal(RefusalCode.Malformed, $"The bundle cannot be read: {e.Message}");
             return false;
