@@ -60,6 +60,17 @@ internal sealed class Catalogue(LedgerClient ledger, Book book, CancellationToke
         return (await FoundingAsync<JoinNode>(id.Value, "node").ConfigureAwait(false)).As(f => new KnownNode(id, f.Body.Farm, f.Body));
     }
 
+    /// <summary>Why a node takes nothing new, as the ledger says now and would say again when it is asked to.</summary>
+    public async Task<Refusal?> ClosedAsync(NodeId id)
+    {
+        if (!(await ledger.NodeAsync(id, cancellation).ConfigureAwait(false)).Try(out var view, out var refusal))
+            return refusal;
+        var node = view.Body.TryGetProperty("node", out var found) ? found : view.Body;
+        if (Render.Text(node, "retired") is "true")
+            return new Refusal(RefusalCode.UnresolvedNode, $"The node {id} is retired.", "Choose another node.");
+        return Render.Text(node, "drains") is { } why ? new Refusal(RefusalCode.NodeDrains, $"The node {id} takes nothing new: {why}", "Choose another node.") : null;
+    }
+
     /// <param name="text">an id or an alias of the address book</param>
     public async Task<Answer<KnownOffer>> OfferAsync(string text)
     {

@@ -139,9 +139,17 @@ public sealed class JourneyTests(RealLedger real)
         Assert.Equal(RefusalCode.NotAParty, await shell.RefusedAsync("node", "drain", farm, "--account", "alice"));
         await shell.JsonAsync("node", "drain", farm, "--reason", "its fans are loud", "--account", "farmer");
         Assert.Equal("its fans are loud", Text((await shell.JsonAsync("node", "show", farm))["node"]!, "drains"));
+        Assert.Equal(RefusalCode.NodeDrains, await shell.RefusedAsync("plan", yaml));
         Assert.Equal(RefusalCode.NodeDrains, await shell.RefusedAsync("apply", yaml, "--yes", "--no-wait"));
         await shell.JsonAsync("node", "drain", farm, "--lift", "--account", "farmer");
         await shell.JsonAsync("apply", yaml, "--yes", "--no-wait");
+        // What is agreed there is no news to it.
+        await shell.JsonAsync("node", "drain", farm, "--account", "farmer");
+        Assert.Equal(Exit.Ok, (await shell.RunAsync("plan", yaml)).Code);
+        await shell.JsonAsync("node", "retire", node.Id.ToString(), "--breach", "--account", "farmer", "--yes");
+        shell.Write("later.yaml", Draft("later", node.Id.ToString()));
+        Assert.Equal(RefusalCode.UnresolvedNode, await shell.RefusedAsync("plan", shell.PathOf("later.yaml")));
+        Assert.Contains("is retired", (await shell.RunAsync("plan", shell.PathOf("later.yaml"))).Error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -277,7 +285,11 @@ public sealed class JourneyTests(RealLedger real)
 
         Assert.Equal(RefusalCode.SignatureMissing, await shell.RefusedAsync("apply", yaml, "--account", "both", "--key", "first", "--yes", "--no-wait"));
         var draft = Text(await shell.JsonAsync("apply", yaml, "--account", "both", "--key", "first", "--yes", "--draft"), "draft");
-        Assert.Contains("agreement.proposed", Texts((await shell.JsonAsync("agreement", "sign", draft, "--account", "both", "--key", "second", "--yes"))["events"]!));
+        var (code, text, told) = await shell.RunAsync("agreement", "sign", draft, "--account", "both", "--key", "second", "--yes");
+        Assert.Equal(Exit.Ok, code);
+        Assert.Contains("agreement.proposed", text, StringComparison.Ordinal);
+        Assert.Contains("version: 1\namends: null\n", told, StringComparison.Ordinal);
+        Assert.DoesNotContain(" | ", told, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -77,7 +77,7 @@ internal static class SignCommands
         if (drafts.FirstOrDefault(d => d.Id == id) is not { } draft)
             return new Refusal(RefusalCode.NotFound, $"No draft {id} waits for '{speaker.Name}'.");
         if (draft.Payload.Body is AgreementTerms terms && !session.Quiet && session.Format == Format.Table)
-            new Page(session.Shell.Error, colour: false).Write([Block.Line(Document.Yaml(Describe.Terms(terms)).ReplaceLineEndings(" | "))]);
+            new Page(session.Shell.Error, colour: false).Write([new Block.Lines([.. Document.Yaml(Describe.Terms(terms)).TrimEnd().Split('\n').Select(l => new Cell(l))])]);
         if ((refusal = session.Confirm($"Sign these bytes ({id}, {draft.Payload.Body.Kind}) as '{speaker.Name}'?", yes)) is not null
             || !session.Sign(draft.PayloadBytes.ToArray(), speaker.Keys).Try(out var signature, out refusal))
             return refusal;

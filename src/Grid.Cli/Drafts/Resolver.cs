@@ -31,6 +31,8 @@ internal sealed class Resolver(Catalogue catalogue, AccountId user, DateTimeOffs
                 nodes[named.Text] = node;
             else
                 Fault(named.At, answer);
+            if (nodes.TryGetValue(named.Text, out var known) && standing?.InForce.Terms.Nodes.Contains(known.Id) is not true && await catalogue.ClosedAsync(known.Id).ConfigureAwait(false) is { } closed)
+                _faults.Add(new Fault(named.At, closed));
         }
         var workloads = draft.Workloads.Where(w => w.Node is null || nodes.ContainsKey(w.Node.Text))
             .Select(w => w.Workload is Placed placed ? placed with { Node = nodes[w.Node!.Text].Id } : w.Workload).ToImmutableArray();
