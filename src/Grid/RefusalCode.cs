@@ -2,7 +2,10 @@ using System.Collections.Frozen;
 
 namespace Grid;
 
-/// <summary>Every code a refusal can carry. Codes never change their meaning; each has a case in <c>tests/vectors/refusals</c>.</summary>
+/// <summary>
+/// The codes that refusals carry wherever they are given; hosts have a few of their own beside them. Codes never change their meaning. Those of the static rules each
+/// have a case in <c>tests/vectors/refusals</c>; what depends on a ledger's state or on bytes that came is shown by tests.
+/// </summary>
 public static class RefusalCode
 {
     // Bytes
@@ -33,7 +36,6 @@ public static class RefusalCode
     public const string WrongState = "wrong-state";
     public const string AlreadySo = "already-so";
     public const string Conflict = "conflict";
-    public const string NoticeTooShort = "notice-too-short";
     public const string NotAParty = "not-a-party";
 
     // The agreement's static rules (design: agreement.md)
@@ -44,6 +46,7 @@ public static class RefusalCode
     public const string FlistIncomplete = "flist-incomplete";
     public const string FlistInvalid = "flist-invalid";
     public const string EnvPlaceholder = "env-placeholder";
+    public const string SecretNotSealed = "secret-not-sealed";
     public const string HostAccess = "host-access";
     public const string ExecFromWritable = "exec-from-writable";
     public const string Capacity = "capacity";
@@ -70,6 +73,7 @@ public static class RefusalCode
     public const string KernelNotDescribed = "kernel-not-described";
     public const string EgressUnsupported = "egress-unsupported";
     public const string VolumeShrink = "volume-shrink";
+    public const string GrowthUnsupported = "growth-unsupported";
     public const string UnsupportedKind = "unsupported-kind";
     public const string SizeInvalid = "size-invalid";
 

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics;
 using Grid.Statements;
 using Grid.Units;
@@ -8,6 +9,12 @@ namespace Grid.Accounts;
 /// <summary>A person or organisation: a set of keys and how many must sign.</summary>
 public sealed record Account(AccountId Id, KeyPolicy Policy)
 {
+    /// <summary>The keys that it had and gave up. They count for nothing but for knowing what was signed with them.</summary>
+    public ImmutableHashSet<PublicKey> Former { get; init; } = [];
+
+    /// <summary>True for a key that is its own, or was.</summary>
+    public bool Had(PublicKey key) => Policy.Keys.Contains(key) || Former.Contains(key);
+
     public static Decision Decide(GridState state, Statement statement, OpenAccount body)
     {
         if (statement.Payload.By is not null)
@@ -27,7 +34,7 @@ public sealed record Account(AccountId Id, KeyPolicy Policy)
     public static Account Evolve(Account? account, AccountEvent happened) => (happened, account) switch
     {
         (AccountEvent.Opened e, null) => new Account(e.Account, e.Policy),
-        (AccountEvent.Rekeyed e, { } a) => a with { Policy = e.Policy },
+        (AccountEvent.Rekeyed e, { } a) => a with { Policy = e.Policy, Former = a.Former.Union(a.Policy.Keys).Except(e.Policy.Keys) },
         _ => throw new UnreachableException($"{happened.Name} cannot follow."),
     };
 

@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.Net;
 using Grid.Agreements;
 using Grid.Networks;
@@ -9,19 +8,20 @@ namespace Grid.Addresses;
 /// <summary>The static rules of public addresses; part of <see cref="AgreementRules"/>. Whose an address is, the ledger's state says.</summary>
 internal static class AddressRules
 {
-    public static void Check(AgreementTerms terms, ImmutableArray<Refusal>.Builder found)
+    public static void Check(AgreementTerms terms, Findings found)
     {
         var taken = new Dictionary<IPAddress, string>();
         var bound = new Dictionary<(string Workload, bool IPv4), string>();
         foreach (var address in terms.Addresses)
         {
+            var its = found.Of(address);
             if (!taken.TryAdd(address.Ip, address.Name))
-                found.Add(new(RefusalCode.AddressConflict, $"'{address.Name}' and '{taken[address.Ip]}' both are {address.Ip}."));
+                its.Add(new(RefusalCode.AddressConflict, $"'{address.Name}' and '{taken[address.Ip]}' both are {address.Ip}."), "ip");
             if (!terms.On(address.Node).Any(w => w is Container && w.Name == address.Workload))
-                found.Add(new(RefusalCode.UnresolvedBackend, $"'{address.Name}' is for '{address.Workload}', which is no container on its node."));
+                its.Add(new(RefusalCode.UnresolvedBackend, $"'{address.Name}' is for '{address.Workload}', which is no container on its node."), "workload");
             else if (!bound.TryAdd((address.Workload, address.Ip.IsIPv4()), address.Name))
-                found.Add(new(RefusalCode.AddressConflict, $"'{address.Workload}' would have both '{address.Name}' and '{bound[(address.Workload, address.Ip.IsIPv4())]}'.",
-                    "A container has at most one public address of each family."));
+                its.Add(new(RefusalCode.AddressConflict, $"'{address.Workload}' would have both '{address.Name}' and '{bound[(address.Workload, address.Ip.IsIPv4())]}'.",
+                    "A container has at most one public address of each family."), "workload");
         }
     }
 }

@@ -14,7 +14,7 @@ public static class Agreeable
         if (AgreementRules.Check(terms) is [var broken, ..])
             return broken;
         if (terms.Term.AnswerBy <= now)
-            return new Refusal(RefusalCode.TermInPast, $"Everybody was to answer by {terms.Term.AnswerBy:u}; it is {now:u}.", "Draft it again with a later time.");
+            return new Refusal(RefusalCode.TermInPast, $"Everybody was to answer by {terms.Term.AnswerBy.Text()}; it is {now.Text()}.", "Draft it again with a later time.");
         if (Taken(state, terms, inForce) is { } taken)
             return taken;
         foreach (var part in terms.Farms)
@@ -55,7 +55,7 @@ public static class Agreeable
         // A withdrawn offer stops new agreements, never those that began under it.
         var kept = inForce is not null && inForce.Version.Terms.Farms.Any(f => f.Offer == part.Offer);
         if (!kept && !offer.IsOpen(now))
-            return new Refusal(RefusalCode.OfferExpired, $"The offer {offer.Id} is {(offer.Withdrawn ? "withdrawn" : $"expired since {offer.Terms.Expires:u}")}.", "Choose an open one.");
+            return new Refusal(RefusalCode.OfferExpired, $"The offer {offer.Id} is {(offer.Withdrawn ? "withdrawn" : $"expired since {offer.Terms.Expires.Text()}")}.", "Choose an open one.");
         return Meets(terms, part, offer.Id, offer.Terms);
     }
 
@@ -63,9 +63,9 @@ public static class Agreeable
     public static Refusal? Meets(AgreementTerms terms, FarmPart part, OfferId id, PostOffer offer)
     {
         if (!offer.Nodes.IsEmpty && part.Nodes.FirstOrDefault(n => !offer.Nodes.Contains(n)) is var stray && stray != default)
-            return new Refusal(RefusalCode.OfferMismatch, $"The offer {id} is not for the node {stray}.");
+            return new Refusal(RefusalCode.OfferMismatch, $"The offer {id} is not for the node {stray}.") { About = new About(terms.On(stray).First().Name, "node") };
         if (terms.Term.Notice < offer.Notice)
-            return new Refusal(RefusalCode.OfferMismatch, $"The offer asks for {offer.Notice.TotalSeconds} s of notice; the agreement gives {terms.Term.Notice.TotalSeconds} s.");
+            return new Refusal(RefusalCode.OfferMismatch, $"The offer asks for {offer.Notice.TotalSeconds} s of notice; the agreement gives {terms.Term.Notice.TotalSeconds} s.") { About = new About(null, "notice") };
         if (terms.Money.Currency != offer.Currency)
             return new Refusal(RefusalCode.PriceMismatch, $"The offer is in {offer.Currency}, the agreement in {terms.Money.Currency}.");
         var use = Capacity.None;
@@ -73,7 +73,7 @@ public static class Agreeable
         {
             use += terms.DemandOn(node);
             if (terms.KindsOn(node).FirstOrDefault(k => !offer.Kinds.Contains(k)) is { } kind)
-                return new Refusal(RefusalCode.UnsupportedKind, $"The offer {id} has no {kind}, which the agreement wants on {node}.");
+                return new Refusal(RefusalCode.UnsupportedKind, $"The offer {id} has no {kind}, which the agreement wants on {node}.") { About = Wanting(terms, node, kind) };
         }
         if (!use.FitsIn(offer.Ceiling))
             return new Refusal(RefusalCode.OfferMismatch, $"The offer allows {offer.Ceiling}; the agreement takes {use}.");
@@ -82,6 +82,10 @@ public static class Agreeable
             ? null
             : new Refusal(RefusalCode.PriceMismatch, $"By the offer {id} it costs {rate} per second, not {agreed}.");
     }
+
+    private static About Wanting(AgreementTerms terms, NodeId node, string kind) => terms.On(node).FirstOrDefault(w => w.Kind == kind) is { } workload
+        ? new About(workload.Name, "kind")
+        : new About(terms.On(node).First(w => !w.Networks.IsEmpty).Name, "networks");
 
     private static Refusal? CheckNode(GridState state, AgreementTerms terms, NodeId id, Agreement? inForce)
     {
@@ -99,7 +103,8 @@ public static class Agreeable
             return unproven;
         var own = inForce?.HeldOn(id) ?? Capacity.None;
         var held = node.Held - own + Capacity.Max(own, terms.DemandOn(id));
-        return held.FitsIn(node.Offered)
+        // A node that has less than it promised keeps its promises, and who asks for no more of something than is promised anyway makes none.
+        return held.FitsIn(Capacity.Max(node.Offered, node.Held))
             ? null
             : new Refusal(RefusalCode.Capacity, $"The node {id} offers {node.Offered}; with this it would hold {held}.", "Ask for less, or choose another node.");
     }

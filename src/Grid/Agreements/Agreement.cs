@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Grid.Networks;
 using Grid.Units;
+using Grid.Workloads;
 
 namespace Grid.Agreements;
 
@@ -58,6 +59,14 @@ public abstract partial record Agreement
     public virtual IEnumerable<string> HeldNames => [];
 
     private static IEnumerable<string> NamesOf(Version version) => version.Terms.Gateways.Select(g => g.Hostname).Concat(version.Terms.Addresses.Select(a => $"{a.Ip}"));
+
+    /// <summary>The farms that signed a version so far; null when no signature of a farm is waited for under it.</summary>
+    public ImmutableHashSet<FarmId>? SignedSoFar(StatementId version) => this switch
+    {
+        Proposed p when p.Version.Id == version => p.Signed,
+        InForce { Amendment: Amendment.Proposed n } when n.Version.Id == version => n.Signed,
+        _ => null,
+    };
 
     public IEnumerable<FarmPart> EveryPart => Version.Terms.Farms.Concat(Next?.Version.Terms.Farms ?? []).Concat(PastParts);
 
@@ -182,13 +191,31 @@ public sealed record Version(StatementId Id, AgreementTerms Terms)
     /// <summary>What each node that is ready for it said of its tunnels.</summary>
     public ImmutableDictionary<NodeId, TunnelEnds> Ends { get; init; } = ImmutableDictionary<NodeId, TunnelEnds>.Empty;
 
+    /// <summary>The volumes that versions before this one had and it has not, each with the time of the entry that let go of it.</summary>
+    public ImmutableDictionary<VolumePlace, DateTimeOffset> Dropped { get; init; } = ImmutableDictionary<VolumePlace, DateTimeOffset>.Empty;
+
+    /// <summary>This version in the place of the one that was in force until now.</summary>
+    internal Version After(Version before, DateTimeOffset time)
+    {
+        var kept = VolumePlace.In(Terms).ToHashSet();
+        var gone = VolumePlace.In(before.Terms).Where(p => !kept.Contains(p)).Select(p => KeyValuePair.Create(p, time));
+        return this with { Dropped = before.Dropped.RemoveRange(kept).SetItems(gone) };
+    }
+
     /// <summary>What a node published of a tunnel; null when it did not answer yet.</summary>
     public TunnelEnd? End(NodeId node, Membership of) => Ends.GetValueOrDefault(node)?.Tunnels.FirstOrDefault(t => t.Of == of);
 
     public bool Equals(Version? other) => other is not null && Id == other.Id && Terms == other.Terms
-        && Ends.Count == other.Ends.Count && Ends.All(e => other.Ends.TryGetValue(e.Key, out var ends) && e.Value.Equals(ends));
+        && Ends.Count == other.Ends.Count && Ends.All(e => other.Ends.TryGetValue(e.Key, out var ends) && e.Value.Equals(ends))
+        && Dropped.Count == other.Dropped.Count && Dropped.All(other.Dropped.Contains);
 
     public override int GetHashCode() => Id.GetHashCode();
+}
+
+/// <summary>A volume by its name, and the node that has its data.</summary>
+public readonly record struct VolumePlace(NodeId Node, string Name)
+{
+    public static IEnumerable<VolumePlace> In(AgreementTerms terms) => terms.Workloads.OfType<Volume>().Select(v => new VolumePlace(v.Node, v.Name));
 }
 
 /// <summary>The next version on its way, beside the one in force.</summary>

@@ -14,12 +14,17 @@ public abstract partial record Agreement
     {
         if (statement.Payload.By != terms.User.Value)
             return Decision.Refuse(RefusalCode.NotAParty, "The user named in the agreement must be the one who speaks.");
-        if (Signing.Read(state, statement, terms, out var farms) is { } unsigned)
-            return unsigned;
-
         var version = new Version(statement.Id, terms);
         var id = terms.Amends?.Agreement ?? new AgreementId(statement.Id.Value);
         var agreement = state.Agreements.GetValueOrDefault(id);
+        if (Signing.Read(state, statement, terms, out var farms) is { } unsigned)
+        {
+            // Keys change; what was recorded with older ones stays so, and only what would be added to it is refused.
+            return state.Known.TryGetValue(statement.Id, out var recorded) && Signing.AddsNothing(state, statement, terms, agreement?.SignedSoFar(statement.Id))
+                ? new Decision.Known(recorded)
+                : unsigned;
+        }
+
         return agreement switch
         {
             null when terms.Amends is not null => Decision.Refuse(RefusalCode.NotFound, $"The agreement {id} is not in this ledger."),
@@ -89,7 +94,7 @@ public abstract partial record Agreement
         if (agreement is Proposed or Agreed)
             return Decision.Refuse(RefusalCode.WrongState, $"The agreement {agreement.Id} is {agreement.Status}: nothing runs and nothing is receipted.");
         if (body.To > now + GridState.ClockSkew)
-            return Decision.Refuse(RefusalCode.NotYetValid, $"The receipt is for a time until {body.To:u}; it is {now:u}.", "Set the node's clock.");
+            return Decision.Refuse(RefusalCode.NotYetValid, $"The receipt is for a time until {body.To.Text()}; it is {now.Text()}.", "Set the node's clock.");
 
         var receipted = new AgreementEvent.Receipted(agreement.Id, node);
         if (agreement is not Ready ready || body.Version != ready.Version.Id || ready.RunningNodes.Contains(node) || !RunsWhole(ready.Version.Terms, node, body))
@@ -121,7 +126,7 @@ public abstract partial record Agreement
         if (!state.Agreements.TryGetValue(body.Agreement, out var agreement))
             return Decision.Refuse(RefusalCode.NotFound, $"The agreement {body.Agreement} is not in this ledger.");
         if (agreement.Due != body.Due || body.Due > now)
-            return Decision.Refuse(RefusalCode.WrongState, $"The agreement {agreement.Id} does not wait for {body.Due:u}.");
+            return Decision.Refuse(RefusalCode.WrongState, $"The agreement {agreement.Id} does not wait for {body.Due.Text()}.");
         var term = agreement.Version.Terms.Term;
         return agreement switch
         {
@@ -232,7 +237,7 @@ public abstract partial record Agreement
         {
             Proposed => new AgreementEvent.Withdrawn(agreement.Id),
             Agreed => new AgreementEvent.Ended(agreement.Id, new EndReason.User(), now),
-            Ending e when at >= e.At => Decision.Refuse(RefusalCode.WrongState, $"It ends at {e.At:u} already ({e.Reason.Code})."),
+            Ending e when at >= e.At => Decision.Refuse(RefusalCode.WrongState, $"It ends at {e.At.Text()} already ({e.Reason.Code})."),
             InForce or Ending when at == now => new AgreementEvent.Ended(agreement.Id, new EndReason.User(), now),
             InForce or Ending => new AgreementEvent.EndAnnounced(agreement.Id, new EndReason.User(), at),
             _ => Decision.Refuse(RefusalCode.WrongState, $"The agreement {agreement.Id} is {agreement.Status}."),
@@ -249,7 +254,7 @@ public abstract partial record Agreement
         {
             Proposed => new AgreementEvent.Refused(agreement.Id, farm.Value, "declined", "The farmer declined."),
             Agreed => new AgreementEvent.Ended(agreement.Id, reason, now),
-            Ending e when at >= e.At => Decision.Refuse(RefusalCode.WrongState, $"It ends at {e.At:u} already ({e.Reason.Code})."),
+            Ending e when at >= e.At => Decision.Refuse(RefusalCode.WrongState, $"It ends at {e.At.Text()} already ({e.Reason.Code})."),
             InForce or Ending when at == now => new AgreementEvent.Ended(agreement.Id, reason, now),
             InForce or Ending => new AgreementEvent.EndAnnounced(agreement.Id, reason, at),
             _ => Decision.Refuse(RefusalCode.WrongState, $"The agreement {agreement.Id} is {agreement.Status}."),

@@ -141,7 +141,7 @@ public abstract partial record Agreement
         {
             Amendment = n with { ReadyNodes = n.ReadyNodes.Add(e.Node), Version = With(n.Version, e.Node, e.Ends) },
         },
-        (AgreementEvent.Amended, InForce { Amendment: Amendment.Agreed n } a) => new Ready(a.Id, n.Version, [], null, [.. a.PastParts, .. a.Version.Terms.Farms]),
+        (AgreementEvent.Amended, InForce { Amendment: Amendment.Agreed n } a) => new Ready(a.Id, n.Version.After(a.Version, time), [], null, [.. a.PastParts, .. a.Version.Terms.Farms]),
         (AgreementEvent.AmendmentDropped, InForce { Amendment: not null } a) => a with { Amendment = null, PastParts = [.. a.PastParts, .. a.Amendment.Version.Terms.Farms] },
 
         (AgreementEvent.EndAnnounced e, InForce a) => new Ending(a.Id, a.Version, e.Reason, e.At, [.. a.PastParts, .. a.Amendment?.Version.Terms.Farms ?? []]),

@@ -3,6 +3,7 @@ using Grid.Addresses;
 using Grid.Gateways;
 using Grid.Machines;
 using Grid.Networks;
+using Grid.Secrets;
 using Grid.Units;
 using Grid.Workloads;
 
@@ -21,21 +22,22 @@ public static class AgreementRules
     /// <summary>Every rule that the terms break, in the order of the terms; empty when they keep them all.</summary>
     public static ImmutableArray<Refusal> Check(AgreementTerms terms)
     {
-        var found = ImmutableArray.CreateBuilder<Refusal>();
+        var found = new Findings();
         CheckParties(terms, found);
         CheckTerm(terms.Term, found);
         foreach (var workload in terms.Workloads)
         {
+            var its = found.Of(workload);
             if (!Names.IsValid(workload.Name, 1, 36))
-                found.Add(new(RefusalCode.NameInvalid, $"'{workload.Name}' is not a workload's name.", "Use 1–36 of a–z, 0–9 and hyphens, none at either end."));
+                its.Add(new(RefusalCode.NameInvalid, $"'{workload.Name}' is not a workload's name.", "Use 1–36 of a–z, 0–9 and hyphens, none at either end."));
             if (workload is Placed { Node: var node } && !terms.Nodes.Contains(node))
-                found.Add(new(RefusalCode.UnresolvedNode, $"'{workload.Name}' is on {node}, which no farm of this agreement brings."));
+                its.Add(new(RefusalCode.UnresolvedNode, $"'{workload.Name}' is on {node}, which no farm of this agreement brings."), "node");
             if (workload is Container container)
-                CheckContainer(container, terms, found);
+                CheckContainer(container, terms, its);
             if (workload is Volume volume && volume.Size < Volume.Smallest)
-                found.Add(new(RefusalCode.SizeInvalid, $"The volume '{volume.Name}' has {volume.Size}; the smallest has {Volume.Smallest}."));
+                its.Add(new(RefusalCode.SizeInvalid, $"The volume '{volume.Name}' has {volume.Size}; the smallest has {Volume.Smallest}."), "size");
             if (workload is Volume { Form: VolumeForm.Disk } disk && disk.Size.Value % Volume.DiskPage != 0)
-                found.Add(new(RefusalCode.SizeInvalid, $"The disk '{disk.Name}' has {disk.Size}; a disk has whole pages of {Volume.DiskPage} bytes."));
+                its.Add(new(RefusalCode.SizeInvalid, $"The disk '{disk.Name}' has {disk.Size}; a disk has whole pages of {Volume.DiskPage} bytes."), "size");
         }
         MachineRules.Check(terms, found);
         NetworkRules.Check(terms, found);
@@ -47,26 +49,26 @@ public static class AgreementRules
     /// <summary>What version n+1 may not do to version n.</summary>
     public static ImmutableArray<Refusal> CheckAmendment(AgreementTerms before, AgreementTerms after)
     {
-        var found = ImmutableArray.CreateBuilder<Refusal>();
+        var found = new Findings();
         if (after.User != before.User)
             found.Add(new(RefusalCode.NotAParty, "An amendment cannot change the user.", "Make a new agreement."));
         if (after.Version != before.Version + 1)
             found.Add(new(RefusalCode.Conflict, $"Version {before.Version} is in force; the next is {before.Version + 1}, not {after.Version}."));
         foreach (var (was, becomes) in before.Workloads.Join(after.Workloads, w => w.Name, w => w.Name, (was, becomes) => (was, becomes)).Where(p => p.was.Kind != p.becomes.Kind))
-            found.Add(new(RefusalCode.UnsupportedKind, $"'{was.Name}' is a {was.Kind}; it cannot become a {becomes.Kind}.", "Give the new one another name."));
+            found.Of(becomes).Add(new(RefusalCode.UnsupportedKind, $"'{was.Name}' is a {was.Kind}; it cannot become a {becomes.Kind}.", "Give the new one another name."), "kind");
         foreach (var volume in before.Workloads.OfType<Volume>())
         {
             if (after.Workloads.OfType<Volume>().FirstOrDefault(v => v.Name == volume.Name) is not { } next)
                 continue;
             if (next.Size < volume.Size)
-                found.Add(new(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' has {volume.Size}; it cannot shrink to {next.Size}."));
+                found.Of(next).Add(new(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' has {volume.Size}; it cannot shrink to {next.Size}."), "size");
             if (next.Media != volume.Media || next.Node != volume.Node || next.Form != volume.Form)
-                found.Add(new(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' cannot move to another medium, node or form.", "Add a new volume and copy."));
+                found.Of(next).Add(new(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' cannot move to another medium, node or form.", "Add a new volume and copy."), next.Media != volume.Media ? "media" : next.Node != volume.Node ? "node" : "form");
         }
         return found.ToImmutable();
     }
 
-    private static void CheckParties(AgreementTerms terms, ImmutableArray<Refusal>.Builder found)
+    private static void CheckParties(AgreementTerms terms, Findings found)
     {
         var nodes = new HashSet<NodeId>();
         foreach (var node in terms.Nodes)
@@ -82,69 +84,72 @@ public static class AgreementRules
             found.Add(new(RefusalCode.PriceMismatch, $"The rate {terms.Money.RatePerSecond} per second is not the sum of its parts."));
     }
 
-    private static void CheckTerm(Term term, ImmutableArray<Refusal>.Builder found)
+    private static void CheckTerm(Term term, Findings found)
     {
         if (term.ConvergeBy <= term.AnswerBy)
-            found.Add(new(RefusalCode.TermInvalid, "'convergeBy' must be later than 'answerBy'."));
+            found.Add(new(RefusalCode.TermInvalid, "'convergeBy' must be later than 'answerBy'."), "convergeBy");
         if (term.End is { } end && (end <= term.ConvergeBy || end <= (term.Start ?? DateTimeOffset.MinValue)))
-            found.Add(new(RefusalCode.TermInvalid, "'end' must be later than 'start' and 'convergeBy'."));
+            found.Add(new(RefusalCode.TermInvalid, "'end' must be later than 'start' and 'convergeBy'."), "end");
         if (term.Start is { } start && start >= term.ConvergeBy)
-            found.Add(new(RefusalCode.TermInvalid, "'start' must be earlier than 'convergeBy'."));
+            found.Add(new(RefusalCode.TermInvalid, "'start' must be earlier than 'convergeBy'."), "start");
         if (term.Offline.Pause && term.Offline.After < Offline.Shortest)
-            found.Add(new(RefusalCode.TermInvalid, $"A node cannot know within {term.Offline.After.TotalSeconds:0} s that the ledger is away.", $"Let 'offline' begin after {Offline.Shortest.TotalSeconds:0} s or more."));
+            found.Add(new(RefusalCode.TermInvalid, $"A node cannot know within {term.Offline.After.TotalSeconds:0} s that the ledger is away.", $"Let 'offline' begin after {Offline.Shortest.TotalSeconds:0} s or more."), "offline");
     }
 
-    private static void CheckContainer(Container container, AgreementTerms terms, ImmutableArray<Refusal>.Builder found)
+    private static void CheckContainer(Container container, AgreementTerms terms, Findings found)
     {
         var name = container.Name;
         if (container.Cpu.Value <= 0 || container.Memory < SmallestMemory || container.Pids < 1)
-            found.Add(new(RefusalCode.SizeInvalid, $"'{name}' needs cpu, at least {SmallestMemory} of memory and at least one process."));
+            found.Add(new(RefusalCode.SizeInvalid, $"'{name}' needs cpu, at least {SmallestMemory} of memory and at least one process."), container.Cpu.Value <= 0 ? "cpu" : container.Memory < SmallestMemory ? "memory" : "pids");
         if (container.Restart.First <= TimeSpan.Zero || container.Restart.Max < container.Restart.First)
-            found.Add(new(RefusalCode.TermInvalid, $"'{name}' restarts with a first wait above zero and a largest wait not below it."));
-        foreach (var path in container.Mounts.Select(m => m.Path).Concat(container.Scratch.Select(s => s.Path)).Append(container.Entry).Append(container.WorkDir))
+            found.Add(new(RefusalCode.TermInvalid, $"'{name}' restarts with a first wait above zero and a largest wait not below it."), "restart");
+        if (container.Health is { } health)
+            HealthRules.Check(name, health, found);
+        foreach (var (field, path) in container.Mounts.Select(m => ("mounts", m.Path)).Concat(container.Scratch.Select(s => ("scratch", s.Path))).Append(("entry", container.Entry)).Append(("workdir", container.WorkDir)))
         {
             if (!IsPlainPath(path))
-                found.Add(new(RefusalCode.PathInvalid, $"'{path}' in '{name}' is not an absolute path without '.', '..', empty parts or control characters."));
+                found.Add(new(RefusalCode.PathInvalid, $"'{path}' in '{name}' is not an absolute path without '.', '..', empty parts or control characters."), field, path);
         }
 
-        var writable = container.Mounts.Select(m => m.Path).Concat(container.Scratch.Select(s => s.Path)).ToList();
-        foreach (var path in writable)
+        var mounted = container.MountPoints.ToList();
+        foreach (var (field, path) in mounted)
         {
             if (path == "/" || ReservedPaths.Any(r => Contains(r, path)))
-                found.Add(new(RefusalCode.HostAccess, $"'{name}' cannot have a writable place at '{path}'."));
-            if (writable.Count(p => Contains(path, p)) > 1)
-                found.Add(new(RefusalCode.PathInvalid, $"'{path}' in '{name}' is mounted twice or holds another mount."));
+                found.Add(new(RefusalCode.HostAccess, $"'{name}' cannot have a place of its own at '{path}'."), field, path);
+            if (mounted.Count(p => Contains(path, p.Path)) > 1)
+                found.Add(new(RefusalCode.PathInvalid, $"'{path}' in '{name}' is mounted twice or holds another mount."), field, path);
             if (Contains(path, container.Entry))
-                found.Add(new(RefusalCode.ExecFromWritable, $"The entry '{container.Entry}' of '{name}' would lie in the writable '{path}'."));
+                found.Add(new(RefusalCode.ExecFromWritable, $"The entry '{container.Entry}' of '{name}' would lie in '{path}', of which the flist says nothing."), "entry");
         }
         foreach (var mount in container.Mounts)
         {
             if (terms.On(container.Node).OfType<Volume>().FirstOrDefault(v => v.Name == mount.Volume) is { } volume)
-                MachineRules.CheckForm(name, volume, VolumeForm.Files, found);
+                MachineRules.CheckForm(name, volume, VolumeForm.Files, mount.Path, found);
             else
-                found.Add(new(RefusalCode.UnresolvedVolume, $"'{name}' mounts the volume '{mount.Volume}', which is not on its node."));
+                found.Add(new(RefusalCode.UnresolvedVolume, $"'{name}' mounts the volume '{mount.Volume}', which is not on its node."), "mounts", mount.Path);
         }
         foreach (var scratch in container.Scratch)
         {
             if (scratch.Size.Value <= 0 || scratch.Size > container.Memory)
-                found.Add(new(RefusalCode.SizeInvalid, $"The scratch '{scratch.Path}' of '{name}' must be above zero and within the memory of {container.Memory}."));
+                found.Add(new(RefusalCode.SizeInvalid, $"The scratch '{scratch.Path}' of '{name}' must be above zero and within the memory of {container.Memory}."), "scratch", scratch.Path);
         }
         foreach (var (key, value) in container.Environment)
         {
             if (key.Length == 0 || key.Contains('=') || HasControl(key) || value.Contains('\0'))
-                found.Add(new(RefusalCode.NameInvalid, $"'{key}' in '{name}' is not a name for an environment variable."));
+                found.Add(new(RefusalCode.NameInvalid, $"'{key}' in '{name}' is not a name for an environment variable."), "env", key);
             if (IsPlaceholder(value))
-                found.Add(new(RefusalCode.EnvPlaceholder, $"The variable '{key}' of '{name}' is left to be filled in at run time: '{value}'.", "Write the value itself."));
+                found.Add(new(RefusalCode.EnvPlaceholder, $"The variable '{key}' of '{name}' is left to be filled in at run time: '{value}'.", "Write the value itself."), "env", key);
             // The loader would take code from wherever these point; the flist already says what is loaded.
             if (key is "LD_PRELOAD" or "LD_AUDIT")
-                found.Add(new(RefusalCode.LibraryNotDescribed, $"'{name}' may not set {key}: what is loaded is what the flist says."));
+                found.Add(new(RefusalCode.LibraryNotDescribed, $"'{name}' may not set {key}: what is loaded is what the flist says."), "env", key);
         }
+        SecretRules.Check(container, found);
         foreach (var argument in container.Args)
         {
             if (IsPlaceholder(argument))
-                found.Add(new(RefusalCode.EnvPlaceholder, $"An argument of '{name}' is left to be filled in at run time: '{argument}'.", "Write the value itself."));
+                found.Add(new(RefusalCode.EnvPlaceholder, $"An argument of '{name}' is left to be filled in at run time: '{argument}'.", "Write the value itself."), "args", argument);
             if (argument.Contains('\0'))
-                found.Add(new(RefusalCode.Malformed, $"An argument of '{name}' holds a zero byte."));
+                found.Add(new(RefusalCode.Malformed, $"An argument of '{name}' holds a zero byte."), "args", argument);
         }
     }
 

@@ -44,6 +44,9 @@ public sealed record WorkloadRefused(AgreementId Agreement, StatementId Version,
 {
     public const string Name = "workload.refused";
 
+    /// <summary>In bytes of UTF-8.</summary>
+    public const int LongestDetail = 1000;
+
     public override string Kind => Name;
 
     public override void Write(CanonicalWriter w) => w.Map(4, m =>
@@ -57,7 +60,7 @@ public sealed record WorkloadRefused(AgreementId Agreement, StatementId Version,
     internal static WorkloadRefused Read(CanonicalReader r) => r.Map(m =>
     {
         var code = m.Field("code").Text(64);
-        var detail = m.Field("detail").Text(1000);
+        var detail = m.Field("detail").Text(LongestDetail);
         var version = m.Field("version").Id<StatementId>();
         return new WorkloadRefused(m.Field("agreement").Id<AgreementId>(), version, code, detail);
     });

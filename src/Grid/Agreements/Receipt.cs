@@ -56,7 +56,7 @@ public enum WorkloadState
     Gone,
 }
 
-/// <param name="Reason">why it is in this state, when that needs saying; at most 500 bytes</param>
+/// <param name="Reason">why it is in this state, when that needs saying; at most <see cref="LongestReason"/></param>
 /// <param name="Generation">counts the starts of this workload on this node, from 1</param>
 /// <param name="Restarts">starts after the first within this agreement</param>
 /// <param name="Used">in the interval</param>
@@ -64,6 +64,9 @@ public enum WorkloadState
 public sealed record WorkloadReport(
     string Name, WorkloadState State, string? Reason, long Generation, long Restarts, Consumption Used, int? ExitCode, bool OomKilled, Digest? FlistRoot)
 {
+    /// <summary>In bytes of UTF-8.</summary>
+    public const int LongestReason = 500;
+
     private static readonly string[] Names = ["starting", "running", "failed", "stopped", "gone"];
 
     public static string NameOf(WorkloadState state) => Names[(int)state];
@@ -94,7 +97,7 @@ public sealed record WorkloadReport(
         var state = Array.IndexOf(Names, text);
         if (state < 0)
             throw CanonicalReader.Malformed($"'{text}' is not a state of a workload.");
-        var reason = m.TryField("reason") ? m.Text(500) : null;
+        var reason = m.TryField("reason") ? m.Text(LongestReason) : null;
         int? exit = m.TryField("exitCode") ? (int)m.UInt(255) : null;
         var restarts = m.Field("restarts").UInt();
         Digest? root = m.Field("flistRoot").TryNull() ? null : m.Digest();

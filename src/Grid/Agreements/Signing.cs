@@ -19,8 +19,10 @@ public static class Signing
             return new Refusal(RefusalCode.NotFound, $"The account {terms.User} is not in this ledger.", "Open it first.");
         if (!user.Policy.IsSatisfiedBy(statement.Signers))
         {
+            var signers = statement.Signers.Count(user.Policy.Keys.Contains);
             return new Refusal(RefusalCode.SignatureMissing,
-                $"{user.Policy.Threshold} of the {user.Policy.Keys.Length} keys of the user {user.Id} must sign.", "Sign as the user first.");
+                $"{user.Policy.Threshold} of the {user.Policy.Keys.Length} keys of the user {user.Id} must sign; {signers} did.",
+                signers == 0 ? "Sign as the user first." : "Have more of the user's keys sign the same bytes, as a draft.");
         }
 
         var counted = user.Policy.Keys.ToHashSet();
@@ -38,4 +40,12 @@ public static class Signing
         farms = signed.ToImmutable();
         return GridState.Stranger(statement, counted.Contains);
     }
+
+    /// <summary>
+    /// True when every signature here is of somebody who has signed already, with keys of now or of then. Any other was made for somebody who is still
+    /// waited for, or for nobody: whoever made it is not to hear that it is recorded.
+    /// </summary>
+    /// <param name="signed">the farms that signed so far; null when nobody is waited for</param>
+    public static bool AddsNothing(GridState state, Statement statement, AgreementTerms terms, ImmutableHashSet<FarmId>? signed) =>
+        signed is null || statement.Signers.All(k => state.Accounts[terms.User].Had(k) || signed.Any(f => state.Accounts[state.Farms[f].Account].Had(k)));
 }

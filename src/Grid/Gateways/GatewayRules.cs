@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Grid.Agreements;
 using Grid.Nodes;
 
@@ -7,19 +6,20 @@ namespace Grid.Gateways;
 /// <summary>The rules of gateways: the static ones, part of <see cref="AgreementRules"/>, and what a node may give away of its domain.</summary>
 public static class GatewayRules
 {
-    internal static void Check(AgreementTerms terms, ImmutableArray<Refusal>.Builder found)
+    internal static void Check(AgreementTerms terms, Findings found)
     {
         var names = new Dictionary<string, string>();
         foreach (var gateway in terms.Gateways)
         {
+            var its = found.Of(gateway);
             if (!Hostname.IsValid(gateway.Hostname))
-                found.Add(new(RefusalCode.HostnameInvalid, $"'{gateway.Hostname}' of '{gateway.Name}' is not a hostname.", "Write the full name, such as shop.example.org, in lower case and without a dot at its end."));
+                its.Add(new(RefusalCode.HostnameInvalid, $"'{gateway.Hostname}' of '{gateway.Name}' is not a hostname.", "Write the full name, such as shop.example.org, in lower case and without a dot at its end."), "hostname");
             else if (!names.TryAdd(gateway.Hostname, gateway.Name))
-                found.Add(new(RefusalCode.NameTaken, $"'{gateway.Name}' and '{names[gateway.Hostname]}' both want to be {gateway.Hostname}."));
+                its.Add(new(RefusalCode.NameTaken, $"'{gateway.Name}' and '{names[gateway.Hostname]}' both want to be {gateway.Hostname}."), "hostname");
             if (gateway.Networks is not [{ Network: var network }])
-                found.Add(new(RefusalCode.UnresolvedNetwork, $"The gateway '{gateway.Name}' is in {gateway.Networks.Length} networks; it is in just the one of its backend."));
+                its.Add(new(RefusalCode.UnresolvedNetwork, $"The gateway '{gateway.Name}' is in {gateway.Networks.Length} networks; it is in just the one of its backend."), "networks");
             else if (!terms.Placed.Any(w => w is not Gateway && w.Name == gateway.Backend.Workload && w.Networks.Any(a => a.Network == network)))
-                found.Add(new(RefusalCode.UnresolvedBackend, $"The gateway '{gateway.Name}' leads to '{gateway.Backend.Workload}', which is no workload with an address in '{network}'."));
+                its.Add(new(RefusalCode.UnresolvedBackend, $"The gateway '{gateway.Name}' leads to '{gateway.Backend.Workload}', which is no workload with an address in '{network}'."), "backend");
         }
     }
 

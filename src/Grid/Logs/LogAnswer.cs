@@ -1,3 +1,4 @@
+using Grid.Secrets;
 using Grid.Statements;
 using Grid.Units;
 using NSec.Cryptography;
@@ -27,10 +28,6 @@ public static class LogAnswer
 {
     public const int MaximumText = 192 << 10, MaximumSize = MaximumText + 4096;
 
-    private const int TagSize = 16;
-
-    private static readonly AeadAlgorithm Aead = AeadAlgorithm.ChaCha20Poly1305;
-
     private static ReadOnlySpan<byte> Context => "grid log answer 1\0"u8;
 
     /// <param name="secret">32 unpredictable bytes, used for nothing else and wiped by the caller</param>
@@ -49,7 +46,7 @@ public static class LogAnswer
             m.Key("next").ByteString(piece.Next.Span);
             m.Key("text").ByteString(piece.Text.Span);
         }), piece.Text.Length + 256);
-        return Sign(request.Id, new Digest(key), "", "", Aead.Encrypt(sealer, new byte[Aead.NonceSize], Raw(request.Id), plain), node);
+        return Sign(request.Id, new Digest(key), "", "", KeyAgreement.Aead.Encrypt(sealer, KeyAgreement.Nonce, Raw(request.Id), plain), node);
     }
 
     public static byte[] Refuse(SignedLogRequest request, Refusal refusal, SigningKey node) =>
@@ -81,8 +78,8 @@ public static class LogAnswer
         using var mine = Key.Import(KeyAgreementAlgorithm.X25519, secret, KeyBlobFormat.RawPrivateKey);
         using var sealer = Sealer(mine, body.Key, Raw(body.Key), request.Request.To);
         var sealedPiece = body.Sealed.Span;
-        var plain = new byte[int.Max(0, sealedPiece.Length - TagSize)];
-        if (sealer is null || sealedPiece.Length < TagSize || !Aead.Decrypt(sealer, new byte[Aead.NonceSize], Raw(request.Id), sealedPiece, plain))
+        var plain = new byte[int.Max(0, sealedPiece.Length - KeyAgreement.TagSize)];
+        if (sealer is null || sealedPiece.Length < KeyAgreement.TagSize || !KeyAgreement.Aead.Decrypt(sealer, KeyAgreement.Nonce, Raw(request.Id), sealedPiece, plain))
             throw new StatementFormatException(RefusalCode.Malformed, "What is sealed in it does not open.");
         return (CanonicalReader.ReadAll<LogPiece>(plain, r => r.Map(m =>
         {
@@ -100,14 +97,7 @@ public static class LogAnswer
         return new Digest(key.PublicKey.Export(KeyBlobFormat.RawPublicKey));
     }
 
-    // Null for a key of small order, with which everybody would agree.
-    private static Key? Sealer(Key own, Digest other, ReadOnlySpan<byte> ephemeral, Digest to)
-    {
-        if (!NSec.Cryptography.PublicKey.TryImport(KeyAgreementAlgorithm.X25519, Raw(other), KeyBlobFormat.RawPublicKey, out var publicKey))
-            return null;
-        using var shared = KeyAgreementAlgorithm.X25519.Agree(own, publicKey!);
-        return shared is null ? null : KeyDerivationAlgorithm.HkdfSha256.DeriveKey(shared, [.. ephemeral, .. Raw(to)], "grid log 1"u8, Aead);
-    }
+    private static Key? Sealer(Key own, Digest other, ReadOnlySpan<byte> ephemeral, Digest to) => KeyAgreement.SealerOf(own, Raw(other), ephemeral, Raw(to), "grid log 1"u8);
 
     private static byte[] Sign(Digest request, Digest key, string code, string detail, byte[] sealedPiece, SigningKey node)
     {

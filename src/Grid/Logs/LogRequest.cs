@@ -129,7 +129,7 @@ public sealed record SignedLogRequest(Digest Id, LogRequest Request, ImmutableAr
         if (Request.Ledger != state.Origin)
             return new Refusal(RefusalCode.WrongLedger, $"The request is for the ledger '{Request.Ledger}'; this is '{state.Origin}'.");
         if (Request.Until <= now || Request.Until > now + LogRequest.LongestLife)
-            return new Refusal(RefusalCode.Expired, $"The request holds until {Request.Until:u}, which is over or further away than {LogRequest.LongestLife.TotalMinutes} minutes; it is {now:u}.", "Compare this machine's clock with the node's.");
+            return new Refusal(RefusalCode.Expired, $"The request holds until {Request.Until.Text()}, which is over or further away than {LogRequest.LongestLife.TotalMinutes} minutes; it is {now.Text()}.", "Compare this machine's clock with the node's.");
         if (!state.Agreements.TryGetValue(Request.Agreement, out var agreement))
             return new Refusal(RefusalCode.NotFound, $"The agreement {Request.Agreement} is not in this ledger.");
         // Who may not read it does not learn what is in it either.

@@ -30,17 +30,17 @@ internal sealed class BootFiles(Machine machine, Evidence evidence, RefusalSet r
 
     public void Check()
     {
-        var kernel = Find(machine.Kernel, "kernel");
-        var initrd = Find(machine.Initrd, "initial RAM disk");
+        var kernel = Find("kernel", machine.Kernel, "kernel");
+        var initrd = Find("initrd", machine.Initrd, "initial RAM disk");
         if (kernel is { } k && initrd is { } i && evidence.Meta[k].Size + evidence.Meta[i].Size > machine.Memory.Value / 2)
-            refusals.Add(RefusalCode.SizeInvalid, $"'{machine.Name}' has {machine.Memory} of memory, of which kernel and initial RAM disk would take more than half.", "Give it more.");
+            refusals.Add(RefusalCode.SizeInvalid, $"'{machine.Name}' has {machine.Memory} of memory, of which kernel and initial RAM disk would take more than half.", "Give it more.", "memory");
         if (kernel is { } bytes)
             CheckKernel(bytes);
         if (initrd is { } archive)
             CheckArchive(archive);
     }
 
-    private int? Find(string path, string what)
+    private int? Find(string field, string path, string what)
     {
         var at = 0;
         foreach (var part in path.Split('/', StringSplitOptions.RemoveEmptyEntries))
@@ -50,14 +50,14 @@ internal sealed class BootFiles(Machine machine, Evidence evidence, RefusalSet r
             at = evidence.Meta[at].Type == EntryType.Directory ? evidence.Meta.Lookup(at, Encoding.UTF8.GetBytes(part)) : -1;
             if (at < 0)
             {
-                refusals.Add(Code, $"The {what} '{path}' of '{machine.Name}' is not in the flist.");
+                refusals.Add(Code, $"The {what} '{path}' of '{machine.Name}' is not in the flist.", field: field);
                 return null;
             }
         }
         if (evidence.Meta[at].Type == EntryType.Symlink)
-            refusals.Add(Code, $"The {what} '{path}' of '{machine.Name}' is a link.", "Name the file itself.");
+            refusals.Add(Code, $"The {what} '{path}' of '{machine.Name}' is a link.", "Name the file itself.", field);
         else if (evidence.Meta[at].Type != EntryType.File)
-            refusals.Add(Code, $"The {what} '{path}' of '{machine.Name}' is not a regular file.");
+            refusals.Add(Code, $"The {what} '{path}' of '{machine.Name}' is not a regular file.", field: field);
         else
             return Describe(path, at);
         return null;
@@ -90,7 +90,7 @@ internal sealed class BootFiles(Machine machine, Evidence evidence, RefusalSet r
                 why = e.Message;
             }
         }
-        refusals.Add(Code, $"The kernel '{machine.Kernel}' of '{machine.Name}' is none: {why}.");
+        refusals.Add(Code, $"The kernel '{machine.Kernel}' of '{machine.Name}' is none: {why}.", field: "kernel");
     }
 
     // boot_flag, header, version and LOADED_HIGH of the setup header: what makes it more than a boot sector.
@@ -150,6 +150,6 @@ internal sealed class BootFiles(Machine machine, Evidence evidence, RefusalSet r
         if (!evidence.TryRead(inode, 0, (int)long.Min(evidence.Meta[inode].Size, 6), out var head))
             return;
         if (!Archives.Any(a => head.Span.StartsWith(a)))
-            refusals.Add(Code, $"The initial RAM disk '{machine.Initrd}' of '{machine.Name}' is none: it begins like no archive that a kernel unpacks.");
+            refusals.Add(Code, $"The initial RAM disk '{machine.Initrd}' of '{machine.Name}' is none: it begins like no archive that a kernel unpacks.", field: "initrd");
     }
 }

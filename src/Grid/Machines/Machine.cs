@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Grid.Networks;
+using Grid.Secrets;
 using Grid.Statements;
 using Grid.Units;
 using Grid.Workloads;
@@ -12,16 +13,17 @@ namespace Grid.Machines;
 /// </summary>
 /// <param name="Kernel">absolute path in the flist of a bzImage or of an ELF file with a PVH note</param>
 /// <param name="Initrd">absolute path in the flist of an initramfs</param>
-/// <param name="CommandLine">the kernel's, exactly: nothing is added to it; at most <see cref="MaximumCommandLine"/> printable ASCII characters</param>
+/// <param name="CommandLine">the kernel's, exactly: nothing is added to it; a <c>NAME=value</c> that it does not know is in the environment of its first process; at most <see cref="MaximumCommandLine"/> printable ASCII characters</param>
 /// <param name="Cpu">a hard limit; as many virtual processors as it has begun cores, at most <see cref="MostProcessors"/></param>
 /// <param name="Memory">as the guest sees it, in whole MiB; <see cref="Overhead"/> comes on top</param>
 /// <param name="Disks">volumes that are disks, sorted by serial; the guest finds them as <c>/dev/disk/by-id/virtio-SERIAL</c></param>
 /// <param name="Restart">what follows when the guest powers off, which ends it with 0; a reboot is the guest's own matter</param>
 /// <param name="Logs">how much of its serial console is kept; nobody can write to it</param>
+/// <param name="Secrets">systemd credentials, which the guest finds as firmware files below <c>opt/io.systemd.credentials</c>, sorted by name</param>
 /// <param name="Networks">its addresses, which the guest gives its interfaces itself; the interface of the n-th, from 0, has the MAC address <see cref="Mac"/></param>
 public sealed record Machine(
     string Name, NodeId Node, FlistId Flist, string Kernel, string Initrd, string CommandLine, MilliCores Cpu, Bytes Memory, ImmutableArray<MachineDisk> Disks,
-    RestartPolicy Restart, Bytes Logs, ImmutableArray<NetworkAddress> Networks) : Runnable(Name, Node, Flist, Restart, Networks)
+    RestartPolicy Restart, Bytes Logs, ImmutableArray<Secret> Secrets, ImmutableArray<NetworkAddress> Networks) : Runnable(Name, Node, Flist, Restart, Secrets, Networks)
 {
     public const string KindName = "vm";
     public const string RootSerial = "root";
@@ -51,10 +53,11 @@ public sealed record Machine(
     /// <summary>
     /// <code>
     /// vm = { "cpu": millicores, "kind": "vm", "logs": bytes, "name": text, "node": node-id, "disks": [*16 {"serial": text, "volume": text}], "flist": flist-id,
-    ///        "initrd": path, "kernel": path, "memory": bytes, "cmdline": text, "restart": restart, "networks": [*16 {"address": address, "network": text}] }
+    ///        "initrd": path, "kernel": path, "memory": bytes, "cmdline": text, "restart": restart, "secrets": [*64 {"at": text, "sealed": bytes}],
+    ///        "networks": [*16 {"address": address, "network": text}] }
     /// </code>
     /// </summary>
-    public override void Write(CanonicalWriter w) => w.Map(13, m =>
+    public override void Write(CanonicalWriter w) => w.Map(14, m =>
     {
         m.Key("cpu").UInt(Cpu.Value);
         m.Key("kind").Text(KindName);
@@ -73,6 +76,7 @@ public sealed record Machine(
         m.Key("cmdline").Text(CommandLine);
         m.Key("restart");
         Restart.Write(m);
+        m.Key("secrets").Array(Secrets, (a, x) => x.Write(a));
         m.Key("networks").Array(Networks, (a, x) => x.Write(a));
     });
 
@@ -95,8 +99,9 @@ public sealed record Machine(
         var memory = new Bytes(m.Field("memory").UInt(Limit));
         var line = m.Field("cmdline").Text(4096);
         var restart = RestartPolicy.Read(m.Field("restart"));
+        var secrets = Secret.ReadAll(m.Field("secrets"));
         var networks = m.Field("networks").Set(16, NetworkAddress.Read, (a, b) => CanonicalReader.Order(a.Network, b.Network));
-        return new Machine(name, node, flist, kernel, initrd, line, cpu, memory, disks, restart, logs, networks);
+        return new Machine(name, node, flist, kernel, initrd, line, cpu, memory, disks, restart, logs, secrets, networks);
     });
 
     public bool Equals(Machine? other) => other is not null && CanonicalWriter.Encode(Write).AsSpan().SequenceEqual(CanonicalWriter.Encode(other.Write));

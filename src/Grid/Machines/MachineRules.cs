@@ -1,6 +1,6 @@
-using System.Collections.Immutable;
 using Grid.Agreements;
 using Grid.Networks;
+using Grid.Secrets;
 using Grid.Units;
 using Grid.Workloads;
 
@@ -11,70 +11,73 @@ internal static class MachineRules
 {
     public static readonly Bytes SmallestMemory = Bytes.MiB(64);
 
-    public static void Check(AgreementTerms terms, ImmutableArray<Refusal>.Builder found)
+    public static void Check(AgreementTerms terms, Findings found)
     {
         var attached = new Dictionary<(NodeId, string), string>();
         foreach (var machine in terms.Workloads.OfType<Machine>())
         {
-            CheckSizes(machine, found);
-            CheckBoot(machine, found);
-            CheckNetworks(machine, terms, found);
+            var its = found.Of(machine);
+            CheckSizes(machine, its);
+            CheckBoot(machine, its);
+            CheckNetworks(machine, terms, its);
+            SecretRules.Check(machine, its);
             foreach (var disk in machine.Disks)
-                CheckDisk(machine, disk, terms, attached, found);
+                CheckDisk(machine, disk, terms, attached, its);
         }
     }
 
     /// <summary>A volume is mounted by containers or is the disk of one machine. It says itself which, so that no node has to guess what is in it.</summary>
-    public static void CheckForm(string workload, Volume volume, VolumeForm form, ImmutableArray<Refusal>.Builder found)
+    /// <param name="item">the path or the serial by which the workload has it</param>
+    public static void CheckForm(string workload, Volume volume, VolumeForm form, string item, Findings found)
     {
         if (volume.Form != form)
         {
             found.Add(form is VolumeForm.Files
                 ? new(RefusalCode.VolumeConflict, $"'{workload}' cannot mount '{volume.Name}': it is a disk, for a machine.", "Let it have 'form: files', or add another volume.")
-                : new(RefusalCode.VolumeConflict, $"'{workload}' cannot have '{volume.Name}' as a disk: it holds files, for containers.", "Let it have 'form: disk', or add another volume."));
+                : new(RefusalCode.VolumeConflict, $"'{workload}' cannot have '{volume.Name}' as a disk: it holds files, for containers.", "Let it have 'form: disk', or add another volume."), form is VolumeForm.Files ? "mounts" : "disks", item);
         }
     }
 
-    private static void CheckSizes(Machine machine, ImmutableArray<Refusal>.Builder found)
+    private static void CheckSizes(Machine machine, Findings found)
     {
         if (machine.Cpu.Value <= 0 || machine.Processors > Machine.MostProcessors)
-            found.Add(new(RefusalCode.SizeInvalid, $"'{machine.Name}' needs cpu, at most {Machine.MostProcessors} cores of it."));
+            found.Add(new(RefusalCode.SizeInvalid, $"'{machine.Name}' needs cpu, at most {Machine.MostProcessors} cores of it."), "cpu");
         if (machine.Memory < SmallestMemory || machine.Memory.Value % (1 << 20) != 0)
-            found.Add(new(RefusalCode.SizeInvalid, $"'{machine.Name}' needs at least {SmallestMemory} of memory, in whole MiB."));
+            found.Add(new(RefusalCode.SizeInvalid, $"'{machine.Name}' needs at least {SmallestMemory} of memory, in whole MiB."), "memory");
         if (machine.Restart.First <= TimeSpan.Zero || machine.Restart.Max < machine.Restart.First)
-            found.Add(new(RefusalCode.TermInvalid, $"'{machine.Name}' restarts with a first wait above zero and a largest wait not below it."));
+            found.Add(new(RefusalCode.TermInvalid, $"'{machine.Name}' restarts with a first wait above zero and a largest wait not below it."), "restart");
     }
 
-    private static void CheckBoot(Machine machine, ImmutableArray<Refusal>.Builder found)
+    private static void CheckBoot(Machine machine, Findings found)
     {
-        foreach (var path in new[] { machine.Kernel, machine.Initrd })
+        foreach (var (field, path) in new[] { ("kernel", machine.Kernel), ("initrd", machine.Initrd) })
         {
             if (path == "/" || !AgreementRules.IsPlainPath(path))
-                found.Add(new(RefusalCode.PathInvalid, $"'{path}' in '{machine.Name}' is not an absolute path without '.', '..', empty parts or control characters."));
+                found.Add(new(RefusalCode.PathInvalid, $"'{path}' in '{machine.Name}' is not an absolute path without '.', '..', empty parts or control characters."), field);
         }
         if (machine.CommandLine.Length > Machine.MaximumCommandLine || machine.CommandLine.Any(c => c is < ' ' or > '~'))
-            found.Add(new(RefusalCode.Malformed, $"The command line of '{machine.Name}' has at most {Machine.MaximumCommandLine} characters, all of printable ASCII."));
+            found.Add(new(RefusalCode.Malformed, $"The command line of '{machine.Name}' has at most {Machine.MaximumCommandLine} characters, all of printable ASCII."), "cmdline");
         if (machine.CommandLine.Split(' ', '=', ':', ',').Any(AgreementRules.IsPlaceholder))
-            found.Add(new(RefusalCode.EnvPlaceholder, $"The command line of '{machine.Name}' is left to be filled in at run time: '{machine.CommandLine}'.", "Write the value itself."));
+            found.Add(new(RefusalCode.EnvPlaceholder, $"The command line of '{machine.Name}' is left to be filled in at run time: '{machine.CommandLine}'.", "Write the value itself."), "cmdline");
     }
 
-    private static void CheckNetworks(Machine machine, AgreementTerms terms, ImmutableArray<Refusal>.Builder found)
+    private static void CheckNetworks(Machine machine, AgreementTerms terms, Findings found)
     {
         foreach (var network in terms.Workloads.OfType<Network>().Where(n => n.Egress is Egress.Nat && machine.Networks.Any(a => a.Network == n.Name)))
-            found.Add(new(RefusalCode.EgressUnsupported, $"'{machine.Name}' is a machine and cannot leave by '{network.Name}'.", "Give machines a network with 'egress: none'."));
+            found.Add(new(RefusalCode.EgressUnsupported, $"'{machine.Name}' is a machine and cannot leave by '{network.Name}'.", "Give machines a network with 'egress: none'."), "networks", network.Name);
         foreach (var place in machine.Networks.Where(a => !a.Address.IsIPv4()))
-            found.Add(new(RefusalCode.AddressConflict, $"'{machine.Name}' cannot have {place.Address}: machines have IPv4 addresses.", "Give it a network of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16."));
+            found.Add(new(RefusalCode.AddressConflict, $"'{machine.Name}' cannot have {place.Address}: machines have IPv4 addresses.", "Give it a network of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16."), "networks", place.Network);
     }
 
-    private static void CheckDisk(Machine machine, MachineDisk disk, AgreementTerms terms, Dictionary<(NodeId, string), string> attached, ImmutableArray<Refusal>.Builder found)
+    private static void CheckDisk(Machine machine, MachineDisk disk, AgreementTerms terms, Dictionary<(NodeId, string), string> attached, Findings found)
     {
         if (!Names.IsValid(disk.Serial, 1, MachineDisk.MaximumSerial) || disk.Serial == Machine.RootSerial)
-            found.Add(new(RefusalCode.NameInvalid, $"'{disk.Serial}' in '{machine.Name}' is not a disk's serial.", $"Use 1–{MachineDisk.MaximumSerial} of a–z, 0–9 and hyphens, none at either end, and not '{Machine.RootSerial}'."));
+            found.Add(new(RefusalCode.NameInvalid, $"'{disk.Serial}' in '{machine.Name}' is not a disk's serial.", $"Use 1–{MachineDisk.MaximumSerial} of a–z, 0–9 and hyphens, none at either end, and not '{Machine.RootSerial}'."), "disks", disk.Serial);
         if (terms.On(machine.Node).OfType<Volume>().FirstOrDefault(v => v.Name == disk.Volume) is not { } volume)
-            found.Add(new(RefusalCode.UnresolvedVolume, $"'{machine.Name}' has the disk '{disk.Volume}', which is no volume on its node."));
+            found.Add(new(RefusalCode.UnresolvedVolume, $"'{machine.Name}' has the disk '{disk.Volume}', which is no volume on its node."), "disks", disk.Serial);
         else if (!attached.TryAdd((machine.Node, disk.Volume), machine.Name))
-            found.Add(new(RefusalCode.VolumeConflict, $"'{machine.Name}' and '{attached[(machine.Node, disk.Volume)]}' both have the disk '{disk.Volume}'; a disk is one machine's, once."));
+            found.Add(new(RefusalCode.VolumeConflict, $"'{machine.Name}' and '{attached[(machine.Node, disk.Volume)]}' both have the disk '{disk.Volume}'; a disk is one machine's, once."), "disks", disk.Serial);
         else
-            CheckForm(machine.Name, volume, VolumeForm.Disk, found);
+            CheckForm(machine.Name, volume, VolumeForm.Disk, disk.Serial, found);
     }
 }

@@ -13,41 +13,43 @@ internal static class NetworkRules
 
     private static readonly IPNetwork UniqueLocal = new(IPAddress.Parse("fd00::"), 8);
 
-    public static void Check(AgreementTerms terms, ImmutableArray<Refusal>.Builder found)
+    public static void Check(AgreementTerms terms, Findings found)
     {
         var networks = terms.Workloads.OfType<Network>().ToList();
         for (var i = 0; i < networks.Count; i++)
         {
-            CheckRange(networks[i], found);
+            var its = found.Of(networks[i]);
+            CheckRange(networks[i], its);
             if (networks.Take(i).FirstOrDefault(n => Overlap(n.Cidr, networks[i].Cidr)) is { } other)
-                found.Add(new(RefusalCode.AddressConflict, $"The networks '{other.Name}' ({other.Cidr}) and '{networks[i].Name}' ({networks[i].Cidr}) overlap."));
+                its.Add(new(RefusalCode.AddressConflict, $"The networks '{other.Name}' ({other.Cidr}) and '{networks[i].Name}' ({networks[i].Cidr}) overlap."), "cidr");
             if (!terms.Placed.Any(w => w.Networks.Any(a => a.Network == networks[i].Name)))
-                found.Add(new(RefusalCode.UnresolvedNetwork, $"No workload has an address in the network '{networks[i].Name}'.", "Give one an address in it, or leave it out."));
+                its.Add(new(RefusalCode.UnresolvedNetwork, $"No workload has an address in the network '{networks[i].Name}'.", "Give one an address in it, or leave it out."));
         }
         var taken = new Dictionary<(string, IPAddress), string>();
         foreach (var workload in terms.Placed)
         {
+            var its = found.Of(workload);
             foreach (var place in workload.Networks)
             {
                 if (networks.Find(n => n.Name == place.Network) is not { } network)
-                    found.Add(new(RefusalCode.UnresolvedNetwork, $"'{workload.Name}' has an address in '{place.Network}', which is no network of this agreement."));
+                    its.Add(new(RefusalCode.UnresolvedNetwork, $"'{workload.Name}' has an address in '{place.Network}', which is no network of this agreement."), "networks", place.Network);
                 else if (!IsHost(network.Cidr, place.Address))
-                    found.Add(new(RefusalCode.AddressConflict, $"'{workload.Name}' cannot have {place.Address}: it is no address for a host in {network.Cidr} of '{network.Name}'."));
+                    its.Add(new(RefusalCode.AddressConflict, $"'{workload.Name}' cannot have {place.Address}: it is no address for a host in {network.Cidr} of '{network.Name}'."), "networks", place.Network);
                 else if (!taken.TryAdd((network.Name, place.Address), workload.Name))
-                    found.Add(new(RefusalCode.AddressConflict, $"'{workload.Name}' and '{taken[(network.Name, place.Address)]}' both have {place.Address} in '{network.Name}'."));
+                    its.Add(new(RefusalCode.AddressConflict, $"'{workload.Name}' and '{taken[(network.Name, place.Address)]}' both have {place.Address} in '{network.Name}'."), "networks", place.Network);
             }
             if (workload.Networks.Count(a => networks.Find(n => n.Name == a.Network)?.Egress is Egress.Nat) > 1)
-                found.Add(new(RefusalCode.AddressConflict, $"'{workload.Name}' would leave by two networks; one way out is enough.", "Let one of its networks have 'egress: nat'."));
+                its.Add(new(RefusalCode.AddressConflict, $"'{workload.Name}' would leave by two networks; one way out is enough.", "Let one of its networks have 'egress: nat'."), "networks");
         }
     }
 
-    private static void CheckRange(Network network, ImmutableArray<Refusal>.Builder found)
+    private static void CheckRange(Network network, Findings found)
     {
         var fine = network.Cidr.BaseAddress.IsIPv4()
             ? network.Cidr.PrefixLength is >= 16 and <= 28 && Private.Any(p => p.Contains(network.Cidr.BaseAddress))
             : network.Cidr.PrefixLength is >= 48 and <= 124 && UniqueLocal.Contains(network.Cidr.BaseAddress);
         if (!fine)
-            found.Add(new(RefusalCode.CidrInvalid, $"'{network.Name}' cannot be {network.Cidr}.", "Use a part of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 from /16 to /28, or of fd00::/8 from /48 to /124."));
+            found.Add(new(RefusalCode.CidrInvalid, $"'{network.Name}' cannot be {network.Cidr}.", "Use a part of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 from /16 to /28, or of fd00::/8 from /48 to /124."), "cidr");
     }
 
     private static bool Overlap(IPNetwork a, IPNetwork b) => a.Contains(b.BaseAddress) || b.Contains(a.BaseAddress);

@@ -13,7 +13,7 @@ public sealed record Invite(StatementId Id, FarmId Farm, PublicKey Key, DateTime
         if (state.SpeaksForFarm(body.Farm, statement, out _) is { } refusal)
             return refusal;
         return body.Expires <= now
-            ? Decision.Refuse(RefusalCode.InviteExpired, $"The invite would have expired at {body.Expires:u}; it is {now:u}.")
+            ? Decision.Refuse(RefusalCode.InviteExpired, $"The invite would have expired at {body.Expires.Text()}; it is {now.Text()}.")
             : new FarmEvent.NodeInvited(body.Farm, statement.Id, body.Key, body.Expires);
     }
 }

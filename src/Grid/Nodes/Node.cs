@@ -42,7 +42,7 @@ public sealed record Node(NodeId Id, FarmId Farm, PublicKey Key, StatementId Inv
         if (invite.UsedBy is { } user)
             return Decision.Refuse(RefusalCode.InviteUsed, $"The invite was used by {user}.", "Ask the farmer for another.");
         if (invite.Expires <= now)
-            return Decision.Refuse(RefusalCode.InviteExpired, $"The invite expired at {invite.Expires:u}.", "Ask the farmer for another.");
+            return Decision.Refuse(RefusalCode.InviteExpired, $"The invite expired at {invite.Expires.Text()}.", "Ask the farmer for another.");
         foreach (var key in new[] { body.Key, invite.Key })
         {
             if (!statement.Signers.Contains(key))

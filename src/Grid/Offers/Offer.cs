@@ -15,7 +15,7 @@ public sealed record Offer(OfferId Id, PostOffer Terms, bool Withdrawn)
         if (state.SpeaksForFarm(body.Farm, statement, out _) is { } refusal)
             return refusal;
         if (body.Expires <= now)
-            return Decision.Refuse(RefusalCode.OfferExpired, $"The offer would have expired at {body.Expires:u}; it is {now:u}.");
+            return Decision.Refuse(RefusalCode.OfferExpired, $"The offer would have expired at {body.Expires.Text()}; it is {now.Text()}.");
         if (body.Kinds.IsEmpty)
             return Decision.Refuse(RefusalCode.OfferMismatch, "An offer is for at least one kind of workload.");
         foreach (var node in body.Nodes)

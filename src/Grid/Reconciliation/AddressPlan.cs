@@ -15,7 +15,8 @@ public sealed record AddressSeen(IPAddress Ip, ImmutableArray<Port> Ports, strin
 
 /// <summary>
 /// The part of the plan that is about public addresses. One is bound while its container runs, and again after each start; it stays with its
-/// agreement until that lets it go, and a container that is paused keeps it: nobody answers meanwhile.
+/// agreement until that lets it go, and a container that is paused keeps it: nobody answers meanwhile. What was another address is let go before
+/// the new one is asked for, whoever has that: two that an amendment exchanges would wait for each other for ever.
 /// </summary>
 internal static class AddressPlan
 {
@@ -23,15 +24,15 @@ internal static class AddressPlan
     {
         foreach (var wish in desired.Wishes.Values)
         {
-            if (wish is { Workload: PublicAddress address, Paused: false } && IsWanting(address, observed.Addresses.GetValueOrDefault(wish.Key))
+            if (wish is { Workload: PublicAddress address, Paused: false } && IsWanting(address, observed.Addresses.GetValueOrDefault(wish.Key)) && IsFree(wish.Key, address, observed)
                 && observed.Containers.GetValueOrDefault(wish.Key with { Name = address.Workload }) is Sighting<ContainerSeen>.Present({ Phase: ContainerPhase.Running })
-                && now >= Reconciler.NotBefore(address, observed.Attempts.GetValueOrDefault(wish.Key)))
+                && Reconciler.IsDue(address, observed.Attempts.GetValueOrDefault(wish.Key), now))
                 yield return new Step.BindAddress(wish);
         }
         foreach (var (key, sighting) in observed.Addresses)
         {
-            if (desired.Settled.Contains(key.Agreement) && !desired.Wishes.ContainsKey(key) && sighting is Sighting<AddressSeen>.Present
-                && now >= Reconciler.NotBefore((Workloads.Placed?)null, observed.Attempts.GetValueOrDefault(key)))
+            if (sighting is Sighting<AddressSeen>.Present(var seen) && desired.Settled.Contains(key.Agreement) && !IsWished(key, seen, desired)
+                && Reconciler.IsDue(null, observed.Attempts.GetValueOrDefault(key), now))
                 yield return new Step.ReleaseAddress(key);
         }
     }
@@ -39,7 +40,13 @@ internal static class AddressPlan
     private static bool IsWanting(PublicAddress wish, Sighting<AddressSeen>? sighting) => sighting switch
     {
         null => true,
-        Sighting<AddressSeen>.Present(var seen) => !seen.Is(wish),
+        Sighting<AddressSeen>.Present(var seen) => seen.Ip.Equals(wish.Ip) && !seen.Is(wish),
         _ => false,
     };
+
+    // What cannot be seen may have any.
+    private static bool IsFree(WorkloadKey key, PublicAddress wish, Observed observed) =>
+        observed.Addresses.All(a => a.Key == key || a.Value is Sighting<AddressSeen>.Present(var seen) && !seen.Ip.Equals(wish.Ip));
+
+    private static bool IsWished(WorkloadKey key, AddressSeen seen, Desired desired) => (desired.Wishes.GetValueOrDefault(key)?.Workload as PublicAddress)?.Ip.Equals(seen.Ip) is true;
 }

@@ -33,6 +33,9 @@ public sealed record Wish(WorkloadKey Key, StatementId Version, Placed Workload,
     /// <summary>Its ends of the networks it is in, sorted by network. They change while it runs, as other members come and go.</summary>
     public ImmutableArray<Tunnel> Tunnels { get; init; } = [];
 
+    /// <summary>Whose agreement it is: for whom its secrets were sealed.</summary>
+    public AccountId User { get; init; }
+
     /// <summary>Where a gateway leads; null for what is none. It changes when its backend gets another address.</summary>
     public Route? Route { get; init; }
 
@@ -85,6 +88,7 @@ public sealed record Desired(ImmutableSortedDictionary<WorkloadKey, Wish> Wishes
                 var key = new WorkloadKey(agreement.Id, workload.Name);
                 wishes.Add(key, new Wish(key, agreement.Version.Id, workload, term.Offline.Pause && silence > term.Offline.After)
                 {
+                    User = agreement.User,
                     Tunnels = Tunnel.Of(agreement.Version, workload),
                     Route = workload is Gateway gateway ? Route.Of(agreement.Version.Terms, gateway) : null,
                 });
@@ -94,13 +98,13 @@ public sealed record Desired(ImmutableSortedDictionary<WorkloadKey, Wish> Wishes
     }
 
     /// <summary>True when what was kept for a workload may be destroyed: proven to be let go, and for long enough by both clocks.</summary>
-    /// <param name="since">when the node let it go</param>
+    /// <param name="since">when the node let it go, by its clock at that time, which may have been wrong: what the ledger recorded counts, if that is later</param>
     public bool IsOver(WorkloadKey key, DateTimeOffset since, TimeSpan keep)
     {
         if (!Claims.TryGetValue(key.Agreement, out var claim) || claim.Names.Contains(key.Name))
             return false;
-        var from = claim.EndedAt > since ? claim.EndedAt.Value : since;
-        return Certain - from >= keep;
+        var told = claim.EndedAt ?? claim.Dropped.GetValueOrDefault(key.Name, since);
+        return Certain - (told > since ? told : since) >= keep;
     }
 }
 
@@ -109,10 +113,16 @@ public sealed record Desired(ImmutableSortedDictionary<WorkloadKey, Wish> Wishes
 /// <param name="EndedAt">when the ledger recorded its end; null while it has none</param>
 public sealed record Claim(ImmutableHashSet<string> Names, DateTimeOffset? EndedAt)
 {
+    /// <summary>When the ledger recorded that an amendment let go of a volume, by its name.</summary>
+    public ImmutableDictionary<string, DateTimeOffset> Dropped { get; init; } = ImmutableDictionary<string, DateTimeOffset>.Empty;
+
     public static Claim Of(Agreement agreement, NodeId node)
     {
         Agreements.Version?[] versions = agreement.IsClosed ? [] : [agreement.Version, agreement.Next?.Version];
         return new Claim(
-            [.. versions.OfType<Agreements.Version>().SelectMany(v => v.Terms.On(node)).Select(w => w.Name)], (agreement as Agreement.Closed)?.At);
+            [.. versions.OfType<Agreements.Version>().SelectMany(v => v.Terms.On(node)).Select(w => w.Name)], (agreement as Agreement.Closed)?.At)
+        {
+            Dropped = agreement.Version.Dropped.Where(d => d.Key.Node == node).ToImmutableDictionary(d => d.Key.Name, d => d.Value),
+        };
     }
 }

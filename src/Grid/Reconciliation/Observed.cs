@@ -35,8 +35,9 @@ public enum ContainerPhase
 /// <param name="Spec">the digest it was started from, as written on it</param>
 /// <param name="Generation">counts the starts of this workload, from 1</param>
 /// <param name="EndedAt">when its process ended, for <see cref="ContainerPhase.Exited"/></param>
+/// <param name="Health">what was found of its health since this start; null while nothing was</param>
 public sealed record ContainerSeen(
-    Digest Spec, FlistId Flist, long Generation, ContainerPhase Phase, int? ExitCode = null, bool OomKilled = false, DateTimeOffset? EndedAt = null);
+    Digest Spec, FlistId Flist, long Generation, ContainerPhase Phase, int? ExitCode = null, bool OomKilled = false, DateTimeOffset? EndedAt = null, HealthMark? Health = null);
 
 /// <summary>How often a workload failed since it last stayed up, when and why it failed last.</summary>
 public sealed record Attempts(int Failures, DateTimeOffset Last, string? Why = null);
@@ -56,9 +57,18 @@ public sealed record Observed(
 
     public ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>> Volumes { get; init; } = ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>>.Empty;
 
+    /// <summary>Why not all volumes could be looked for: one that is not listed is then unknown. Null when all could.</summary>
+    public string? VolumesUnseen { get; init; }
+
+    /// <returns>null when it is absent</returns>
+    public Sighting<VolumeSeen>? VolumeOf(WorkloadKey key) => Volumes.GetValueOrDefault(key) ?? (VolumesUnseen is { } why ? new Sighting<VolumeSeen>.Unknown(why) : null);
+
     public ImmutableSortedDictionary<WorkloadKey, Sighting<GatewaySeen>> Gateways { get; init; } = ImmutableSortedDictionary<WorkloadKey, Sighting<GatewaySeen>>.Empty;
 
     public ImmutableSortedDictionary<WorkloadKey, Sighting<AddressSeen>> Addresses { get; init; } = ImmutableSortedDictionary<WorkloadKey, Sighting<AddressSeen>>.Empty;
+
+    /// <summary>What the containers that run and are asked how they are answered; of what is not listed nothing is known.</summary>
+    public ImmutableSortedDictionary<WorkloadKey, HealthSeen> Health { get; init; } = ImmutableSortedDictionary<WorkloadKey, HealthSeen>.Empty;
 
     /// <summary>What the machines that run say of themselves.</summary>
     public ImmutableSortedDictionary<WorkloadKey, Sighting<MachineSeen>> Machines { get; init; } = ImmutableSortedDictionary<WorkloadKey, Sighting<MachineSeen>>.Empty;

@@ -40,6 +40,9 @@ public static class Reconciler
     // What has no policy of its own is tried again soon, and then every minute.
     private static readonly RestartPolicy Again = new(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1));
 
+    /// <summary>True when a step for this workload, or for what is left of one, may be tried after its failures. One that lies ahead was made by a clock that has been put back, and holds up nothing.</summary>
+    public static bool IsDue(Placed? workload, Attempts? attempts, DateTimeOffset now) => now < attempts?.Last || now >= NotBefore(workload, attempts);
+
     /// <summary>When a step for this workload, or for what is left of one, may be tried again after its failures.</summary>
     public static DateTimeOffset NotBefore(Placed? workload, Attempts? attempts) => NotBefore((workload as Runnable)?.Restart ?? Again, attempts);
 
@@ -65,26 +68,27 @@ public static class Reconciler
             {
                 // A root that no longer answers fails every read: the workload is down, whatever its process says.
                 ContainerPhase.Created or ContainerPhase.Starting or ContainerPhase.Running when Dead(workload.Flist, observed) => new Step.Stop(wish.Key),
+                ContainerPhase.Running or ContainerPhase.Paused when HealthPlan.End(wish, workload, seen, observed) is { } end => end,
                 ContainerPhase.Running => wish.Paused ? new Step.Pause(wish.Key) : (Step?)TunnelPlan.Reconnect(wish, workload, observed, now) ?? MachinePlan.Keep(wish, observed, now),
                 ContainerPhase.Paused => wish.Paused ? null : new Step.Resume(wish.Key),
                 // A start that was cut short is finished, by the same start; one that is just happening is not disturbed by it.
                 ContainerPhase.Starting => null,
                 ContainerPhase.Created => Begin(wish, workload, seen.Generation, observed, now),
-                ContainerPhase.Exited => StartsAgain(workload.Restart, seen) ? Begin(wish, workload, seen.Generation + 1, observed, now) : null,
+                ContainerPhase.Exited => StartsAgain(workload.Restart, seen) ? Begin(wish, workload, seen.Generation + 1, observed, now, seen.Health?.Unhealthy) : null,
                 _ => new Step.Remove(wish.Key),
             },
             _ => null,
         };
     }
 
-    private static Step? Begin(Wish wish, Runnable workload, long generation, Observed observed, DateTimeOffset now)
+    private static Step? Begin(Wish wish, Runnable workload, long generation, Observed observed, DateTimeOffset now, string? after = null)
     {
-        if (wish.Paused || now < NotBefore(workload.Restart, observed.Attempts.GetValueOrDefault(wish.Key)) || !VolumePlan.IsReady(wish, workload, observed))
+        if (wish.Paused || !IsDue(workload, observed.Attempts.GetValueOrDefault(wish.Key), now) || !VolumePlan.IsReady(wish, workload, observed) || !TunnelPlan.IsFree(wish, observed))
             return null;
         return observed.Flists.GetValueOrDefault(workload.Flist) switch
         {
             null => new Step.MountFlist(workload.Flist),
-            Sighting<FlistSeen>.Present({ Serving: true }) => new Step.Start(wish, generation),
+            Sighting<FlistSeen>.Present({ Serving: true }) => new Step.Start(wish, generation, after),
             Sighting<FlistSeen>.Present => InUse(workload.Flist, observed) ? null : new Step.UnmountFlist(workload.Flist),
             _ => null,
         };
@@ -96,7 +100,7 @@ public static class Reconciler
     private static bool StartsAgain(RestartPolicy policy, ContainerSeen seen) => policy.When switch
     {
         RestartWhen.Always => true,
-        RestartWhen.OnFailure => seen.ExitCode != 0,
+        RestartWhen.OnFailure => seen.ExitCode != 0 || seen.Health is { Unhealthy: not null },
         _ => false,
     };
 

@@ -40,10 +40,12 @@ public abstract record Step
     }
 
     /// <summary>Make it, connect it to its networks and start it; its flist is mounted and its volumes are attached.</summary>
-    public sealed record Start(Wish Wish, long Generation) : Grant(Wish);
+    /// <param name="After">why the one before was ended; null when it ended by itself, or there was none</param>
+    public sealed record Start(Wish Wish, long Generation, string? After = null) : Grant(Wish);
 
     /// <summary>End it: a container by TERM, a machine by its power button, and what does not heed that by KILL.</summary>
-    public sealed record Stop(WorkloadKey Key) : Withdraw(Key);
+    /// <param name="Unhealthy">why, when it is its health; that is written on it first, so that it is known for what it was ended</param>
+    public sealed record Stop(WorkloadKey Key, string? Unhealthy = null) : Withdraw(Key);
 
     /// <summary>Remove all that it left: cgroup, mounts, bundle, state. Nothing of it runs.</summary>
     public sealed record Remove(WorkloadKey Key) : Withdraw(Key);

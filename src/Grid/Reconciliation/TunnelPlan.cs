@@ -9,9 +9,9 @@ internal static class TunnelPlan
     /// <summary>Members come and go while it runs, and what carries its tunnels may die: neither is a reason to restart it.</summary>
     public static Step.Connect? Reconnect(Wish wish, Runnable workload, Observed observed, DateTimeOffset now)
     {
-        if (now < Reconciler.NotBefore(workload.Restart, observed.Attempts.GetValueOrDefault(wish.Key)))
+        if (!Reconciler.IsDue(workload, observed.Attempts.GetValueOrDefault(wish.Key), now))
             return null;
-        return IsApart(wish, observed) ? new Step.Connect(wish) : null;
+        return IsApart(wish, observed) && IsFree(wish, observed) ? new Step.Connect(wish) : null;
     }
 
     /// <summary>True when a tunnel of it is not there or not what it must be.</summary>
@@ -21,6 +21,10 @@ internal static class TunnelPlan
         Sighting<TunnelSeen>.Present(var seen) => !seen.Is(t),
         _ => false,
     });
+
+    /// <summary>True when no other tunnel is seen on a port of one of its. The kernel sees to those that are not seen.</summary>
+    public static bool IsFree(Wish wish, Observed observed) => wish.Tunnels.All(t => !observed.Tunnels.Any(o =>
+        o.Key != wish.TunnelOf(t) && o.Value is Sighting<TunnelSeen>.Present(var seen) && seen.Port == t.Port));
 
     /// <summary>A tunnel goes with its workload's namespace. What is left without one was cut short, or its workload is gone.</summary>
     public static IEnumerable<Step> Unused(Desired desired, Observed observed) =>

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Grid.Networks;
+using Grid.Secrets;
 using Grid.Statements;
 using Grid.Units;
 
@@ -16,15 +17,19 @@ namespace Grid.Workloads;
 /// <param name="Mounts">volumes, sorted by path</param>
 /// <param name="Scratch">tmpfs, sorted by path; counted within <paramref name="Memory"/></param>
 /// <param name="Logs">how much of stdout and stderr is kept</param>
+/// <param name="Secrets">variables and files that only its node can open, sorted by where they are; files count within <paramref name="Memory"/></param>
 /// <param name="Networks">its addresses, sorted by network; without any it has loopback only</param>
 public sealed record Container(
     string Name, NodeId Node, FlistId Flist, string Entry, ImmutableArray<string> Args,
     ImmutableArray<KeyValuePair<string, string>> Environment, string WorkDir, ContainerUser User,
     MilliCores Cpu, Bytes Memory, int Pids, ImmutableArray<VolumeMount> Mounts, ImmutableArray<Scratch> Scratch,
-    RestartPolicy Restart, Bytes Logs, ImmutableArray<NetworkAddress> Networks) : Runnable(Name, Node, Flist, Restart, Networks)
+    RestartPolicy Restart, Bytes Logs, ImmutableArray<Secret> Secrets, ImmutableArray<NetworkAddress> Networks) : Runnable(Name, Node, Flist, Restart, Secrets, Networks)
 {
     public const string KindName = "container";
     public const int MaximumPath = 4095;
+
+    /// <summary>How it is asked whether it does its work; null when it is not.</summary>
+    public Health? Health { get; init; }
 
     public override string Kind => KindName;
 
@@ -32,17 +37,21 @@ public sealed record Container(
 
     public override IEnumerable<string> Volumes => Mounts.Select(m => m.Volume);
 
+    /// <summary>What is mounted over the flist at the agreement's wish. What the flist has there is covered, and what is there then is not described.</summary>
+    public IEnumerable<(string Field, string Path)> MountPoints =>
+        Mounts.Select(m => ("mounts", m.Path)).Concat(Scratch.Select(s => ("scratch", s.Path))).Concat(Secret.Directories(Secrets).Select(d => ("secrets", d)));
+
     /// <summary>
     /// <code>
     /// container = { "cpu": millicores, "env": {* text => text}, "args": [*1000 text], "kind": "container", "logs": bytes, "name": text,
     ///               "node": node-id, "pids": 1..32768, "user": {"gid": uint, "uid": uint}, "entry": path, "flist": flist-id,
-    ///               "memory": bytes, "mounts": [*64 {"path": path, "volume": text}], "restart": restart,
-    ///               "scratch": [*64 {"path": path, "size": bytes}], "workdir": path,
+    ///               "health": health / null, "memory": bytes, "mounts": [*64 {"path": path, "volume": text}], "restart": restart,
+    ///               "scratch": [*64 {"path": path, "size": bytes}], "secrets": [*64 {"at": text, "sealed": bytes}], "workdir": path,
     ///               "networks": [*16 {"address": address, "network": text}] }
     /// restart   = { "max": seconds, "first": seconds, "policy": "always" / "on-failure" / "never" }
     /// </code>
     /// </summary>
-    public override void Write(CanonicalWriter w) => w.Map(17, m =>
+    public override void Write(CanonicalWriter w) => w.Map(19, m =>
     {
         m.Key("cpu").UInt(Cpu.Value);
         m.Key("env").TextMap(Environment);
@@ -59,6 +68,7 @@ public sealed record Container(
         });
         m.Key("entry").Text(Entry);
         m.Key("flist").Id(Flist);
+        Health.Write(m.Key("health"), Health);
         m.Key("memory").UInt(Memory.Value);
         m.Key("mounts").Array(Mounts, (a, x) => a.Map(2, i =>
         {
@@ -72,6 +82,7 @@ public sealed record Container(
             i.Key("path").Text(x.Path);
             i.Key("size").UInt(x.Size.Value);
         }));
+        m.Key("secrets").Array(Secrets, (a, x) => x.Write(a));
         m.Key("workdir").Text(WorkDir);
         m.Key("networks").Array(Networks, (a, x) => x.Write(a));
     });
@@ -94,6 +105,7 @@ public sealed record Container(
         });
         var entry = m.Field("entry").Text(MaximumPath);
         var flist = ReadFlist(m);
+        var health = Health.Read(m.Field("health"));
         var memory = new Bytes(m.Field("memory").UInt(Limit));
         var mounts = m.Field("mounts").Set(64, a => a.Map(i =>
         {
@@ -106,9 +118,10 @@ public sealed record Container(
             var path = i.Field("path").Text(MaximumPath);
             return new Scratch(path, new Bytes(i.Field("size").UInt(Limit)));
         }), (a, b) => CanonicalReader.Order(a.Path, b.Path));
+        var secrets = Secret.ReadAll(m.Field("secrets"));
         var workdir = m.Field("workdir").Text(MaximumPath);
         var networks = m.Field("networks").Set(16, NetworkAddress.Read, (a, b) => CanonicalReader.Order(a.Network, b.Network));
-        return new Container(name, node, flist, entry, args, environment, workdir, user, cpu, memory, pids, mounts, scratch, restart, logs, networks);
+        return new Container(name, node, flist, entry, args, environment, workdir, user, cpu, memory, pids, mounts, scratch, restart, logs, secrets, networks) { Health = health };
     });
 
     public bool Equals(Container? other) => other is not null && CanonicalWriter.Encode(Write).AsSpan().SequenceEqual(CanonicalWriter.Encode(other.Write));

@@ -3,6 +3,7 @@ using Grid.Addresses;
 using Grid.Gateways;
 using Grid.Machines;
 using Grid.Networks;
+using Grid.Secrets;
 using Grid.Statements;
 using Grid.Units;
 
@@ -44,7 +45,8 @@ public abstract record Placed(string Name, NodeId Node, ImmutableArray<NetworkAd
 
 /// <summary>A workload that executes something: it is started from an flist, ends, and is started again.</summary>
 /// <param name="Flist">its root, read-only; the id of the manifest, a name or tag is refused</param>
-public abstract record Runnable(string Name, NodeId Node, FlistId Flist, RestartPolicy Restart, ImmutableArray<NetworkAddress> Networks) : Placed(Name, Node, Networks)
+/// <param name="Secrets">what only its node can open, sorted by where it is found</param>
+public abstract record Runnable(string Name, NodeId Node, FlistId Flist, RestartPolicy Restart, ImmutableArray<Secret> Secrets, ImmutableArray<NetworkAddress> Networks) : Placed(Name, Node, Networks)
 {
     /// <summary>The names of the volumes that must be there before it starts.</summary>
     public abstract IEnumerable<string> Volumes { get; }

@@ -79,9 +79,9 @@ public sealed record GridState
         if (payload.Ledger != Origin)
             return Decision.Refuse(RefusalCode.WrongLedger, $"It is meant for the ledger '{payload.Ledger}'; this is '{Origin}'.", "Sign it for this ledger.");
         if (now > payload.Until && !Known.ContainsKey(statement.Id))
-            return Decision.Refuse(RefusalCode.Expired, $"It could be accepted until {payload.Until:u}; it is {now:u}.", "Sign it again.");
+            return Decision.Refuse(RefusalCode.Expired, $"It could be accepted until {payload.Until.Text()}; it is {now.Text()}.", "Sign it again.");
         if (payload.Issued > now + ClockSkew)
-            return Decision.Refuse(RefusalCode.NotYetValid, $"It says it was written at {payload.Issued:u}; it is {now:u}.", "Set the signer's clock.");
+            return Decision.Refuse(RefusalCode.NotYetValid, $"It says it was written at {payload.Issued.Text()}; it is {now.Text()}.", "Set the signer's clock.");
 
         return payload.Body switch
         {
@@ -162,7 +162,7 @@ public sealed record GridState
         return Stranger(statement, account.Policy.Keys.Contains) ?? (account.Policy.IsSatisfiedBy(statement.Signers)
             ? null
             : new Refusal(RefusalCode.SignatureMissing,
-                $"{account.Policy.Threshold} of the {account.Policy.Keys.Length} keys of {id} must sign; {statement.Signers.Count(account.Policy.Keys.Contains)} did."));
+                $"{account.Policy.Threshold} of the {account.Policy.Keys.Length} keys of {id} must sign; {statement.Signers.Count(account.Policy.Keys.Contains)} did.", "Sign the same bytes with more of its keys."));
     }
 
     /// <summary>The farm, when the statement speaks for its account.</summary>

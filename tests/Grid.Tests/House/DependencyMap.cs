@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Text.RegularExpressions;
 using System.Xml.Linq;
 
 namespace Grid.Tests.House;
@@ -51,6 +52,13 @@ public sealed class DependencyMap
             "Directory.Build.props", "Directory.Packages.props", "global.json", "LICENSE",
         ];
         Assert.DoesNotContain(Directory.EnumerateFileSystemEntries(Root).Select(e => Path.GetFileName(e)!), n => !n.StartsWith('.') && !allowed.Contains(n));
+    }
+
+    [Fact]
+    public void Every_refusal_code_is_given_somewhere()
+    {
+        var sources = Directory.EnumerateFiles(Path.Combine(Root, "src"), "*.cs", SearchOption.AllDirectories).Select(File.ReadAllText).ToList();
+        Assert.DoesNotContain(typeof(RefusalCode).GetFields().Where(f => f.IsLiteral), f => !sources.Exists(s => Regex.IsMatch(s, $@"RefusalCode\.{f.Name}\b")));
     }
 
     private static string Root { get; } = FindRoot();

@@ -68,6 +68,35 @@ public sealed class Clocks : IDisposable
         Assert.Contains(Plan(_grid.State.Agreements[agreement.Id], late, late, _grid.Now), s => s is Step.DestroyVolume);
     }
 
+    [Fact]
+    public void What_an_amendment_dropped_is_kept_from_then_on_however_late_the_node_thought_it_was()
+    {
+        var agreement = Amended(InForce(), "web");
+        var dropped = _grid.Now;
+        // Let go while the node's clock said 1970. It is set right a little later, and again in the end.
+        Assert.Empty(Destroyed(agreement, dropped, detachedAt: DateTimeOffset.UnixEpoch));
+        Assert.Empty(Destroyed(agreement, dropped + Hour - TimeSpan.FromSeconds(1), detachedAt: DateTimeOffset.UnixEpoch));
+        Assert.Single(Destroyed(agreement, dropped + Hour, detachedAt: DateTimeOffset.UnixEpoch));
+        // When the node let it go later than that, it is kept from then.
+        Assert.Empty(Destroyed(agreement, dropped + Hour, detachedAt: dropped + Hour / 2));
+        Assert.Single(Destroyed(agreement, dropped + Hour * 1.5, detachedAt: dropped + Hour / 2));
+
+        // What comes after changes nothing of that; only the end makes it later.
+        _grid.Now += Hour / 2;
+        agreement = Amended(agreement, "web-2");
+        Assert.Single(Destroyed(agreement, dropped + Hour, detachedAt: DateTimeOffset.UnixEpoch));
+        // One of its name that comes and goes again is another.
+        agreement = Amended(agreement, "web-2", new Volume("data", _node.Id, Bytes.GiB(1), Media.Ssd, Hour));
+        _grid.Now += Hour;
+        agreement = Amended(agreement, "web-2");
+        Assert.Empty(Destroyed(agreement, _grid.Now + Hour / 2, detachedAt: DateTimeOffset.UnixEpoch));
+        Assert.Single(Destroyed(agreement, _grid.Now + Hour, detachedAt: DateTimeOffset.UnixEpoch));
+        var end = _grid.Now += Hour / 2;
+        var ended = Cancelled(agreement);
+        Assert.Empty(Destroyed(ended, end + Hour / 2, detachedAt: DateTimeOffset.UnixEpoch));
+        Assert.Single(Destroyed(ended, end + Hour, detachedAt: DateTimeOffset.UnixEpoch));
+    }
+
     [Theory]
     [InlineData(0, false)]
     [InlineData(60, false)]
@@ -85,6 +114,18 @@ public sealed class Clocks : IDisposable
         terms = terms with { Term = (term ?? (t => t))(terms.Term with { End = _grid.Now.AddDays(30) }), Workloads = [new Volume("data", _node.Id, Bytes.GiB(1), Media.Ssd, Hour)] };
         return _grid.Run(_grid.Priced(terms));
     }
+
+    private Agreement Amended(Agreement agreement, string web, params Volume[] volumes)
+    {
+        var next = _grid.Amend(agreement, t => t with { Workloads = [.. volumes, TestGrid.Container(web, _node.Id)] });
+        _grid.Accept(_grid.SignedByUser(next, "alpha"));
+        _grid.Accept(_grid.Ready(_node, _grid.State.Agreements[agreement.Id]));
+        // As a node knows it: by a proof.
+        Assert.Null(_grid.Bundle(agreement.Id, receipts: false).Verify(TestGrid.Origin, _grid.Key("ledger").Public, out var verified));
+        return verified!.Agreement;
+    }
+
+    private IEnumerable<Step> Destroyed(Agreement agreement, DateTimeOffset now, DateTimeOffset detachedAt) => Plan(agreement, now, now, detachedAt).Where(s => s is Step.DestroyVolume);
 
     private Agreement Cancelled(Agreement agreement)
     {

@@ -13,8 +13,9 @@ using Grid.Workloads;
 namespace Grid.Tests.Reconciliation;
 
 /// <summary>
-/// Thousands of simulated nodes whose effects fail before, after and halfway, and whose looks are sometimes blind.
-/// Safety: nothing unagreed starts, what is unknown is left alone, nothing runs twice. Liveness: once faults stop, wish and node agree.
+/// Thousands of simulated nodes of two agreements, whose effects fail before, after and halfway, whose looks are sometimes blind and whose clocks jump.
+/// Safety: nothing unagreed starts, what is unknown is left alone, nothing runs twice, no two have one address, port or name. Liveness: once faults
+/// stop, wish and node agree.
 /// </summary>
 public sealed class ReconcilerLaws
 {
@@ -51,6 +52,17 @@ public sealed class ReconcilerLaws
         var policy = new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(10));
         TimeSpan Wait(int failures) => Reconciler.NotBefore(policy, new Attempts(failures, TestGrid.Epoch)) - TestGrid.Epoch;
         Assert.Equal([1.0, 2, 4, 8, 10, 10], new[] { 1, 2, 3, 4, 5, 1000 }.Select(n => Wait(n).TotalSeconds));
+    }
+
+    [Fact]
+    public void A_clock_that_is_put_back_holds_up_no_retry()
+    {
+        var desired = Simulation.Wishing(("a", 1));
+        ImmutableArray<Step> Plan(DateTimeOffset failed) => Reconciler.Plan(
+            desired, Observed.Nothing with { Attempts = Observed.Nothing.Attempts.Add(desired.Wishes.Keys.Single(), new Attempts(1, failed)) }, TestGrid.Epoch);
+        Assert.Empty(Plan(TestGrid.Epoch));
+        Assert.Single(Plan(TestGrid.Epoch.AddHours(-1)));
+        Assert.Single(Plan(TestGrid.Epoch.AddYears(1)));
     }
 
     [Fact]
@@ -130,32 +142,40 @@ public sealed class ReconcilerLaws
         private readonly Dictionary<WorkloadKey, MachineSeen> _machines = [];
         private readonly Dictionary<Digest, HashSet<string>> _mounting = [];
         private readonly Dictionary<WorkloadKey, Attempts> _attempts = [];
-        private DateTimeOffset _now = TestGrid.Epoch;
+        private readonly Dictionary<WorkloadKey, HealthSeen> _health = [];
+        private readonly Dictionary<WorkloadKey, (int Bad, DateTimeOffset Since)> _asked = [];
+        private readonly HashSet<WorkloadKey> _sick = [];
+        // Which of the few there are each has by agreement, of addresses, hostnames and ports.
+        private readonly Dictionary<WorkloadKey, int> _ips = [], _names = [], _ports = [];
+        // The ledger's clock goes on; the node's is anywhere.
+        private DateTimeOffset _time = TestGrid.Epoch;
+        private TimeSpan _skew;
         private Desired _desired = Desired.Nothing;
 
-        private static readonly AgreementId Agreement = new(Digest.Of("agreement"u8));
+        private static readonly AgreementId Agreement = new(Digest.Of("agreement"u8)), Other = new(Digest.Of("other"u8));
         private static readonly TimeSpan Keep = TimeSpan.FromMinutes(1);
+        private static readonly Health Asked = new("/", 80, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1), 2);
 
         /// <param name="workloads">
         /// a container with its flist, a public address (its container's name and "ip") with its port, a gateway ("door" or "exit") with its port, or a volume with its size below zero: the first containers mount every volume of
-        /// files, and 'd' is a machine with every disk, which are the volumes from 'x' on
+        /// files and are asked for their health, the second of them started again only when it failed, and 'd' is a machine with every disk, which are the volumes from 'x' on
         /// </param>
-        public static Desired Wishing(params (string Name, int Flist)[] workloads) => Wishing(paused: false, workloads);
+        public static Desired Wishing(params (string Name, int Flist)[] workloads) => new Simulation(0).Wishing(Agreement, paused: false, workloads);
 
-        private static Desired Wishing(bool paused, params (string Name, int Flist)[] workloads)
+        private Desired Wishing(AgreementId agreement, bool paused, params (string Name, int Flist)[] workloads)
         {
             return new Desired(
                 workloads.Select(w =>
                 {
-                    var key = new WorkloadKey(Agreement, w.Name);
+                    var key = new WorkloadKey(agreement, w.Name);
                     if (w.Flist < 0)
                         return KeyValuePair.Create(key, new Wish(key, default, new Volume(w.Name, Here, Bytes.GiB(-w.Flist), Media.Ssd, Keep, IsDisk(w.Name) ? VolumeForm.Disk : VolumeForm.Files), Paused: false));
-                    ImmutableArray<Tunnel> tunnels = [Tunnel(w.Name, workloads.Where(o => o.Flist >= 0).Select(o => o.Name))];
+                    ImmutableArray<Tunnel> tunnels = [Tunnel(key, workloads.Where(o => o.Flist >= 0 && !IsAddress(o.Name)).Select(o => o.Name))];
                     if (IsAddress(w.Name))
-                        return KeyValuePair.Create(key, new Wish(key, default, new PublicAddress(w.Name, Here, new IPAddress([203, 0, 113, (byte)w.Name[0]]), [new Port(Transport.Tcp, 80 + w.Flist)], w.Name[..1]), paused));
+                        return KeyValuePair.Create(key, new Wish(key, default, new PublicAddress(w.Name, Here, new IPAddress([203, 0, 113, (byte)_ips.GetValueOrDefault(key)]), [new Port(Transport.Tcp, 80 + w.Flist)], w.Name[..1]), paused));
                     if (IsGateway(w.Name))
                     {
-                        var gateway = new Gateway(w.Name, Here, $"{w.Name}.example.org", Tls.Terminate, DomainProof.Dns, new Backend("a", 80 + w.Flist), []);
+                        var gateway = new Gateway(w.Name, Here, $"n{_names.GetValueOrDefault(key)}.example.org", Tls.Terminate, DomainProof.Dns, new Backend("a", 80 + w.Flist), []);
                         return KeyValuePair.Create(key, new Wish(key, default, gateway, Paused: w.Flist > 1)
                         {
                             Route = new Route(gateway.Hostname, gateway.Tls, new IPEndPoint(IPAddress.Loopback, gateway.Backend.Port)),
@@ -163,13 +183,20 @@ public sealed class ReconcilerLaws
                         });
                     }
                     var mounts = workloads.Where(v => v.Flist < 0 && !IsDisk(v.Name) && w.Name[0] < 'c').Select(v => new VolumeMount("/" + v.Name, v.Name));
-                    Runnable workload = TestGrid.Container(w.Name, Here) with { Flist = new FlistId(Digest.Of([(byte)w.Flist])), Mounts = [.. mounts] };
+                    var container = TestGrid.Container(w.Name, Here);
+                    Runnable workload = container with
+                    {
+                        Flist = new FlistId(Digest.Of([(byte)w.Flist])),
+                        Mounts = [.. mounts],
+                        Health = IsAsked(w.Name) ? Asked : null,
+                        Restart = container.Restart with { When = StopsWhenDone(w.Name) ? RestartWhen.OnFailure : RestartWhen.Always },
+                    };
                     if (IsMachine(w.Name))
-                        workload = new Machine(w.Name, Here, workload.Flist, "/vmlinuz", "/initrd", "", new MilliCores(1000), Bytes.MiB(64), [.. workloads.Where(v => v.Flist < 0 && IsDisk(v.Name)).Select(v => new MachineDisk(v.Name, v.Name))], workload.Restart, Bytes.MiB(1), workload.Networks);
+                        workload = new Machine(w.Name, Here, workload.Flist, "/vmlinuz", "/initrd", "", new MilliCores(1000), Bytes.MiB(64), [.. workloads.Where(v => v.Flist < 0 && IsDisk(v.Name)).Select(v => new MachineDisk(v.Name, v.Name))], workload.Restart, Bytes.MiB(1), [], workload.Networks);
                     return KeyValuePair.Create(key, new Wish(key, default, workload, paused) { Tunnels = tunnels });
-                }).ToImmutableSortedDictionary(), [Agreement])
+                }).ToImmutableSortedDictionary(), [agreement])
             {
-                Claims = ImmutableDictionary<AgreementId, Claim>.Empty.Add(Agreement, new Claim([.. workloads.Select(w => w.Name)], null)),
+                Claims = ImmutableDictionary<AgreementId, Claim>.Empty.Add(agreement, new Claim([.. workloads.Select(w => w.Name)], null)),
             };
         }
 
@@ -181,13 +208,18 @@ public sealed class ReconcilerLaws
 
         private static bool IsMachine(string name) => name == "d";
 
+        private static bool IsAsked(string name) => name is "a" or "b";
+
+        private static bool StopsWhenDone(string name) => name == "b";
+
         // Everybody is in one network with everybody else: whoever comes or goes changes all tunnels.
-        private static Tunnel Tunnel(string name, IEnumerable<string> members)
+        private Tunnel Tunnel(WorkloadKey of, IEnumerable<string> members)
         {
-            static TunnelKey Key(string member) => new(Digest.Of(System.Text.Encoding.UTF8.GetBytes(member)));
-            static IPAddress Address(string member) => new([10, 1, 0, (byte)member[0]]);
-            return new Tunnel("back", Address(name), 24, Key(name), 51_820,
-                [.. members.Where(m => m != name).Select(m => new TunnelPeer(Key(m), new IPEndPoint(IPAddress.Loopback, 51_820), Address(m)))], Egress.None);
+            static TunnelKey Key(WorkloadKey member) => new(Digest.Of(System.Text.Encoding.UTF8.GetBytes($"{member}")));
+            static IPAddress Address(WorkloadKey member) => new([10, 1, 0, (byte)member.Name[0]]);
+            int Port(WorkloadKey member) => 20_000 + _ports.GetValueOrDefault(member);
+            return new Tunnel("back", Address(of), 24, Key(of), Port(of),
+                [.. members.Select(m => of with { Name = m }).Where(m => m != of).Select(m => new TunnelPeer(Key(m), new IPEndPoint(IPAddress.Loopback, Port(m)), Address(m)))], Egress.None);
         }
 
         private static TunnelSeen Made(Tunnel tunnel, bool whole) => new(
@@ -198,7 +230,7 @@ public sealed class ReconcilerLaws
 
         public void Run()
         {
-            for (var i = 0; i < 12; i++)
+            for (var i = 0; i < 16; i++)
             {
                 if (_random.Next(3) == 0)
                     Wish();
@@ -207,42 +239,83 @@ public sealed class ReconcilerLaws
                 Round(faults: true);
             }
             var rounds = 0;
+            _sick.Clear();
             // What is paused does not run; in the end nothing is.
             _desired = _desired with { Wishes = _desired.Wishes.ToImmutableSortedDictionary(w => w.Key, w => w.Value with { Paused = false }) };
             while (Round(faults: false) || Waiting())
             {
-                _now = _now.AddMinutes(2);
+                _time = _time.AddMinutes(2);
                 Assert.True(++rounds < 60, $"seed {seed} does not converge: {string.Join(" | ", _containers)}; {string.Join(" | ", _flists)}");
             }
             foreach (var wish in _desired.Wishes.Values)
                 Assert.True(IsUp(wish), $"seed {seed}: {wish.Key} is not up");
             Assert.True(_containers.Keys.All(k => _desired.Wishes.ContainsKey(k) || !_desired.Settled.Contains(k.Agreement)), $"seed {seed}: something is left");
-            Assert.True(_volumes.All(v => _desired.Wishes.ContainsKey(v.Key) || (!v.Value.Attached && _now < v.Value.DetachedAt + Keep)), $"seed {seed}: a volume is left");
+            Assert.True(_volumes.All(v => _desired.Wishes.ContainsKey(v.Key) || (!v.Value.Attached && IsKept(v.Value))), $"seed {seed}: a volume is left");
             Assert.True(_gateways.Keys.All(_desired.Wishes.ContainsKey), $"seed {seed}: a gateway is left");
             Assert.True(_addresses.Keys.All(_desired.Wishes.ContainsKey), $"seed {seed}: an address is left");
-            Assert.True(_tunnels.Keys.All(t => _desired.Wishes.ContainsKey(new WorkloadKey(t.Agreement, t.Of.Workload))), $"seed {seed}: a tunnel is left");
+            Assert.True(_tunnels.Keys.All(t => _desired.Wishes.ContainsKey(WorkloadOf(t))), $"seed {seed}: a tunnel is left");
             Assert.True(_flists.Keys.All(f => _containers.Values.Any(c => c.Flist == f)), $"seed {seed}: a mount is left");
         }
 
         private void Wish()
         {
+            var agreement = _random.Next(2) == 0 ? Agreement : Other;
             var names = new[] { "a", "b", "c", "d" }.Where(_ => _random.Next(2) == 0).ToList();
             // A volume that is wished again is at least as large as it was.
             var volumes = new[] { "v", "w", "x", "y" }.Where(_ => _random.Next(2) == 0)
-                .Select(n => (n, -int.Max(1 + _random.Next(3), (int)(_volumes.GetValueOrDefault(new WorkloadKey(Agreement, n))?.Size.Value >> 30 ?? 0))));
-            var gateways = new[] { "door", "exit" }.Where(_ => _random.Next(2) == 0);
+                .Select(n => (n, -int.Max(1 + _random.Next(3), (int)(_volumes.GetValueOrDefault(new WorkloadKey(agreement, n))?.Size.Value >> 30 ?? 0))));
+            var gateways = new[] { "door", "exit" }.Where(_ => _random.Next(2) == 0).ToList();
             // Of containers that are wished: the rules of an agreement see to that.
             var addresses = names.Where(n => !IsMachine(n) && _random.Next(2) == 0).Select(n => $"{n}ip").ToList();
-            _desired = Wishing(_random.Next(4) == 0, [.. names.Concat(gateways).Concat(addresses).Select(n => (n, _random.Next(3))), .. volumes]);
+            // As the ledger sees to it, no two have one; from one to the next, and back, they go by amendment.
+            Draw(agreement, _ips, addresses, 6, [], keep: false);
+            Draw(agreement, _names, gateways, 4, [], keep: false);
+            // As a node chooses them, none that another tunnel still has, unless that is on its way out.
+            var going = names.Concat(gateways).Select(n => new WorkloadKey(agreement, n)).Concat(_desired.Wishes.Keys).ToHashSet();
+            Draw(agreement, _ports, [.. names, .. gateways], 24, _tunnels.Where(t => going.Contains(WorkloadOf(t.Key))).Select(t => t.Value.Port - 20_000), keep: true);
+            var wished = Wishing(agreement, _random.Next(4) == 0, [.. names.Concat(gateways).Concat(addresses).Select(n => (n, _random.Next(3))), .. volumes]);
+            var others = Without(agreement);
+            _desired = new Desired(wished.Wishes.AddRange(others.Wishes), [Agreement, Other]) { Claims = wished.Claims.AddRange(others.Claims) };
         }
+
+        private void Draw(AgreementId agreement, Dictionary<WorkloadKey, int> lots, List<string> names, int pool, IEnumerable<int> barred, bool keep)
+        {
+            var free = new List<int>();
+            foreach (var (key, lot) in lots.Where(l => l.Key.Agreement == agreement && !(names.Contains(l.Key.Name) && (keep || _random.Next(2) == 0))).ToList())
+            {
+                lots.Remove(key);
+                free.Add(lot);
+            }
+            // Mostly what another of the agreement had.
+            var all = Enumerable.Range(1, pool).Except(barred).OrderBy(l => (!free.Contains(l), _random.Next())).ToList();
+            foreach (var key in names.Select(n => new WorkloadKey(agreement, n)).Where(k => !lots.ContainsKey(k)))
+                lots[key] = all.Except(lots.Values).First();
+        }
+
+        // What the node knows while it cannot read the proof of one of them.
+        private Desired Without(AgreementId agreement) => _desired with
+        {
+            Wishes = _desired.Wishes.RemoveRange(_desired.Wishes.Keys.Where(k => k.Agreement == agreement)),
+            Settled = _desired.Settled.Remove(agreement),
+            Claims = _desired.Claims.Remove(agreement),
+        };
+
+        private DateTimeOffset Now => _time + _skew;
+
+        // A moment that has come by both clocks.
+        private DateTimeOffset Certain => Now < _time ? Now : _time;
+
+        private bool IsKept(VolumeSeen volume) => Certain < volume.DetachedAt + Keep;
 
         private void Disturb()
         {
+            if (_random.Next(3) == 0)
+                _skew = TimeSpan.FromMinutes(_random.Next(-600_000, 600_000));
             foreach (var key in _containers.Keys.ToList())
             {
                 if (_random.Next(3) == 0 && _containers[key].Phase is ContainerPhase.Running)
                 {
-                    _containers[key] = _containers[key] with { Phase = ContainerPhase.Exited, ExitCode = _random.Next(2), EndedAt = _now };
+                    _containers[key] = _containers[key] with { Phase = ContainerPhase.Exited, ExitCode = StopsWhenDone(key.Name) ? 1 : _random.Next(2), EndedAt = Now };
                     _tunnels.Remove(TunnelOf(key));
                     Unbind(key);
                 }
@@ -251,6 +324,11 @@ public sealed class ReconcilerLaws
                     _tunnels.Remove(TunnelOf(key));
                 }
             }
+            foreach (var key in _containers.Keys)
+                _ = _random.Next(2) == 0 ? _sick.Add(key) : _sick.Remove(key);
+            // An agent that begins anew knows nothing of it but what is written on it.
+            if (_random.Next(6) == 0)
+                _health.Clear();
             // What serves them ends for all at once.
             var ended = _random.Next(4) == 0;
             foreach (var key in _gateways.Keys.ToList())
@@ -270,14 +348,14 @@ public sealed class ReconcilerLaws
         }
 
         // Also until what was to be kept has been kept, and what could not be closed is tried again.
-        private bool Waiting() => !_desired.Wishes.Values.All(IsUp) || _volumes.Keys.Concat(_gateways.Keys).Concat(_addresses.Keys).Any(k => !_desired.Wishes.ContainsKey(k));
+        private bool Waiting() => !_desired.Wishes.Values.All(IsUp) || _volumes.Where(v => !IsKept(v.Value)).Select(v => v.Key).Concat(_gateways.Keys).Concat(_addresses.Keys).Any(k => !_desired.Wishes.ContainsKey(k));
 
         private bool IsUp(Wish wish) => wish.Workload is Volume volume
             ? _volumes.TryGetValue(wish.Key, out var v) && v.Attached && v.Size == volume.Size
             : wish.Workload is PublicAddress address ? _addresses.TryGetValue(wish.Key, out var bound) && bound.Is(address)
             : wish is { Workload: Gateway, Paused: true } ? !_gateways.ContainsKey(wish.Key)
             : wish.Workload is Gateway ? _gateways.TryGetValue(wish.Key, out var g) && g.Whole && g.Route == wish.Route && IsConnected(wish)
-            : _containers.TryGetValue(wish.Key, out var c) && c.Spec == wish.Spec && c.Phase is ContainerPhase.Running && IsConnected(wish)
+            : _containers.TryGetValue(wish.Key, out var c) && c.Spec == wish.Spec && c.Phase is ContainerPhase.Running && IsConnected(wish) && HealthPlan.Serves(wish.Workload, c, _health.GetValueOrDefault(wish.Key))
             && (!IsMachine(wish.Key.Name) || (_machines[wish.Key].Ticks && _machines[wish.Key].Disks.SequenceEqual(((Machine)wish.Workload).Volumes.Select(v => _volumes[wish.Key with { Name = v }].Size))));
 
         private bool IsConnected(Wish wish) => wish.Tunnels.All(t => _tunnels.TryGetValue(wish.TunnelOf(t), out var seen) && seen.Is(t));
@@ -286,20 +364,52 @@ public sealed class ReconcilerLaws
 
         private bool Round(bool faults)
         {
+            for (var asks = 1 + _random.Next(4); asks > 0; asks--)
+                Ask(faults);
             var observed = Look(faults);
-            var steps = Reconciler.Plan(_desired with { Certain = faults && _random.Next(2) == 0 ? null : _now }, observed, _now);
+            var desired = faults && _random.Next(6) == 0 ? Without(_random.Next(2) == 0 ? Agreement : Other) : _desired;
+            var steps = Reconciler.Plan(desired with { Certain = faults && _random.Next(2) == 0 ? null : Certain }, observed, Now);
             Assert.Equal(steps.Length, steps.Select(s => s.Subject).Distinct().Count());
             foreach (var step in steps)
             {
+                Assert.True(AgreementOf(step) is not { } of || desired.Settled.Contains(of), $"seed {seed}: {step} of what is not known");
                 Safe(step, observed);
                 Apply(step, faults ? _random.Next(5) : 4);
+                Assert.True(_addresses.Values.GroupBy(a => a.Ip).All(g => g.Count() == 1), $"seed {seed}: {step} shares an address");
+                Assert.True(_gateways.Values.Where(g => g.Route is not null).GroupBy(g => g.Route!.Hostname).All(g => g.Count() == 1), $"seed {seed}: {step} shares a name");
             }
-            _now = _now.AddSeconds(_random.Next(20));
+            _time = _time.AddSeconds(_random.Next(20));
             return steps.Length > 0;
         }
 
+        // As an agent would, between two looks.
+        private void Ask(bool faults)
+        {
+            foreach (var key in _health.Keys.Where(k => !IsRunning(k)).ToList())
+                _health.Remove(key);
+            foreach (var key in _containers.Keys.Where(k => IsAsked(k.Name) && IsRunning(k) && (!faults || _random.Next(3) > 0)).ToList())
+            {
+                var seen = _containers[key];
+                if (seen.Health is { Unhealthy: not null } || !_desired.Wishes.TryGetValue(key, out var wish) || wish.Spec != seen.Spec || wish.Paused)
+                    continue;
+                var known = _health.TryGetValue(key, out var before) ? before : new HealthSeen(seen.Health is not null, 0, null);
+                if (before is null)
+                    _asked[key] = (0, _time);
+                HealthAnswer answer = faults && _random.Next(5) == 0 ? new HealthAnswer.Unknown("no socket") : _sick.Contains(key) ? new HealthAnswer.Unhealthy("connection refused on 80") : new HealthAnswer.Healthy();
+                var (bad, since) = _asked[key];
+                _asked[key] = (answer is HealthAnswer.Healthy ? 0 : answer is HealthAnswer.Unhealthy ? bad + 1 : bad, since);
+                _health[key] = known.Then(answer, Asked, _time - since);
+                _time = _time.AddSeconds(1);
+                if (_health[key].Proven && seen.Health is null && (!faults || _random.Next(5) > 0))
+                    _containers[key] = seen with { Health = new HealthMark(null) };
+            }
+        }
+
+        private bool IsRunning(WorkloadKey key) => _containers.TryGetValue(key, out var seen) && seen.Phase is ContainerPhase.Running;
+
         private Observed Look(bool faults)
         {
+            var away = faults && _random.Next(6) == 0;
             Sighting<T> See<T>(T thing) => faults && _random.Next(5) == 0 ? new Sighting<T>.Unknown("no answer") : new Sighting<T>.Present(thing);
             return new Observed(
                 _containers.ToImmutableSortedDictionary(c => c.Key, c => See(c.Value)), _flists.ToImmutableDictionary(f => f.Key, f => See(f.Value)),
@@ -307,7 +417,10 @@ public sealed class ReconcilerLaws
             {
                 Tunnels = _tunnels.ToImmutableSortedDictionary(t => t.Key, t => See(t.Value)),
                 Machines = _machines.Where(m => _containers.GetValueOrDefault(m.Key)?.Phase is ContainerPhase.Running).ToImmutableSortedDictionary(m => m.Key, m => See(m.Value)),
-                Volumes = _volumes.ToImmutableSortedDictionary(v => v.Key, v => See(v.Value)),
+                Health = _health.Where(_ => !faults || _random.Next(5) > 0).ToImmutableSortedDictionary(),
+                // Two of them are on one disk and two on another.
+                Volumes = _volumes.Where(v => !away || v.Key.Name is "v" or "x").ToImmutableSortedDictionary(v => v.Key, v => See(v.Value)),
+                VolumesUnseen = away ? "a disk is away" : null,
                 Addresses = _addresses.ToImmutableSortedDictionary(a => a.Key, a => See(a.Value)),
                 Gateways = _gateways.ToImmutableSortedDictionary(g => g.Key, g => See(g.Value)),
             };
@@ -324,6 +437,8 @@ public sealed class ReconcilerLaws
                 Assert.IsType<Sighting<GatewaySeen>.Present>(door);
             if (KeyOf(step) is { } address && observed.Addresses.TryGetValue(address, out var bound))
                 Assert.IsType<Sighting<AddressSeen>.Present>(bound);
+            if (step is Step.Start or Step.Connect or Step.OpenGateway)
+                Assert.True(!Ports(((Step.Grant)step).Wish).Intersect(observed.Tunnels.Where(t => WorkloadOf(t.Key) != KeyOf(step)).Select(t => t.Value).OfType<Sighting<TunnelSeen>.Present>().Select(t => t.Thing.Port)).Any(), $"seed {seed}: {step} shares a port");
             switch (step)
             {
                 case Step.Start s:
@@ -331,6 +446,9 @@ public sealed class ReconcilerLaws
                     Assert.True(((Runnable)s.Wish.Workload).Volumes.All(v => _volumes[s.Wish.Key with { Name = v }].Attached), "started without its volumes");
                     Assert.True(_flists[((Runnable)s.Wish.Workload).Flist].Serving || !observed.Flists.ContainsKey(((Runnable)s.Wish.Workload).Flist), "started without its files");
                     Assert.False(_containers.TryGetValue(s.Wish.Key, out var there) && there.Phase is ContainerPhase.Running or ContainerPhase.Paused, "started twice");
+                    break;
+                case Step.Stop { Unhealthy: not null } s:
+                    Assert.True(_containers[s.Key].Health is { Unhealthy: not null } || (_asked[s.Key].Bad >= Asked.Failures && observed.Health.ContainsKey(s.Key)), "ended for its health, which was not asked or not bad");
                     break;
                 case Step.Stop s:
                     Assert.True(!_desired.Wishes.TryGetValue(s.Key, out var wish) || wish.Spec != _containers[s.Key].Spec || !_flists.TryGetValue(_containers[s.Key].Flist, out var f) || !f.Serving, "stopped what is wished");
@@ -344,38 +462,41 @@ public sealed class ReconcilerLaws
                     Assert.True(_containers[c.Wish.Key].Phase is ContainerPhase.Running, "connected what does not run");
                     break;
                 case Step.Disconnect d:
-                    Assert.DoesNotContain(new WorkloadKey(d.Tunnel.Agreement, d.Tunnel.Of.Workload), _containers.Keys.Concat(_gateways.Keys));
+                    Assert.DoesNotContain(WorkloadOf(d.Tunnel), _containers.Keys.Concat(_gateways.Keys));
+                    Assert.IsType<Sighting<TunnelSeen>.Present>(observed.Tunnels[d.Tunnel]);
                     break;
                 case Step.BindAddress b:
                     Assert.Equal(_desired.Wishes[b.Wish.Key], b.Wish);
                     Assert.True(observed.Containers[ContainerOf(b.Wish.Key)] is Sighting<ContainerSeen>.Present({ Phase: ContainerPhase.Running }), "bound to what does not run");
                     break;
                 case Step.ReleaseAddress r:
-                    Assert.False(_desired.Wishes.ContainsKey(r.Key), "released what is wished");
+                    Assert.False(_desired.Wishes.TryGetValue(r.Key, out var still) && ((PublicAddress)still.Workload).Ip.Equals(_addresses[r.Key].Ip), "released what is wished");
                     break;
                 case Step.OpenGateway o:
                     Assert.Equal(_desired.Wishes[o.Wish.Key], o.Wish);
                     Assert.False(o.Wish.Paused, "opened what is paused");
                     break;
                 case Step.CloseGateway c:
-                    Assert.True(!_desired.Wishes.TryGetValue(c.Key, out var open) || open.Paused, "closed what is wished");
+                    Assert.True(!_desired.Wishes.TryGetValue(c.Key, out var open) || open.Paused || open.Route!.Hostname != _gateways[c.Key].Route!.Hostname, "closed what is wished");
                     break;
                 case Step.MakeVolume m:
                     Assert.Equal(_desired.Wishes[m.Wish.Key], m.Wish);
+                    Assert.True(observed.Volumes.ContainsKey(m.Wish.Key) || observed.VolumesUnseen is null, "made anew what may be on a disk that is away");
                     break;
                 case Step.DetachVolume d:
                     Assert.False(_desired.Wishes.ContainsKey(d.Key), "detached what is wished");
-                    Assert.DoesNotContain(_containers.Values, c => c.Phase is not (ContainerPhase.Exited or ContainerPhase.Partial) && _mounting.GetValueOrDefault(c.Spec)?.Contains(d.Key.Name) is true);
+                    Assert.DoesNotContain(_containers, c => c.Key.Agreement == d.Key.Agreement && c.Value.Phase is not (ContainerPhase.Exited or ContainerPhase.Partial) && _mounting.GetValueOrDefault(c.Value.Spec)?.Contains(d.Key.Name) is true);
                     break;
                 case Step.DestroyVolume d:
                     Assert.False(_desired.Wishes.ContainsKey(d.Key), "destroyed what is wished");
-                    Assert.True(_volumes[d.Key] is { Attached: false } gone && _now >= gone.DetachedAt + Keep, "destroyed what was to be kept");
+                    Assert.True(_volumes[d.Key] is { Attached: false } gone && Certain >= gone.DetachedAt + Keep, "destroyed what was to be kept");
                     break;
                 case Step.Remove r:
                     Assert.False(_containers[r.Key].Phase is ContainerPhase.Created or ContainerPhase.Starting or ContainerPhase.Running or ContainerPhase.Paused, "removed what runs");
                     break;
                 case Step.UnmountFlist u:
                     Assert.DoesNotContain(_containers.Values, c => c.Flist == u.Flist && c.Phase is (ContainerPhase.Created or ContainerPhase.Running or ContainerPhase.Paused));
+                    Assert.IsType<Sighting<FlistSeen>.Present>(observed.Flists[u.Flist]);
                     break;
             }
         }
@@ -383,8 +504,9 @@ public sealed class ReconcilerLaws
         // 0: fails before; 1: fails halfway; 2: applied but reported as failed; otherwise applied.
         private void Apply(Step step, int fate)
         {
-            // What ran when it was looked at may have been stopped since.
-            if (fate == 0 || (step is Step.BindAddress { Wish.Key: var bind } && _containers.GetValueOrDefault(ContainerOf(bind))?.Phase is not ContainerPhase.Running))
+            // What ran when it was looked at may have been stopped since, and the kernel gives no port twice.
+            if (fate == 0 || (step is Step.BindAddress { Wish.Key: var bind } && _containers.GetValueOrDefault(ContainerOf(bind))?.Phase is not ContainerPhase.Running)
+                || (step is Step.Start or Step.Connect or Step.OpenGateway && Ports(((Step.Grant)step).Wish).Intersect(_tunnels.Where(t => WorkloadOf(t.Key) != KeyOf(step)).Select(t => t.Value.Port)).Any()))
             {
                 Failed(step);
                 return;
@@ -446,7 +568,7 @@ public sealed class ReconcilerLaws
                     _volumes[m.Wish.Key] = new VolumeSeen(fate == 1 && _volumes.TryGetValue(m.Wish.Key, out var old) ? old.Size : size, fate != 1, null, Keep);
                     break;
                 case Step.DetachVolume d:
-                    _volumes[d.Key] = _volumes[d.Key] with { Attached = fate == 1, DetachedAt = fate == 1 ? null : _now };
+                    _volumes[d.Key] = _volumes[d.Key] with { Attached = fate == 1, DetachedAt = fate == 1 ? null : Now };
                     break;
                 case Step.DestroyVolume d:
                     if (fate != 1)
@@ -460,11 +582,13 @@ public sealed class ReconcilerLaws
                     _tunnels.Remove(d.Tunnel);
                     break;
                 case Step.Stop s:
+                    if (s.Unhealthy is { } why)
+                        _containers[s.Key] = _containers[s.Key] with { Health = new HealthMark(why) };
                     if (fate != 1)
                     {
                         _tunnels.Remove(TunnelOf(s.Key));
                         Unbind(s.Key);
-                        _containers[s.Key] = _containers[s.Key] with { Phase = ContainerPhase.Exited, ExitCode = 143, EndedAt = _now };
+                        _containers[s.Key] = _containers[s.Key] with { Phase = ContainerPhase.Exited, ExitCode = s.Unhealthy is null ? 143 : 0, EndedAt = Now };
                     }
                     break;
                 case Step.Remove r:
@@ -492,9 +616,15 @@ public sealed class ReconcilerLaws
         private void Failed(Step step)
         {
             if (KeyOf(step) is { } key)
-                _attempts[key] = new Attempts((_attempts.GetValueOrDefault(key)?.Failures ?? 0) + 1, _now);
+                _attempts[key] = new Attempts((_attempts.GetValueOrDefault(key)?.Failures ?? 0) + 1, Now);
         }
 
         private static WorkloadKey? KeyOf(Step step) => step.Subject as WorkloadKey?;
+
+        private static AgreementId? AgreementOf(Step step) => (step as Step.Disconnect)?.Tunnel.Agreement ?? KeyOf(step)?.Agreement;
+
+        private static WorkloadKey WorkloadOf(TunnelId tunnel) => new(tunnel.Agreement, tunnel.Of.Workload);
+
+        private static IEnumerable<int> Ports(Wish wish) => wish.Tunnels.Select(t => t.Port);
     }
 }

@@ -10,6 +10,7 @@ using Grid.Machines;
 using Grid.Networks;
 using Grid.Nodes;
 using Grid.Offers;
+using Grid.Secrets;
 using Grid.Statements;
 using Grid.Units;
 using Grid.Workloads;
@@ -100,7 +101,7 @@ internal sealed class AnyBody(Random random)
 
     private Machine Machine(string name) => new(
         name, Id<NodeId>(), Id<FlistId>(), Text(4095), Text(4095), Text(4096), new MilliCores(Number(1_000_000_000)), Size(), [.. Texts(16, 64).Select(s => new MachineDisk(s, Text(64)))],
-        new RestartPolicy((RestartWhen)random.Next(3), Span(), Span()), Size(), [.. Texts(5, 64).Select(n => new NetworkAddress(n, Address()))]);
+        new RestartPolicy((RestartWhen)random.Next(3), Span(), Span()), Size(), Secrets(), [.. Texts(5, 64).Select(n => new NetworkAddress(n, Address()))]);
 
     private Gateway Gateway(string name) => new(
         name, Id<NodeId>(), Text(253), Flag() ? Tls.Terminate : Tls.Passthrough, Flag() ? DomainProof.Domain : DomainProof.Dns, new Backend(Text(64), 1 + random.Next(65_535)),
@@ -111,8 +112,18 @@ internal sealed class AnyBody(Random random)
         [.. Texts(6, 200).OrderBy(t => System.Text.Encoding.UTF8.GetByteCount(t)).Select(t => new KeyValuePair<string, string>(t, Text(300)))],
         Text(4095), new ContainerUser(random.Next(65_535), random.Next(65_535)), new MilliCores(Number(1_000_000_000)), Size(), random.Next(32_769),
         [.. Texts(5, 100).Select(p => new VolumeMount(p, Text(64)))], [.. Texts(5, 100).Select(p => new Scratch(p, Size()))],
-        new RestartPolicy((RestartWhen)random.Next(3), Span(), Span()), Size(),
-        [.. Texts(5, 64).Select(n => new NetworkAddress(n, Address()))]);
+        new RestartPolicy((RestartWhen)random.Next(3), Span(), Span()), Size(), Secrets(),
+        [.. Texts(5, 64).Select(n => new NetworkAddress(n, Address()))])
+    {
+        Health = Flag() ? new Health(Flag() ? Text(1024) : null, 1 + random.Next(65_535), Span(), Span(), 1 + random.Next(Health.MaximumFailures)) : null,
+    };
+
+    private ImmutableArray<Secret> Secrets() => [.. Texts(3, 200).Select(t =>
+    {
+        var bytes = new byte[random.Next(300)];
+        random.NextBytes(bytes);
+        return new Secret(t, bytes);
+    })];
 
     private Receipt Report()
     {

@@ -12,6 +12,7 @@ using Grid.Machines;
 using Grid.Networks;
 using Grid.Nodes;
 using Grid.Offers;
+using Grid.Secrets;
 using Grid.Statements;
 using Grid.Units;
 using Grid.Workloads;
@@ -102,7 +103,11 @@ internal static class GoodStatements
             "web", node, new FlistId(Hash("flist")), "/usr/bin/web", ["--listen", "[::]:8080"], [new("TZ", "UTC"), new("HOME", "/data")], "/data",
             new ContainerUser(1000, 1000), new MilliCores(1500), Bytes.MiB(512), 128, [new VolumeMount("/data", "data")],
             [new Scratch("/run", Bytes.MiB(1)), new Scratch("/tmp", Bytes.MiB(64))],
-            new RestartPolicy(RestartWhen.OnFailure, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)), Bytes.MiB(8), [new NetworkAddress("back", IPAddress.Parse("10.1.0.2"))]);
+            new RestartPolicy(RestartWhen.OnFailure, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)), Bytes.MiB(8),
+            [Sealed("/run/secrets/tls.key", node, "-----BEGIN PRIVATE KEY-----"), Sealed("DB_PASSWORD", node, "correct horse battery staple")], [new NetworkAddress("back", IPAddress.Parse("10.1.0.2"))])
+        {
+            Health = new Health("/healthz?full=1", 8080, TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(2), 3),
+        };
         var back = new Network("back", IPNetwork.Parse("10.1.0.0/24"), Egress.Nat);
         return new AgreementTerms(
             1, null, new AccountId(Hash("user")), [new FarmPart(farm, new OfferId(Hash("offer")), [node])],
@@ -151,10 +156,17 @@ internal static class GoodStatements
                 new Network("inner", IPNetwork.Parse("fd12:3456:789a::/64"), Egress.None),
                 new Machine(
                     "legacy", web.Node, new FlistId(Hash("system")), "/boot/vmlinuz", "/boot/initrd.img", "console=ttyS0 ro", new MilliCores(1500), Bytes.MiB(512), [new MachineDisk("data", "disk")],
-                    new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)), Bytes.MiB(1), [new NetworkAddress("inner", IPAddress.Parse("fd12:3456:789a::3"))]),
-                web with { Args = [], Environment = [], Mounts = [], Scratch = [], Networks = [new NetworkAddress("inner", IPAddress.Parse("fd12:3456:789a::2"))], Restart = new RestartPolicy(RestartWhen.Never, TimeSpan.Zero, TimeSpan.Zero) },
+                    new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)), Bytes.MiB(1), [Sealed("api.token", web.Node, "")],
+                    [new NetworkAddress("inner", IPAddress.Parse("fd12:3456:789a::3"))]),
+                web with { Args = [], Environment = [], Mounts = [], Scratch = [], Secrets = [], Networks = [new NetworkAddress("inner", IPAddress.Parse("fd12:3456:789a::2"))], Restart = new RestartPolicy(RestartWhen.Never, TimeSpan.Zero, TimeSpan.Zero) },
             ],
         };
+    }
+
+    private static Secret Sealed(string at, NodeId node, string value)
+    {
+        var (user, key, bytes) = (new AccountId(Hash("user")), Key("node").Public, Encoding.UTF8.GetBytes(value));
+        return new Secret(at, SecretSeal.Seal(bytes, Origin, user, key, SecretSeal.EphemeralOf(SHA256.HashData("author"u8), Origin, user, key, $"{node}/{at}", bytes))!);
     }
 
     private static TunnelEnds Ends() => new(

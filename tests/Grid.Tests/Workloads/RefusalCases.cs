@@ -8,6 +8,7 @@ using Grid.Gateways;
 using Grid.Machines;
 using Grid.Networks;
 using Grid.Offers;
+using Grid.Secrets;
 using Grid.Statements;
 using Grid.Units;
 using Grid.Workloads;
@@ -16,15 +17,16 @@ namespace Grid.Tests.Workloads;
 
 /// <summary>Something that a static rule refuses.</summary>
 /// <param name="Name">the file's</param>
-/// <param name="Rules">terms, amendment, reader or closure: who refuses it</param>
+/// <param name="Rules">terms, amendment, domain, ready, reader or closure: who refuses it</param>
 /// <param name="Describes">what it is, for people</param>
 /// <param name="Payload">what is read; nothing for a closure</param>
-/// <param name="Before">what an amendment follows</param>
+/// <param name="Before">what an amendment follows, or an answer is to</param>
+/// <param name="Domain">of the node of a gateway</param>
 /// <param name="Flist">the tree of a closure and the container that starts it, or the machine that boots from it</param>
-public sealed record RefusalCase(string Name, string Rules, string Code, string Describes, byte[]? Payload = null, byte[]? Before = null, SmallFlist? Flist = null);
+public sealed record RefusalCase(string Name, string Rules, string Code, string Describes, byte[]? Payload = null, byte[]? Before = null, SmallFlist? Flist = null, string? Domain = null);
 
 /// <summary>At least one case for every code of the static rules, always the same.</summary>
-public sealed class RefusalCases
+public sealed partial class RefusalCases
 {
     private const string Loader = ElfBuilder.GlibcLoader;
 
@@ -52,17 +54,21 @@ public sealed class RefusalCases
         cases.Parties();
         cases.Containers();
         cases.Amendments();
+        cases.Answers();
         cases.Networks();
         cases.Gateways();
         cases.Addresses();
         cases.Machines();
         cases.Boots();
+        cases.Secrets();
         cases.Unread();
         cases.Closures();
         return [.. cases._cases];
     }
 
-    public static byte[] Encode(AgreementTerms terms) => new Payload("grid.test/main", Of("user"), Epoch, Epoch.AddDays(1), terms).Encode();
+    public static byte[] Encode(AgreementTerms terms) => Encode("user", terms);
+
+    private static byte[] Encode(string by, Body body) => new Payload("grid.test/main", Of(by), Epoch, Epoch.AddDays(1), body).Encode();
 
     private void Parties()
     {
@@ -95,6 +101,9 @@ public sealed class RefusalCases
         Container("workload-name", RefusalCode.NameInvalid, "a name with a capital", c => c with { Name = "Web" });
         Container("variable-name", RefusalCode.NameInvalid, "an environment variable whose name holds '='", c => c with { Environment = [new("A=B", "1")] });
         Container("no-cpu", RefusalCode.SizeInvalid, "a container without cpu", c => c with { Cpu = new MilliCores(0) });
+        Container("no-memory", RefusalCode.SizeInvalid, "a container without memory", c => c with { Memory = Bytes.Zero, Scratch = [] });
+        Container("no-pids", RefusalCode.SizeInvalid, "a container without a process", c => c with { Pids = 0 });
+        Container("no-scratch", RefusalCode.SizeInvalid, "a scratch that holds nothing", c => c with { Scratch = [new Scratch("/tmp", Bytes.Zero)] });
         Container("scratch-over-memory", RefusalCode.SizeInvalid, "a scratch larger than the memory it is part of", c => c with { Scratch = [new Scratch("/tmp", Bytes.GiB(2))] });
         Container("restart-backwards", RefusalCode.TermInvalid, "a largest wait below the first", c => c with { Restart = c.Restart with { Max = TimeSpan.Zero } });
         Container("path-with-dots", RefusalCode.PathInvalid, "an entry with '..' in it", c => c with { Entry = "/bin/../bin/web" });
@@ -113,6 +122,20 @@ public sealed class RefusalCases
         Container("argument-placeholder", RefusalCode.EnvPlaceholder, "an argument to be filled in", c => c with { Args = ["--token", "<TOKEN>"] });
         Container("preload", RefusalCode.LibraryNotDescribed, "LD_PRELOAD", c => c with { Environment = [new("LD_PRELOAD", "/data/a.so")] });
         Container("argument-with-zero", RefusalCode.Malformed, "an argument that no process can be given", c => c with { Args = ["a\0b"] });
+
+        var health = new Health("/healthz", 8080, TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(2), 3);
+        void Asked(string name, string code, string describes, Func<Health, Health> change) => Container($"health-{name}", code, describes, c => c with { Health = change(health) });
+        Asked("always", RefusalCode.TermInvalid, "a health that is asked without a pause", h => h with { Every = TimeSpan.Zero, Within = TimeSpan.Zero });
+        Asked("hardly", RefusalCode.TermInvalid, "a health that is asked every two hours", h => h with { Every = TimeSpan.FromHours(2) });
+        Asked("at-once", RefusalCode.TermInvalid, "a health that must answer in no time", h => h with { Within = TimeSpan.Zero });
+        Asked("patient", RefusalCode.TermInvalid, "a health that may take longer than a minute to answer", h => h with { Every = TimeSpan.FromMinutes(5), Within = TimeSpan.FromSeconds(61) });
+        Asked("overlap", RefusalCode.TermInvalid, "a health that is asked again before it must have answered", h => h with { Within = TimeSpan.FromSeconds(11) });
+        Asked("path-relative", RefusalCode.PathInvalid, "a health whose path does not begin with '/'", h => h with { Path = "healthz" });
+        Asked("path-empty", RefusalCode.PathInvalid, "a health whose path is empty", h => h with { Path = "" });
+        Asked("path-space", RefusalCode.PathInvalid, "a health whose path holds a space", h => h with { Path = "/health z" });
+        Asked("path-newline", RefusalCode.PathInvalid, "a health whose path would begin another line of the request", h => h with { Path = "/\r\nHost: other" });
+        Asked("path-umlaut", RefusalCode.PathInvalid, "a health whose path is not percent-encoded", h => h with { Path = "/größe" });
+        Asked("path-long", RefusalCode.PathInvalid, "a health whose path is longer than 1024 bytes", h => h with { Path = "/" + new string('a', 1024) });
     }
 
     private void Amendments()
@@ -132,12 +155,27 @@ public sealed class RefusalCases
         Add("volume-changes-form", RefusalCode.VolumeShrink, "a volume of files that becomes a disk", t => t with { Workloads = t.Workloads.SetItem(0, volume with { Form = VolumeForm.Disk }) });
     }
 
+    private void Answers()
+    {
+        static NetworkAddress At(byte host) => new("back", new IPAddress([10, 1, 0, host]));
+        var terms = Good with { Workloads = [new Network("back", IPNetwork.Parse("10.1.0.0/24"), Egress.None), Web("web", Node) with { Networks = [At(2)] }, Web("web-1", Node) with { Networks = [At(3)] }] };
+        static TunnelEnd End(string workload, string key, int port) => new(new Membership("back", workload), new TunnelKey(Of(key)), port);
+        void Add(string name, string code, string describes, params TunnelEnd[] tunnels) => _cases.Add(new RefusalCase($"ready-{name}", "ready", code, describes,
+            Encode("node", new WorkloadReady(new AgreementId(Of("agreement")), new StatementId(Of("digest")), new TunnelEnds([IPAddress.Parse("192.0.2.1")], [.. tunnels]))), Encode(terms)));
+
+        Add("port-twice", RefusalCode.PortConflict, "two tunnels at one port", End("web", "a", 20_000), End("web-1", "b", 20_000));
+        Add("port-zero", RefusalCode.PortConflict, "a tunnel at no port", End("web", "a", 0), End("web-1", "b", 20_000));
+        Add("key-twice", RefusalCode.TunnelMismatch, "two tunnels of one key", End("web", "a", 20_000), End("web-1", "a", 20_001));
+        Add("tunnel-left-out", RefusalCode.TunnelMismatch, "a member without a tunnel", End("web", "a", 20_000));
+        Add("tunnel-of-nobody", RefusalCode.TunnelMismatch, "a tunnel of what is no member", End("web", "a", 20_000), End("web-2", "b", 20_001));
+    }
+
     private void Unread()
     {
         var good = Encode(Good);
         var container = CanonicalWriter.Encode(Good.Workloads[0].Write);
-        // A map of 17 fields begins with b1; "networks" is its last, as is every longer key.
-        byte[] More(string key) => [0xb2, .. container[1..], .. Text(key), 0xf5];
+        // A map of 19 fields begins with b3; "networks" is its last, as is every longer key.
+        byte[] More(string key) => [0xb4, .. container[1..], .. Text(key), 0xf5];
         void Add(string name, string code, string describes, byte[] old, byte[] @new) =>
             _cases.Add(new RefusalCase($"reader-{name}", "reader", code, describes, Splice(good, old, @new)));
 
@@ -146,7 +184,21 @@ public sealed class RefusalCases
         Add("flist-by-name", RefusalCode.MutableReference, "an flist named by a tag", [.. Text("flist"), 0x58, 0x20, .. flist], [.. Text("flist"), .. Text("nginx:latest")]);
         Add("privileged", RefusalCode.HostAccess, "a privileged container", container, More("privileged"));
         Add("field-of-nobody", RefusalCode.UnknownField, "a field that is not understood", container, More("stdin-open"));
-        Add("field-left-out", RefusalCode.MissingField, "a container without its networks", container, [0xb0, .. container[1..^(9 + 1)]]);
+        Add("field-left-out", RefusalCode.MissingField, "a container without its networks", container, [0xb2, .. container[1..^(9 + 1)]]);
+        byte[] Health(int port, int failures) =>
+        [
+            .. Text("health"), 0xa5, .. Text("path"), 0xf6, .. Text("port"), .. CanonicalWriter.Encode(w => w.UInt(port)), .. Text("every"), 0x0a, .. Text("within"), 0x02,
+            .. Text("failures"), .. CanonicalWriter.Encode(w => w.UInt(failures)),
+        ];
+        Add("health-on-port-zero", RefusalCode.Malformed, "a health that is asked on port 0", [.. Text("health"), 0xf6], Health(0, 3));
+        Add("health-on-no-port", RefusalCode.TooLarge, "a health that is asked on port 65536", [.. Text("health"), 0xf6], Health(65_536, 3));
+        Add("health-never-fails", RefusalCode.Malformed, "a health that fails after no answer", [.. Text("health"), 0xf6], Health(8080, 0));
+        Add("health-hardly-fails", RefusalCode.TooLarge, "a health that fails after 101 answers", [.. Text("health"), 0xf6], Health(8080, 101));
+        var volume = new Volume("data", Node, Volume.Smallest, Media.Ssd, TimeSpan.Zero);
+        byte[] With(params Workload[] more) => Encode(Good with { Workloads = [.. more, .. Good.Workloads] });
+        byte[] Size(long bytes) => [.. Text("size"), .. CanonicalWriter.Encode(w => w.UInt(bytes))];
+        _cases.Add(new RefusalCase("reader-volume-absurd", "reader", RefusalCode.TooLarge, "a volume of more than a petabyte", Splice(With(volume), Size(volume.Size.Value), Size(1_000_000_000_000_001))));
+        _cases.Add(new RefusalCase("reader-name-twice", "reader", RefusalCode.Malformed, "two workloads of one name", With(Good.Workloads[0])));
         Add("kind-of-nobody", RefusalCode.UnknownKind, "a workload of a kind that is not known", [.. Text("kind"), .. Text("container")], [.. Text("kind"), .. Text("function")]);
     }
 
@@ -173,6 +225,7 @@ public sealed class RefusalCases
             .File("/bin/app", ElfBuilder.Program("liba.so") with { Runpath = "$ORIGIN/../opt" }).File("/opt/libb.so", ElfBuilder.Library(null)));
         Add("no-directory-for-proc", RefusalCode.PathInvalid, "a root without a directory for /proc", Flist().Without("/proc"));
         Add("no-directory-for-scratch", RefusalCode.PathInvalid, "a scratch where the flist has nothing", Flist().With(c => c with { Scratch = [new Scratch("/var/tmp", Bytes.MiB(1))] }));
+        Add("no-directory-for-secret", RefusalCode.PathInvalid, "a secret in a directory that the flist does not have", Flist().With(c => c with { Secrets = [new Secret("/run/secrets/token", new byte[Whole])] }));
         Add("link-for-volume", RefusalCode.PathInvalid, "a volume on a link to a directory", Flist().Link("/data", "/srv").Directory("/srv").Volume("/data"));
         Add("file-for-volume", RefusalCode.PathInvalid, "a volume on a file", Flist().File("/data", "x").Volume("/data"));
         Add("entry-links-into-volume", RefusalCode.ExecFromWritable, "an entry that is a link into a volume", new SmallFlist().Link("/bin/app", "/data/app").Volume("/data"));
@@ -246,6 +299,14 @@ public sealed class RefusalCases
         Case("backend-of-nobody", RefusalCode.UnresolvedBackend, "a gateway to a workload that the agreement does not have", gateway with { Backend = new Backend("app", 8080) });
         Case("backend-elsewhere", RefusalCode.UnresolvedBackend, "a gateway to a workload of another network", gateway with { Backend = new Backend("web-1", 8080) });
         Case("backend-itself", RefusalCode.UnresolvedBackend, "a gateway to itself", gateway with { Backend = new Backend("door", 8080) });
+        Case("ring", RefusalCode.UnresolvedBackend, "two gateways that lead to each other", gateway with { Backend = new Backend("gate", 8080) },
+            gateway with { Name = "gate", Hostname = "gate.example.org", Backend = new Backend("door", 8080), Networks = [At("back", 4)] });
+        var whole = Good with { Workloads = [new Network("back", IPNetwork.Parse("10.1.0.0/24"), Egress.None), gateway with { Proof = DomainProof.Domain }, Web("web", Node) with { Networks = [At("back", 2)] }] };
+        foreach (var (name, domain) in new[] { ("of-nobody", null), ("of-another", "example.net"), ("itself", "shop.example.org"), ("not-directly", "org") })
+        {
+            _cases.Add(new RefusalCase($"domain-{name}", "domain", RefusalCode.DomainNotProven, $"shop.example.org on a node that gives names directly under {domain ?? "nothing"}",
+                Encode(whole), Domain: domain));
+        }
         Case("backend-network", RefusalCode.UnresolvedBackend, "a gateway to a network", gateway with { Backend = new Backend("back", 8080) });
         Case("no-network", RefusalCode.UnresolvedNetwork, "a gateway in no network", gateway with { Networks = [] });
         Case("two-networks", RefusalCode.UnresolvedNetwork, "a gateway in two networks", gateway with { Networks = [At("back", 3), new NetworkAddress("side", IPAddress.Parse("10.2.0.3"))] });
@@ -277,11 +338,12 @@ public sealed class RefusalCases
         Unread("of-five-bytes", RefusalCode.Malformed, "an address of five bytes", [.. Text("ip"), 0x44, 203, 0, 113, 7], [.. Text("ip"), 0x45, 203, 0, 113, 7, 0]);
     }
 
+    private static Machine Vm(string name = "vm") => new(
+        name, Node, new FlistId(Of("flist")), "/boot/vmlinuz", "/boot/initrd.img", "console=ttyS0", new MilliCores(1000), Bytes.MiB(256), [],
+        new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1)), Bytes.MiB(1), [], []);
+
     private void Machines()
     {
-        static Machine Vm(string name = "vm") => new(
-            name, Node, new FlistId(Of("flist")), "/boot/vmlinuz", "/boot/initrd.img", "console=ttyS0", new MilliCores(1000), Bytes.MiB(256), [],
-            new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1)), Bytes.MiB(1), []);
         static Volume Disk(string name = "disk") => new(name, Node, Bytes.GiB(1), Media.Ssd, TimeSpan.Zero, VolumeForm.Disk);
         void With(string name, string code, string describes, params Workload[] workloads) => Terms(
             $"vm-{name}", code, describes, t => t with { Workloads = [.. t.Workloads.Concat(workloads).OrderBy(w => w.Name, StringComparer.Ordinal)] });
@@ -323,8 +385,8 @@ public sealed class RefusalCases
         byte[] Altered(byte[] old, byte[] @new) => Splice(good, vm, Splice(vm, old, @new));
         _cases.Add(new RefusalCase("reader-vm-flist-by-name", "reader", RefusalCode.MutableReference, "a machine's flist named by a tag", Altered(named, [.. Text("flist"), .. Text("debian:12")])));
         _cases.Add(new RefusalCase("reader-vm-initrd-left-out", "reader", RefusalCode.MissingField, "a machine without an initial RAM disk",
-            Altered([0xad, .. vm[1..]], [0xac, .. Splice(vm, [.. Text("initrd"), .. Text("/boot/initrd.img")], [])[1..]])));
-        _cases.Add(new RefusalCase("reader-vm-with-a-device", "reader", RefusalCode.HostAccess, "a machine with a device of its node", Altered(vm, [0xae, .. Splice(vm, Text("restart"), [.. Text("devices"), 0x80, .. Text("restart")])[1..]])));
+            Altered([0xae, .. vm[1..]], [0xad, .. Splice(vm, [.. Text("initrd"), .. Text("/boot/initrd.img")], [])[1..]])));
+        _cases.Add(new RefusalCase("reader-vm-with-a-device", "reader", RefusalCode.HostAccess, "a machine with a device of its node", Altered(vm, [0xaf, .. Splice(vm, Text("restart"), [.. Text("devices"), 0x80, .. Text("restart")])[1..]])));
     }
 
     private void Boots()
@@ -378,7 +440,7 @@ public sealed class RefusalCases
     private static Container Web(string name, NodeId node) => new(
         name, node, new FlistId(Of("flist")), "/bin/web", ["--port", "80"], [new("HOME", "/")], "/", new ContainerUser(1000, 1000),
         new MilliCores(1000), Bytes.GiB(1), 64, [], [new Scratch("/tmp", Bytes.MiB(16))],
-        new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1)), Bytes.MiB(1), []);
+        new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1)), Bytes.MiB(1), [], []);
 
     private static Digest Of(string text) => Digest.Of(Encoding.UTF8.GetBytes(text));
 

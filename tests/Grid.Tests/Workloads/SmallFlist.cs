@@ -72,7 +72,7 @@ public sealed class SmallFlist
 
     public SmallFlist Boots(string kernel, string initrd, Bytes memory)
     {
-        Machine = new Machine("vm", Container.Node, Container.Flist, kernel, initrd, "", new MilliCores(1000), memory, [], Container.Restart, Bytes.MiB(1), []);
+        Machine = new Machine("vm", Container.Node, Container.Flist, kernel, initrd, "", new MilliCores(1000), memory, [], Container.Restart, Bytes.MiB(1), [], []);
         return this;
     }
 

@@ -1,4 +1,3 @@
-using Grid.Accounts;
 using Grid.Agreements;
 using Grid.Nodes;
 using Grid.Statements;
@@ -78,10 +77,47 @@ public sealed class AgreementDecisions : IDisposable
     [Fact]
     public void A_key_that_was_replaced_counts_no_more()
     {
-        _grid.Accept(_grid.Sign(_grid.User.Value, new RekeyAccount(new KeyPolicy([.. new[] { _grid.Key("user-c").Public, _grid.Key("user-d").Public }.Order()], 2)),
-            "user-a", "user-b", "user-c", "user-d"));
-        Assert.Equal(RefusalCode.SignatureMissing, _grid.Refused(_grid.SignedByUser(_grid.Terms(North.Id))));
+        _grid.Accept(_grid.Rekey(_grid.User, 2, "user-c", "user-d"));
+        Assert.Equal(RefusalCode.SignatureMissing, _grid.Refused(_grid.Sign(_grid.User.Value, _grid.Terms(North.Id), "user-a", "user-b")));
         _grid.Accept(_grid.Sign(_grid.User.Value, _grid.Terms(North.Id), "user-c", "user-d"));
+    }
+
+    [Fact]
+    public void What_was_recorded_is_known_whatever_keys_its_parties_have_now()
+    {
+        var running = _grid.SignedByUser(_grid.Terms(North.Id), "alpha");
+        _grid.Accept(running);
+        var proposed = _grid.SignedByUser(_grid.Terms(North.Id, East.Id));
+        _grid.Accept(proposed);
+        var half = proposed.Merge(Statements.Statement.Sign(proposed.PayloadBytes.ToArray(), _grid.Key("alpha")));
+        _grid.Accept(half);
+        _grid.Accept(_grid.Rekey(_grid.User, 2, "user-c", "user-d"));
+        _grid.Accept(_grid.Rekey(_grid.Farms[0].Account, 1, "alpha-2"));
+        foreach (var (recorded, index) in new[] { (running, 0), (proposed, 1), (half, 1) })
+            Assert.Equal(new Decision.Known(_grid.Entries.Count - 5 + index), _grid.Submit(recorded));
+
+        // A signature that is new counts only with the keys that its agreement's user has now.
+        var beta = Statements.Statement.Sign(proposed.PayloadBytes.ToArray(), _grid.Key("beta"));
+        Assert.Equal(RefusalCode.SignatureMissing, _grid.Refused(half.Merge(beta)));
+        Assert.Equal(RefusalCode.SignatureMissing, _grid.Refused(beta));
+    }
+
+    [Fact]
+    public void Who_signs_with_a_key_that_was_given_up_or_never_was_is_not_told_that_it_is_recorded()
+    {
+        var proposed = _grid.SignedByUser(_grid.Terms(North.Id, East.Id), "alpha");
+        _grid.Accept(proposed);
+        _grid.Accept(_grid.Rekey(_grid.Farms[0].Account, 1, "alpha-2"));
+        _grid.Accept(_grid.Rekey(_grid.Farms[1].Account, 1, "beta-2"));
+        Statements.Statement With(string key) => proposed.Merge(Statements.Statement.Sign(proposed.PayloadBytes.ToArray(), _grid.Key(key)));
+        Assert.IsType<Decision.Known>(_grid.Submit(proposed));
+        Assert.Equal(RefusalCode.StrangerSigned, _grid.Refused(With("beta")));
+        Assert.Equal(RefusalCode.StrangerSigned, _grid.Refused(With("mallory")));
+        Assert.Equal(RefusalCode.StrangerSigned, _grid.Refused(With("beta-2")));
+        // Signed by itself, without what was recorded with alpha's old key.
+        var anew = Statements.Statement.Sign(proposed.PayloadBytes.ToArray(), [.. _grid.KeysOf(_grid.User).Append("beta-2").Select(_grid.Key)]);
+        _grid.Accept(anew);
+        Assert.IsType<Decision.Known>(_grid.Submit(With("beta")));
     }
 
     [Fact]
@@ -140,6 +176,42 @@ public sealed class AgreementDecisions : IDisposable
         _grid.Accept(_grid.SignedByUser(big, "alpha"));
         // It fitted when it was proposed; when it would be agreed it fits no more.
         Assert.Equal(RefusalCode.Capacity, _grid.Refused(other.Merge(Statements.Statement.Sign(other.PayloadBytes.ToArray(), _grid.Key("alpha")))));
+    }
+
+    [Fact]
+    public void A_node_that_reports_less_than_it_promised_keeps_its_promises_and_makes_none()
+    {
+        var terms = _grid.Terms(North.Id);
+        var running = _grid.Run(_grid.Priced(terms with { Workloads = [TestGrid.Container("web-0", North.Id, 5000)] }));
+        Statement Change(long cpu) => _grid.SignedByUser(_grid.Amend(running, t => t with { Workloads = [TestGrid.Container("web-0", North.Id, cpu)] }), "alpha");
+        _grid.Accept(_grid.Report(North, TestGrid.Large with { Cpu = new MilliCores(3000) }));
+        Assert.True(_grid.State.Agreements[running.Id].IsInForce);
+        Assert.Equal((5000, 2000), (_grid.State.Nodes[North.Id].Held.Cpu.Value, _grid.State.Nodes[North.Id].Offered.Cpu.Value));
+        Assert.Equal(RefusalCode.Capacity, _grid.Refused(_grid.SignedByUser(terms with { Note = "fresh" })));
+        Assert.Equal(RefusalCode.Capacity, _grid.Refused(Change(5001)));
+    }
+
+    [Theory]
+    [InlineData(1000)]
+    [InlineData(5000)]
+    public void A_node_that_reports_less_than_it_promised_takes_an_amendment_that_asks_for_no_more(long cpu)
+    {
+        var terms = _grid.Terms(North.Id);
+        var running = _grid.Run(_grid.Priced(terms with { Workloads = [TestGrid.Container("web-0", North.Id, 5000)] }));
+        _grid.Accept(_grid.Report(North, TestGrid.Large with { Cpu = new MilliCores(3000) }));
+        var less = _grid.Amend(running, t => t with { Workloads = [TestGrid.Container("web-0", North.Id, cpu)] });
+        // More of what the node has is nothing that it promised too often.
+        var other = _grid.Amend(running, t => t with { Workloads = [TestGrid.Container("web-0", North.Id, cpu) with { Memory = Bytes.GiB(2) }] });
+        var too = _grid.Amend(running, t => t with { Workloads = [TestGrid.Container("web-0", North.Id, cpu) with { Memory = Bytes.GiB(16) }] });
+        Assert.Equal(RefusalCode.Capacity, _grid.Refused(_grid.SignedByUser(too, "alpha")));
+        var amendment = _grid.SignedByUser(cpu == 1000 ? less : other);
+        _grid.Accept(amendment);
+        _grid.Accept(amendment.Merge(Statements.Statement.Sign(amendment.PayloadBytes.ToArray(), _grid.Key("alpha"))));
+        // Until the nodes have answered, what it has counts as well.
+        Assert.Equal(5000, _grid.State.Nodes[North.Id].Held.Cpu.Value);
+        _grid.Accept(_grid.Ready(North, _grid.State.Agreements[running.Id]));
+        Assert.Equal(cpu, _grid.State.Nodes[North.Id].Held.Cpu.Value);
+        Assert.Null(_grid.Bundle(running.Id).Verify(TestGrid.Origin, _grid.Key("ledger").Public, out _));
     }
 
     [Fact]

@@ -28,6 +28,10 @@ public sealed class TestGrid : IDisposable
     public static readonly Currency Euro = new("EUR", 9);
     public static readonly Capacity Large = new(new MilliCores(8000), Bytes.GiB(16), Bytes.GiB(100), Bytes.GiB(1000), 2);
 
+    public static readonly Hardware Machine = new("cpu", "x86_64", "6.18");
+
+    private static readonly ImmutableArray<string> Kinds = ["address", "container", "gateway", "network", "volume"];
+
     private readonly Dictionary<string, SigningKey> _keys = [];
     private int _nonce;
 
@@ -94,7 +98,18 @@ public sealed class TestGrid : IDisposable
     public Statement Open(int threshold, params string[] keys) =>
         Sign(null, new OpenAccount(new KeyPolicy([.. keys.Select(k => Key(k).Public).Order()], threshold)), keys);
 
-    public Statement SignedByUser(AgreementTerms terms, params string[] farmKeys) => Sign(User.Value, terms, ["user-a", "user-b", .. farmKeys]);
+    /// <summary>Signed with enough of the keys that the account has, and with all that it will have.</summary>
+    public Statement Rekey(AccountId account, int threshold, params string[] keys) =>
+        Sign(account.Value, new RekeyAccount(new KeyPolicy([.. keys.Select(k => Key(k).Public).Order()], threshold)), [.. KeysOf(account).Union(keys)]);
+
+    /// <summary>The names of as many of the account's keys, as it has them now, as must sign.</summary>
+    public string[] KeysOf(AccountId account)
+    {
+        var policy = State.Accounts[account].Policy;
+        return [.. _keys.Where(k => policy.Keys.Contains(k.Value.Public)).Select(k => k.Key).Order(StringComparer.Ordinal).Take(policy.Threshold)];
+    }
+
+    public Statement SignedByUser(AgreementTerms terms, params string[] farmKeys) => Sign(User.Value, terms, [.. KeysOf(User), .. farmKeys]);
 
     /// <summary>Version 1: on each node a container of one core and 1 GiB.</summary>
     public AgreementTerms Terms(params NodeId[] nodes) => Priced(new AgreementTerms(
@@ -130,7 +145,7 @@ public sealed class TestGrid : IDisposable
     public static Container Container(string name, NodeId node, long cpu = 1000) => new(
         name, node, new FlistId(Digest.Of("flist"u8)), "/bin/web", ["--port", "80"], [new("HOME", "/")], "/", new ContainerUser(1000, 1000),
         new MilliCores(cpu), Bytes.GiB(1), 64, [], [new Scratch("/tmp", Bytes.MiB(16))],
-        new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1)), Bytes.MiB(1), []);
+        new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1)), Bytes.MiB(1), [], []);
 
     /// <summary>The terms with a gateway on the first container's node that leads to it.</summary>
     public static AgreementTerms WithGateway(AgreementTerms terms, string hostname, DomainProof proof = DomainProof.Dns)
@@ -158,6 +173,15 @@ public sealed class TestGrid : IDisposable
 
     /// <summary>As a farm lists it.</summary>
     public static FarmAddress Listed(byte host) => new(PublicIp(host), 24, PublicIp(1));
+
+    /// <summary>Of this much a core and 1 GiB are kept back.</summary>
+    public Statement Report(TestNode node, Capacity capacity) => Sign(node.Id.Value, new ReportNode(
+        capacity, Capacity.None with { Cpu = new MilliCores(1000), Memory = Bytes.GiB(1) }, Kinds, Machine)
+    { Domain = $"{node.Name}.example" }, node.Name);
+
+    public Statement Post(AccountId account, FarmId farm, Prices prices) => Sign(account.Value, new PostOffer(
+        farm, [], Kinds, prices, Euro, new Capacity(new MilliCores(16_000), Bytes.GiB(64), Bytes.GiB(500), Bytes.GiB(5000), 4),
+        TimeSpan.FromMinutes(30), Now.AddDays(90)), KeysOf(account));
 
     public Statement Ready(TestNode node, Agreement agreement) => Sign(
         node.Id.Value, new WorkloadReady(agreement.Id, (agreement.Next?.Version ?? agreement.Version).Id, Ends(node, (agreement.Next?.Version ?? agreement.Version).Terms)), node.Name);
@@ -215,19 +239,17 @@ public sealed class TestGrid : IDisposable
         var farm = new FarmId(Accept(Sign(account.Value, new RegisterFarm($"farm-{name}"), name)));
         var joined = nodes.Select(n => Join(name, account, farm, n)).ToImmutableArray();
         var prices = new Prices(3, 1_000_000, 70_000, 9_000, 1_000);
-        var offer = new OfferId(Accept(Sign(account.Value, new PostOffer(
-            farm, [], ["address", "container", "gateway", "network", "volume"], prices, Euro, new Capacity(new MilliCores(16_000), Bytes.GiB(64), Bytes.GiB(500), Bytes.GiB(5000), 4),
-            TimeSpan.FromMinutes(30), Now.AddDays(90)), name)));
+        var offer = new OfferId(Accept(Post(account, farm, prices)));
         return new TestFarm(name, account, farm, offer, prices, joined);
     }
 
     private TestNode Join(string farmKey, AccountId account, FarmId farm, string name)
     {
-        var hardware = new Hardware("cpu", "x86_64", "6.18");
         var invite = new StatementId(Accept(Sign(account.Value, new InviteNode(farm, Key($"invite-{name}").Public, Now.AddDays(1)), farmKey)));
-        var node = new NodeId(Accept(Sign(null, new JoinNode(farm, invite, Key(name).Public, hardware), name, $"invite-{name}")));
-        Accept(Sign(node.Value, new ReportNode(Large, Capacity.None with { Cpu = new MilliCores(1000), Memory = Bytes.GiB(1) }, ["address", "container", "gateway", "network", "volume"], hardware) { Domain = $"{name}.example" }, name));
-        return new TestNode(name, node);
+        var node = new NodeId(Accept(Sign(null, new JoinNode(farm, invite, Key(name).Public, Machine), name, $"invite-{name}")));
+        var joined = new TestNode(name, node);
+        Accept(Report(joined, Large));
+        return joined;
     }
 
     private ImmutableArray<FarmPart> Parts(NodeId[] nodes) =>

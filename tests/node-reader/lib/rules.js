@@ -33,10 +33,10 @@ function agreement(body) {
     ...body.get('farms').map((f) => sorted('nodes', f.get('nodes'))),
     sorted('parts', body.get('money').get('parts'), 'farm'),
     sorted('workloads', body.get('workloads'), 'name'),
-    ...body.get('workloads').filter((w) => w.get('kind') === 'container').flatMap((c) => [sorted('mounts', c.get('mounts'), 'path'), sorted('scratch', c.get('scratch'), 'path'), sorted('networks', c.get('networks'), 'network')]),
+    ...body.get('workloads').filter((w) => w.get('kind') === 'container').flatMap((c) => [sorted('mounts', c.get('mounts'), 'path'), sorted('scratch', c.get('scratch'), 'path'), sorted('secrets', c.get('secrets'), 'at'), sorted('networks', c.get('networks'), 'network')]),
     ...body.get('workloads').filter((w) => w.get('kind') === 'gateway').map((g) => sorted('networks', g.get('networks'), 'network')),
     ...body.get('workloads').filter((w) => w.get('kind') === 'address').map((a) => ascending('ports', a.get('ports'), (x, y) => compare(x.get('protocol'), y.get('protocol')) || Number(x.get('port')) - Number(y.get('port')))),
-    ...body.get('workloads').filter((w) => w.get('kind') === 'vm').flatMap((m) => [sorted('disks', m.get('disks'), 'serial'), sorted('networks', m.get('networks'), 'network')]),
+    ...body.get('workloads').filter((w) => w.get('kind') === 'vm').flatMap((m) => [sorted('disks', m.get('disks'), 'serial'), sorted('secrets', m.get('secrets'), 'at'), sorted('networks', m.get('networks'), 'network')]),
     ...body.get('workloads').filter((w) => w.get('kind') === 'network').map((n) => range(n.get('cidr'))),
   ];
   return lists.find((problem) => problem) ?? null;

@@ -20,7 +20,7 @@ public static class Closure
         Runnable workload, MetaFile meta, IReadOnlyDictionary<Digest, ReadOnlyMemory<byte>> chunks, ClosureLimits? limits = null)
     {
         var evidence = new Evidence(meta, chunks, limits ?? ClosureLimits.Default);
-        var refusals = new RefusalSet();
+        var refusals = new RefusalSet(workload);
         var files = new SortedSet<string>(StringComparer.Ordinal);
         switch (workload)
         {
@@ -38,7 +38,7 @@ public static class Closure
             return new Examination.Needs([.. evidence.Missing]);
         // After a fault nothing more was looked at: what seemed absent then may be there.
         if (evidence.Fault is { } fault)
-            return new Examination.Refused([fault]);
+            return new Examination.Refused([fault with { About = OfFlist(workload) }]);
         return refusals.IsEmpty
             ? new Examination.Complete([.. files.Select(RawPath.Show)])
             : new Examination.Refused(refusals.ToImmutable());
@@ -57,11 +57,13 @@ public static class Closure
             foreach (var hash in needs.Chunks)
             {
                 if (fetch(hash) is not { } chunk)
-                    return new Examination.Refused([new(RefusalCode.FlistIncomplete, $"The chunk {hash} of the flist cannot be had.")]);
+                    return new Examination.Refused([new(RefusalCode.FlistIncomplete, $"The chunk {hash} of the flist cannot be had.") { About = OfFlist(workload) }]);
                 chunks.Add(hash, chunk);
             }
         }
     }
+
+    private static About OfFlist(Runnable workload) => new(workload.Name, "flist");
 }
 
 /// <summary>What an examination came to.</summary>
@@ -97,17 +99,18 @@ public sealed record ClosureLimits(int Chunks, long Bytes, int Files, int Depth,
     public static readonly ClosureLimits Default = new(Chunks: 4096, Bytes: 128 << 20, Files: 1000, Depth: 64, Steps: 100_000);
 }
 
-/// <summary>Refusals in order, each once.</summary>
-internal sealed class RefusalSet
+/// <summary>Refusals of one workload in order, each once.</summary>
+internal sealed class RefusalSet(Runnable workload)
 {
     private const int Most = 100;
     private readonly List<Refusal> _found = [];
 
     public bool IsEmpty => _found.Count == 0;
 
-    public void Add(string code, string detail, string? next = null)
+    /// <param name="field">null: where a container's program begins; all of a machine</param>
+    public void Add(string code, string detail, string? next = null, string? field = null, string? item = null)
     {
-        var refusal = new Refusal(code, detail, next);
+        var refusal = new Refusal(code, detail, next) { About = new About(workload.Name, field ?? (workload is Container ? "entry" : null), item) };
         if (_found.Count < Most && !_found.Contains(refusal))
             _found.Add(refusal);
     }

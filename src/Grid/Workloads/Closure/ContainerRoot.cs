@@ -8,7 +8,7 @@ internal enum Reach
     Found,
     Absent,
 
-    /// <summary>In or through a volume or scratch: what the flist has there is covered, and what is there then is not described.</summary>
+    /// <summary>In or through a volume, a scratch or a place of secrets: what the flist has there is covered, and what is there then is not described.</summary>
     Writable,
 
     /// <summary>Under a directory that every container has from its node.</summary>
@@ -18,7 +18,7 @@ internal enum Reach
 /// <param name="Path">without links, when found</param>
 internal readonly record struct Place(Reach Reach, int Inode, string Path);
 
-/// <summary>The file tree as the container's processes find it: the flist, with volumes, scratch and the kernel's own file systems over it.</summary>
+/// <summary>The file tree as the container's processes find it: the flist, with volumes, scratch, secrets and the kernel's own file systems over it.</summary>
 internal sealed class ContainerRoot
 {
     private static readonly string[] FromTheNode = ["/proc", "/sys", "/dev"];
@@ -33,8 +33,7 @@ internal sealed class ContainerRoot
         _evidence = evidence;
         _workDir = RawPath.Of(container.WorkDir);
         // A runtime follows links inside the root to where it mounts. All are resolved before the first covers anything.
-        var mounts = container.Mounts.Select(m => (m.Path, Reach: Reach.Writable)).Concat(container.Scratch.Select(s => (s.Path, Reach: Reach.Writable)))
-            .Concat(FromTheNode.Select(p => (Path: p, Reach: Reach.Covered))).ToList();
+        var mounts = container.MountPoints.Select(p => (p.Path, Reach: Reach.Writable)).Concat(FromTheNode.Select(p => (Path: p, Reach: Reach.Covered))).ToList();
         var places = mounts.Select(m => Find(RawPath.Of(m.Path))).ToList();
         foreach (var (place, (_, reach)) in places.Zip(mounts))
         {

@@ -13,10 +13,10 @@ internal static class MountPoints
 
     public static void Check(Container container, MetaFile meta, RefusalSet refusals)
     {
-        foreach (var path in Always.Concat(container.Scratch.Select(s => s.Path)).Concat(container.Mounts.Select(m => m.Path)))
+        foreach (var (field, path) in Always.Select(path => ("flist", path)).Concat(container.MountPoints))
         {
             if (!IsDirectory(meta, path))
-                refusals.Add(RefusalCode.PathInvalid, $"The flist of '{container.Name}' has no directory '{path}' to mount on.", "Add it to the flist, empty.");
+                refusals.Add(RefusalCode.PathInvalid, $"The flist of '{container.Name}' has no directory '{path}' to mount on.", "Add it to the flist, empty.", field, path);
         }
     }
 
