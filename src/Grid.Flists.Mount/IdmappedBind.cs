@@ -10,6 +10,9 @@ namespace Grid.Flists.Mount;
 /// </summary>
 public static class IdmappedBind
 {
+    /// <summary>The first Linux whose FUSE does it.</summary>
+    public static readonly Version Since = new(6, 12);
+
     /// <param name="source">a mounted flist, or a directory in one</param>
     /// <param name="target">an existing directory; the view appears there, nosuid, nodev and either read-only or noexec</param>
     /// <param name="uidBase">the uid and gid on the host that uid and gid 0 of the tree become</param>
@@ -29,7 +32,7 @@ public static class IdmappedBind
             UserNamespace = (ulong)namespaceFile.DangerousGetHandle(),
         };
         if (SysMount.SetAttributes(tree, "", Fcntl.AT_EMPTY_PATH, attributes, (nuint)Unsafe.SizeOf<SysMount.MountAttributes>()) < 0)
-            throw new PosixException($"mount_setattr {source} idmap (FUSE has it since Linux 6.12)");
+            throw new PosixException($"mount_setattr {source} idmap (FUSE has it since Linux {Since})");
         if (SysMount.MoveMount(tree, "", Fcntl.AT_FDCWD, target, SysMount.MOVE_MOUNT_F_EMPTY_PATH) < 0)
             throw new PosixException($"move_mount {target}");
     }

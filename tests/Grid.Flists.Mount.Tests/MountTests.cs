@@ -173,7 +173,7 @@ public sealed class MountTests
     }
 
     [Fact]
-    public async Task A_file_that_becomes_complete_while_open_changes_its_way_at_the_first_open_after_the_last_close()
+    public async Task A_file_that_becomes_complete_while_open_changes_its_way_once_every_open_of_it_is_closed()
     {
         await using var flist = new TestFlist();
         var content = RandomNumberGenerator.GetBytes(3 * Chunk.Size + 17);
@@ -185,15 +185,30 @@ public sealed class MountTests
             flist.Switch("lazy", false);
             Assert.Equal(content, await File.ReadAllBytesAsync(flist.At("file")));
         }
-        flist.Switch($"hold-{flist.Inode("file")}", true);
-        using (var closed = File.OpenHandle(flist.At("file")))
-            Posix.DropPages(closed);
-        Assert.Equal(content, await File.ReadAllBytesAsync(flist.At("file")).WaitAsync(TimeSpan.FromSeconds(10)));
+        Assert.True(await TestFlist.Eventually(() => ReadsWhileHeld(flist, "file") is { } read && read.AsSpan().SequenceEqual(content)));
         using (File.OpenHandle(flist.At("file")))
         {
             flist.Switch("lazy", true);
             Assert.Equal(content, await File.ReadAllBytesAsync(flist.At("file")));
         }
+    }
+
+    /// <summary>
+    /// Reads past the daemon. The kernel tells it of a close after close(2) has returned, so an open that follows at once may overlap one that is closed.
+    /// </summary>
+    /// <returns>null when the daemon was asked; it is held from now on unless it was</returns>
+    private static byte[]? ReadsWhileHeld(TestFlist flist, string name)
+    {
+        var held = $"hold-{flist.Inode(name)}";
+        flist.Switch(held, true);
+        using (var pages = File.OpenHandle(flist.At(name)))
+            Posix.DropPages(pages);
+        var read = Task.Factory.StartNew(() => File.ReadAllBytes(flist.At(name)), TaskCreationOptions.LongRunning);
+        if (read.Wait(TimeSpan.FromSeconds(2)))
+            return read.Result;
+        flist.Switch(held, false);
+        read.Wait();
+        return null;
     }
 
     [Fact]

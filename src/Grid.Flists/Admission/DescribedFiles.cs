@@ -4,7 +4,6 @@ using Grid.Flists.Hub;
 using Grid.Units;
 using Grid.Workloads;
 
-
 namespace Grid.Flists.Admission;
 
 /// <summary>
@@ -22,25 +21,26 @@ public sealed class DescribedFiles(HubClient hubs)
         var found = ImmutableArray.CreateBuilder<Refusal>();
         foreach (var group in workloads.OfType<Runnable>().GroupBy(w => w.Flist).OrderBy(g => g.Key.Value))
         {
+            var where = new About(group.First().Name, "flist");
             try
             {
                 using var source = await FlistSource.OpenAsync(group.Key, hubs, Limits, cancel);
                 foreach (var workload in group)
                     found.AddRange(await ExamineAsync(workload, source, cancel));
                 if (found.Count == 0 && await source.ProveCompleteAsync(cancel) is { } incomplete)
-                    found.Add(incomplete);
+                    found.Add(incomplete with { About = where });
             }
             catch (HubException e) when (e.Failure is HubFailure.NotFound)
             {
-                found.Add(new Refusal(RefusalCode.FlistIncomplete, $"No hub has all of the flist {group.Key}: {e.Message}", "Push it first."));
+                found.Add(new Refusal(RefusalCode.FlistIncomplete, $"No hub has all of the flist {group.Key}: {e.Message}", "Push it first.") { About = where });
             }
             catch (HubException e) when (e.Failure is HubFailure.WrongBytes)
             {
-                found.Add(new Refusal(RefusalCode.FlistInvalid, $"What the hubs give for the flist {group.Key} is not it: {e.Message}"));
+                found.Add(new Refusal(RefusalCode.FlistInvalid, $"What the hubs give for the flist {group.Key} is not it: {e.Message}") { About = where });
             }
             catch (FlistFormatException e)
             {
-                found.Add(new Refusal(RefusalCode.FlistInvalid, $"The flist {group.Key} is malformed: {e.Message}"));
+                found.Add(new Refusal(RefusalCode.FlistInvalid, $"The flist {group.Key} is malformed: {e.Message}") { About = where });
             }
         }
         return found.ToImmutable();
