@@ -23,6 +23,7 @@ internal sealed partial class HubEndpoints(DirectoryStore store, HubOptions opti
 {
     public const int MaximumMissing = 10_000;
     public const string MethodNotAllowed = "method-not-allowed";
+    public const string TooSlow = "too-slow";
     public const int SmallBody = FlistLimits.ManifestLength;
     private const int DefaultPage = 100;
     private const int MaximumPage = 1000;
@@ -33,7 +34,7 @@ internal sealed partial class HubEndpoints(DirectoryStore store, HubOptions opti
 
     public void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapMethods("/v1/flists", ["GET", "HEAD"], ListAsync);
+        routes.MapMethods("/v1/flists", ["GET", "HEAD"], ListAsync).WithMetadata(new Queries("after", "limit"));
         routes.MapMethods("/v1/flists/{id}/manifest", ["GET", "HEAD"], ManifestAsync);
         routes.MapMethods("/v1/flists/{id}/index", ["GET", "HEAD"], c => SendAsync(c, FlistOf(c), store.TryOpenIndex, "application/octet-stream", immutable: false));
         routes.MapMethods("/v1/meta/{hash}", ["GET", "HEAD"], c => SendAsync(c, HashOf(c), store.TryOpenMeta, "application/zstd", immutable: true));
@@ -50,6 +51,11 @@ internal sealed partial class HubEndpoints(DirectoryStore store, HubOptions opti
     {
         try
         {
+            if (Api.RequestHead.TooLong(context) is var (refusal, status))
+            {
+                await Problem.WriteAsync(context, refusal, status);
+                return;
+            }
             await next(context);
             if (context is { Response: { HasStarted: false, StatusCode: StatusCodes.Status404NotFound } } && context.GetEndpoint() is null)
                 await Problem.WriteAsync(context, new Refusal(RefusalCode.NotFound, "There is nothing here.", "The endpoints are under /v1."));
@@ -72,7 +78,12 @@ internal sealed partial class HubEndpoints(DirectoryStore store, HubOptions opti
         }
         catch (BadHttpRequestException e)
         {
-            var code = e.StatusCode == StatusCodes.Status413PayloadTooLarge ? RefusalCode.TooLarge : RefusalCode.Malformed;
+            var code = e.StatusCode switch
+            {
+                StatusCodes.Status413PayloadTooLarge => RefusalCode.TooLarge,
+                StatusCodes.Status408RequestTimeout => TooSlow,
+                _ => RefusalCode.Malformed,
+            };
             await Problem.WriteAsync(context, new Refusal(code, e.Message), e.StatusCode);
         }
         catch (FormatException e)

@@ -29,15 +29,15 @@ public sealed record HubOptions
     public int MaximumConnections { get; init; } = 1024;
 
     /// <summary>Reads the command line; null with the mistakes when there are any.</summary>
-    public static HubOptions? Parse(ReadOnlySpan<string> args, out IReadOnlyList<string> mistakes)
+    public static HubOptions? Parse(ReadOnlySpan<string> args, out IReadOnlyList<Refusal> mistakes)
     {
-        var wrong = new List<string>();
+        var wrong = new List<Refusal>();
         var options = new HubOptions { Store = "" };
         for (var i = 0; i < args.Length; i += 2)
         {
             if (i + 1 == args.Length)
             {
-                wrong.Add($"{args[i]} needs a value.");
+                wrong.Add(Wrong($"{args[i]} needs a value.", "Write it behind the option, or leave the option out."));
                 break;
             }
             var value = args[i + 1];
@@ -53,25 +53,27 @@ public sealed record HubOptions
             };
         }
         if (options.Store.Length == 0)
-            wrong.Add("--store is missing.");
+            wrong.Add(Wrong("--store is missing.", "Name the directory that holds packs and meta files, or shall."));
         var address = options.Listen.StartsWith("http://", StringComparison.Ordinal) ? options.Listen["http://".Length..] : "";
         if (!address.StartsWith("unix:/", StringComparison.Ordinal) && (!Uri.TryCreate(options.Listen, UriKind.Absolute, out var uri) || uri.PathAndQuery != "/") || address.Length == 0)
-            wrong.Add($"--listen {options.Listen} is neither http://ADDRESS:PORT nor http://unix:/PATH.");
+            wrong.Add(Wrong($"--listen {options.Listen} is neither http://ADDRESS:PORT nor http://unix:/PATH.", "Write it as http://127.0.0.1:8090; TLS is a proxy's."));
         mistakes = wrong;
         return wrong.Count == 0 ? options : null;
     }
 
-    private static long Number(string name, string value, long maximum, List<string> wrong)
+    private static long Number(string name, string value, long maximum, List<Refusal> wrong)
     {
         if (long.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= 1 && number <= maximum)
             return number;
-        wrong.Add($"{name} {value} is not a number from 1 to {maximum}.");
+        wrong.Add(Wrong($"{name} {value} is not a number from 1 to {maximum}.", "Write digits only."));
         return 1;
     }
 
-    private static HubOptions Unknown(string name, HubOptions options, List<string> wrong)
+    private static HubOptions Unknown(string name, HubOptions options, List<Refusal> wrong)
     {
-        wrong.Add($"{name} is not known.");
+        wrong.Add(Wrong($"{name} is not known.", "'grid-hub --help' lists what is."));
         return options;
     }
+
+    private static Refusal Wrong(string detail, string next) => new("usage", detail, next);
 }

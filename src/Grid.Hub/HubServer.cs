@@ -38,6 +38,7 @@ public sealed class HubServer : IAsyncDisposable
         var endpoints = new HubEndpoints(store, options, app.Services.GetRequiredService<ILogger<HubServer>>());
         app.Use(endpoints.AnswerErrors);
         app.UseRouting();
+        app.Use(Queries.RefuseUnknown);
         endpoints.Map(app);
         var server = new HubServer(app, store, endpoints);
         try
@@ -68,9 +69,7 @@ public sealed class HubServer : IAsyncDisposable
     {
         limits.MaxConcurrentConnections = options.MaximumConnections;
         limits.MaxRequestBodySize = HubEndpoints.SmallBody;
-        limits.MaxRequestLineSize = 4096;
-        limits.MaxRequestHeadersTotalSize = 16 << 10;
-        limits.RequestHeadersTimeout = TimeSpan.FromSeconds(15);
+        Api.RequestHead.Limit(limits);
         limits.MinRequestBodyDataRate = new MinDataRate(4096, TimeSpan.FromSeconds(10));
         limits.MinResponseDataRate = new MinDataRate(4096, TimeSpan.FromSeconds(10));
     }

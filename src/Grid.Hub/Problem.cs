@@ -7,7 +7,7 @@ internal static class Problem
 {
     public static int StatusOf(string code) => code switch
     {
-        RefusalCode.Malformed => StatusCodes.Status400BadRequest,
+        RefusalCode.Malformed or RefusalCode.UnknownField => StatusCodes.Status400BadRequest,
         RefusalCode.NotFound => StatusCodes.Status404NotFound,
         RefusalCode.TooLarge => StatusCodes.Status413PayloadTooLarge,
         RefusalCode.Capacity => StatusCodes.Status507InsufficientStorage,

@@ -14,7 +14,7 @@ var options = HubOptions.Parse(args, out var mistakes);
 if (options is null)
 {
     foreach (var mistake in mistakes)
-        Console.Error.WriteLine(mistake);
+        Console.Error.WriteLine(mistake.From("grid-hub"));
     Console.Error.WriteLine(HubOptions.Usage);
     return 2;
 }

@@ -101,6 +101,10 @@ public sealed class EndpointTests
     [InlineData("GET", "/v1/flists?after=x", 400, "malformed")]
     [InlineData("GET", "/v1/flists?limit=0", 400, "malformed")]
     [InlineData("GET", "/v1/flists?limit=1001", 400, "malformed")]
+    [InlineData("GET", "/v1/flists?limits=1", 400, "unknown-field")]
+    [InlineData("GET", "/v1/flists?limit=1&limit=2", 400, "malformed")]
+    [InlineData("GET", "/v1/packs/{hash}?range=1", 400, "unknown-field")]
+    [InlineData("GET", "/v1/{long}", 414, "too-large")]
     [InlineData("DELETE", "/v1/packs/{hash}", 405, "method-not-allowed")]
     [InlineData("PUT", "/v1/packs/{hash}", 422, "flist-invalid")]
     [InlineData("PUT", "/v1/meta/{hash}", 422, "flist-invalid")]
@@ -112,13 +116,24 @@ public sealed class EndpointTests
         await using var scene = await Scene.MakeAsync(large: false);
         var hub = await scene.HubAsync();
         using var http = new HttpClient { BaseAddress = new Uri(hub.Address) };
-        var request = new HttpRequestMessage(new HttpMethod(method), path.Replace("{hash}", Hash).Replace("{flist}", Flist));
+        var request = new HttpRequestMessage(new HttpMethod(method), path.Replace("{hash}", Hash).Replace("{flist}", Flist).Replace("{long}", new string('a', 5000)));
         if (method is "PUT" or "POST")
             request.Content = new ByteArrayContent("not what you think it is"u8.ToArray()[..23]);
         var answer = await http.SendAsync(request);
         Assert.Equal(status, (int)answer.StatusCode);
         Assert.Equal(code, await CodeAsync(answer));
         Assert.Empty(answer.Headers.Server);
+    }
+
+    [Fact]
+    public async Task Headers_beyond_their_limit_are_refused_with_431()
+    {
+        await using var scene = await Scene.MakeAsync(large: false);
+        var hub = await scene.HubAsync();
+        using var http = new HttpClient { BaseAddress = new Uri(hub.Address) };
+        http.DefaultRequestHeaders.Add("X-Long", new string('a', 17_000));
+        var answer = await http.GetAsync("/healthz");
+        Assert.Equal((431, "too-large"), ((int)answer.StatusCode, await CodeAsync(answer)));
     }
 
     [Fact]

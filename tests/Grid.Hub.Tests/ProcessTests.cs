@@ -71,6 +71,7 @@ public sealed class ProcessTests
     {
         Assert.Null(HubOptions.Parse(args, out var mistakes));
         Assert.NotEmpty(mistakes);
+        Assert.All(mistakes, m => Assert.True(m is { Code: "usage", Next.Length: > 0 }, $"{m}"));
     }
 
     [Fact]

@@ -63,9 +63,9 @@ public sealed class Scene : IAsyncDisposable
         return hub;
     }
 
-    public async Task<LyingHub> LiarAsync(string honest)
+    public async Task<LyingServer> LiarAsync(string honest)
     {
-        var liar = await LyingHub.StartAsync(honest);
+        var liar = await LyingServer.StartAsync(honest);
         _open.Add(liar);
         return liar;
     }

@@ -7,7 +7,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Grid.Hub.Tests;
 
-/// <summary>What a hub is about to answer; a lie changes it.</summary>
+/// <summary>What a server is about to answer; a lie changes it.</summary>
 public sealed class Answer
 {
     public required string Path { get; init; }
@@ -29,13 +29,13 @@ public sealed class Answer
     public int DripBytes { get; set; }
 }
 
-/// <summary>Answers as an honest hub would, changed by a lie.</summary>
-public sealed class LyingHub : IAsyncDisposable
+/// <summary>Stands before an honest hub or ledger and answers as it does, changed by a lie.</summary>
+public sealed class LyingServer : IAsyncDisposable
 {
     private readonly WebApplication _app;
     private readonly HttpClient _honest;
 
-    private LyingHub(WebApplication app, HttpClient honest)
+    private LyingServer(WebApplication app, HttpClient honest)
     {
         (_app, _honest) = (app, honest);
     }
@@ -46,7 +46,7 @@ public sealed class LyingHub : IAsyncDisposable
 
     public ConcurrentBag<string> Asked { get; } = [];
 
-    public static async Task<LyingHub> StartAsync(string honest)
+    public static async Task<LyingServer> StartAsync(string honest)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
@@ -55,7 +55,7 @@ public sealed class LyingHub : IAsyncDisposable
             k.Limits.MaxRequestBodySize = null;
             k.Limits.MinResponseDataRate = null;
         });
-        var hub = new LyingHub(builder.Build(), new HttpClient { BaseAddress = new Uri(honest) });
+        var hub = new LyingServer(builder.Build(), new HttpClient { BaseAddress = new Uri(honest), Timeout = Timeout.InfiniteTimeSpan });
         hub._app.Run(hub.AnswerAsync);
         await hub._app.StartAsync();
         return hub;
@@ -76,6 +76,8 @@ public sealed class LyingHub : IAsyncDisposable
             request.Headers.Range = RangeHeaderValue.Parse(context.Request.Headers.Range.ToString());
         if (context.Request.Method is "POST" or "PUT")
             request.Content = new StreamContent(context.Request.Body);
+        if (context.Request.ContentType is { } type && request.Content is { } content)
+            content.Headers.ContentType = MediaTypeHeaderValue.Parse(type);
         using var honest = await _honest.SendAsync(request);
         var answer = new Answer
         {
@@ -86,6 +88,7 @@ public sealed class LyingHub : IAsyncDisposable
         };
         Lie(answer);
         context.Response.StatusCode = answer.Status;
+        context.Response.ContentType = honest.Content.Headers.ContentType?.ToString();
         if (!answer.Endless)
             context.Response.ContentLength = answer.StatedLength ?? answer.Body.Length;
         if (answer.ContentRange is not null)
