@@ -29,7 +29,7 @@ public sealed class Drafts(TimeProvider clock)
         if (statement.Payload.Ledger != state.Origin)
             return new Refusal(RefusalCode.WrongLedger, $"It is meant for the ledger '{statement.Payload.Ledger}'; this is '{state.Origin}'.");
         if (statement.Payload.Until <= now)
-            return new Refusal(RefusalCode.Expired, $"It could be accepted until {statement.Payload.Until:u}; it is {now:u}.", "Sign it again.");
+            return new Refusal(RefusalCode.Expired, $"It could be accepted until {statement.Payload.Until.Text()}; it is {now.Text()}.", "Sign it again.");
         var parties = Parties(statement, state);
         var known = parties.SelectMany(p => state.Accounts.TryGetValue(p, out var account) ? account.Policy.Keys : []).ToHashSet();
         if (statement.Signers.FirstOrDefault(k => !known.Contains(k)) is { } stranger && stranger != default)
@@ -58,7 +58,7 @@ public sealed class Drafts(TimeProvider clock)
         lock (_gate)
         {
             Forget(state, clock.GetUtcNow());
-            return [.. _drafts.Values.Where(d => d.Parties.Contains(account)).Select(d => d.Statement).OrderBy(s => s.Id.Value)];
+            return [.. _drafts.Values.Where(d => d.Parties.Contains(account) && !HasSpoken(d, account, state)).Select(d => d.Statement).OrderBy(s => s.Id.Value)];
         }
     }
 
@@ -76,6 +76,9 @@ public sealed class Drafts(TimeProvider clock)
         && (statement.Payload.Body is not AgreementTerms terms
             || state.Agreements.GetValueOrDefault(terms.Amends?.Agreement ?? new AgreementId(statement.Id.Value)) is not { } agreement
             || !(agreement is Agreement.Proposed || agreement.Next is Amendment.Proposed));
+
+    // What is recorded was signed by as many keys as its speaker has to bring.
+    private static bool HasSpoken(Draft draft, AccountId account, GridState state) => draft.Parties[0] == account && state.Known.ContainsKey(draft.Statement.Id);
 
     // Who speaks comes first: the quota is theirs.
     private static ImmutableArray<AccountId> Parties(Statement statement, GridState state)

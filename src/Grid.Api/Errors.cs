@@ -7,6 +7,11 @@ internal sealed partial class Errors(RequestDelegate next, ILogger<Errors> logge
     {
         try
         {
+            if (RequestHead.TooLong(context) is var (refusal, status))
+            {
+                await new Problem(refusal, status).ExecuteAsync(context);
+                return;
+            }
             await next(context);
             if (context.Response is { HasStarted: false, StatusCode: >= 400, ContentLength: null, ContentType: null })
                 await Problem.Of(context.Response.StatusCode).ExecuteAsync(context);

@@ -41,20 +41,20 @@ public sealed record LedgerOptions
     public string KeyFile => Key ?? Path.Combine(Data!, "ledger.key");
 
     /// <summary>Reads the command line; null with the mistakes when there are any.</summary>
-    public static LedgerOptions? Parse(ReadOnlySpan<string> args, out IReadOnlyList<string> mistakes)
+    public static LedgerOptions? Parse(ReadOnlySpan<string> args, out IReadOnlyList<Refusal> mistakes)
     {
-        var wrong = new List<string>();
+        var wrong = new List<Refusal>();
         var seen = new HashSet<string>();
         var options = new LedgerOptions { Origin = "" };
         for (var i = 0; i < args.Length; i += 2)
         {
             if (i + 1 == args.Length || args[i + 1].Length == 0)
             {
-                wrong.Add($"{args[i]} needs a value.");
+                wrong.Add(Wrong($"{args[i]} needs a value.", "Write it behind the option, or leave the option out."));
                 break;
             }
             if (!seen.Add(args[i]))
-                wrong.Add($"{args[i]} stands twice.");
+                wrong.Add(Wrong($"{args[i]} stands twice.", "Give it once."));
             options = options.With(args[i], args[i + 1], wrong);
         }
         options.Check(wrong);
@@ -62,7 +62,7 @@ public sealed record LedgerOptions
         return wrong.Count == 0 ? options : null;
     }
 
-    private LedgerOptions With(string name, string value, List<string> wrong)
+    private LedgerOptions With(string name, string value, List<Refusal> wrong)
     {
         switch (name)
         {
@@ -75,30 +75,32 @@ public sealed record LedgerOptions
             case "--hub" when Uri.TryCreate(value, UriKind.Absolute, out var hub) && hub.Scheme is "http" or "https": return this with { Hub = hub };
             case "--rate" when int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var rate) && rate <= MaximumRate: return this with { Rate = rate };
             case "--hub":
-                wrong.Add($"--hub {value} is not an http or https address.");
+                wrong.Add(Wrong($"--hub {value} is not an http or https address.", "Write it as http://HOST:PORT or https://HOST."));
                 return this;
             case "--rate":
-                wrong.Add($"--rate {value} is not a number of requests from 0 to {MaximumRate}.");
+                wrong.Add(Wrong($"--rate {value} is not a number of requests from 0 to {MaximumRate}.", "Write digits only; 0 is no limit."));
                 return this;
             default:
-                wrong.Add($"{name} is not known.");
+                wrong.Add(Wrong($"{name} is not known.", "'grid-ledger --help' lists what is."));
                 return this;
         }
     }
 
-    private void Check(List<string> wrong)
+    private void Check(List<Refusal> wrong)
     {
         if (!Payload.IsOrigin(Origin))
-            wrong.Add(Origin.Length == 0 ? "--origin is missing." : $"--origin {Origin} is not 1–255 printable ASCII characters without spaces and pluses.");
+            wrong.Add(Wrong(Origin.Length == 0 ? "--origin is missing." : $"--origin {Origin} is not 1–255 printable ASCII characters without spaces and pluses.", "Name the ledger as it shall be called for ever, such as ledger.example/main."));
         if (Data is null == Postgres is null)
-            wrong.Add("Give either --data or --postgres.");
+            wrong.Add(Wrong(Data is null ? "Neither --data nor --postgres is given." : "Both --data and --postgres are given.", "Give either --data or --postgres: a directory for a private database, or one that runs already."));
         if (Postgres is not null && Unreadable(Postgres) is { } why)
-            wrong.Add($"--postgres is not a connection string: {why} Write it as Host=…;Username=…;Database=….");
+            wrong.Add(Wrong($"--postgres is not a connection string: {why}", "Write it as Host=…;Username=…;Database=…."));
         if (Data is null && Key is null)
-            wrong.Add("--key is missing; only with --data has it a place of its own.");
+            wrong.Add(Wrong("--key is missing; only with --data has it a place of its own.", "Name the file that holds the key, or shall."));
         if (!Uri.TryCreate(Listen, UriKind.Absolute, out var address) || address.Scheme != "http" || address.PathAndQuery != "/")
-            wrong.Add($"--listen {Listen} is not http://ADDRESS:PORT.");
+            wrong.Add(Wrong($"--listen {Listen} is not http://ADDRESS:PORT.", "Write it as http://127.0.0.1:8080; TLS is a proxy's."));
     }
+
+    private static Refusal Wrong(string detail, string next) => new("usage", detail, next);
 
     // Names a keyword at most, never a value: a password is one.
     private static string? Unreadable(string connection)

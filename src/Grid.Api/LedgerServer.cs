@@ -8,6 +8,7 @@ using Grid.Ledger.Store;
 using Grid.Statements;
 using Microsoft.AspNetCore.RateLimiting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.OpenApi;
 
 namespace Grid.Api;
 
@@ -108,8 +109,18 @@ public sealed class LedgerServer : IAsyncDisposable
             .AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = TimeSpan.FromSeconds(10));
         builder.Services.AddRouting();
-        builder.Services.AddOpenApi("v1");
-        builder.Services.ConfigureHttpJsonOptions(o => o.SerializerOptions.TypeInfoResolverChain.Insert(0, ApiJson.Default));
+        builder.Services.AddOpenApi("v1", o => o.AddSchemaTransformer((schema, context, _) =>
+        {
+            // The framework cannot see through our way of writing times.
+            if ((Nullable.GetUnderlyingType(context.JsonTypeInfo.Type) ?? context.JsonTypeInfo.Type) == typeof(DateTimeOffset))
+                (schema.Type, schema.Format) = (context.JsonTypeInfo.Type == typeof(DateTimeOffset) ? JsonSchemaType.String : JsonSchemaType.String | JsonSchemaType.Null, "date-time");
+            return Task.CompletedTask;
+        }));
+        builder.Services.ConfigureHttpJsonOptions(o =>
+        {
+            o.SerializerOptions.TypeInfoResolverChain.Insert(0, ApiJson.Default);
+            o.SerializerOptions.Converters.Add(new Units.UtcTimeConverter());
+        });
         builder.Services.AddRateLimiter(o => Limit(o, options.Rate));
         builder.WebHost.UseKestrelCore().UseUrls(options.Listen).ConfigureKestrel(k =>
         {
@@ -117,9 +128,7 @@ public sealed class LedgerServer : IAsyncDisposable
             k.Limits.MaxConcurrentConnections = MaximumConnections;
             // More than a statement may have: what is a little too large is read to its end, so that its sender hears why it is refused.
             k.Limits.MaxRequestBodySize = 1 << 20;
-            k.Limits.MaxRequestLineSize = 4096;
-            k.Limits.MaxRequestHeadersTotalSize = 16 << 10;
-            k.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(15);
+            RequestHead.Limit(k.Limits);
             k.Limits.MinRequestBodyDataRate = new MinDataRate(1024, TimeSpan.FromSeconds(10));
             k.Limits.MinResponseDataRate = new MinDataRate(1024, TimeSpan.FromSeconds(20));
         });

@@ -16,6 +16,9 @@ public static class ApiCode
     /// <summary>A node was asked and did not answer in time.</summary>
     public const string NodeSilent = "node-silent";
 
+    /// <summary>The body came more slowly than is waited for.</summary>
+    public const string TooSlow = "too-slow";
+
     public const string UnsupportedMediaType = "unsupported-media-type";
     public const string MethodNotAllowed = "method-not-allowed";
     public const string Defect = "defect";
@@ -51,6 +54,7 @@ internal sealed class Problem(Refusal refusal, int status) : IResult
     {
         StatusCodes.Status404NotFound => new Refusal(RefusalCode.NotFound, "There is nothing at this address.", "See /openapi/v1.json."),
         StatusCodes.Status405MethodNotAllowed => new Refusal(ApiCode.MethodNotAllowed, "This address does not take that method.", "See /openapi/v1.json."),
+        StatusCodes.Status408RequestTimeout => new Refusal(ApiCode.TooSlow, "The body came too slowly.", "Send it again."),
         StatusCodes.Status413PayloadTooLarge => new Refusal(RefusalCode.TooLarge, "The body is longer than anything that is taken here.", "See /openapi/v1.json."),
         // Chosen by the router, which does not tell what it would have taken.
         StatusCodes.Status415UnsupportedMediaType => new Refusal(

@@ -19,7 +19,7 @@ var options = LedgerOptions.Parse(args, out var mistakes);
 if (options is null)
 {
     foreach (var mistake in mistakes)
-        Console.Error.WriteLine(mistake);
+        Console.Error.WriteLine(mistake.From("grid-ledger"));
     Console.Error.WriteLine(LedgerOptions.Usage);
     return 2;
 }

@@ -131,6 +131,20 @@ public sealed class BadInputTests(LedgerFixture ledger)
         }
     }
 
+    [Theory]
+    [InlineData(3900, 1, 16, 404, "not-found")]
+    [InlineData(4200, 1, 16, 414, "too-large")]
+    [InlineData(8, 2, 15_000, 431, "too-large")]
+    [InlineData(8, 110, 16, 431, "too-large")]
+    public async Task A_head_that_is_somewhat_too_long_is_answered_as_any_other(int path, int headers, int length, int status, string code)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri("v1/" + new string('a', path), UriKind.Relative));
+        for (var i = 0; i < headers; i++)
+            request.Headers.Add($"X-{i}", new string('a', length));
+        using var response = await ledger.Http.SendAsync(request, Stop);
+        await IsProblem(response, status, code);
+    }
+
     [Fact]
     public async Task An_account_cannot_fill_the_drafts()
     {

@@ -65,6 +65,7 @@ public sealed class EndpointTests(LedgerFixture ledger)
         Assert.Equal(ledger.Grid.Farms.SelectMany(f => f.Nodes).Select(n => n.Id.ToString()), nodes);
         Assert.Equal(2, (await ledger.GetAsync("v1/farms")).GetProperty("items").GetArrayLength());
         Assert.Equal(2, (await ledger.GetAsync("v1/offers")).GetProperty("items").GetArrayLength());
+        Assert.EndsWith("Z", (await ledger.GetAsync("v1/offers")).GetProperty("items")[0].GetProperty("expires").GetString(), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -173,7 +174,10 @@ public sealed class EndpointTests(LedgerFixture ledger)
         var metrics = await ledger.Http.GetStringAsync(new Uri("metrics", UriKind.Relative), Stop);
         foreach (var name in new[] { "grid_log_size ", "grid_batch_entries_bucket{le=\"512\"}", "grid_commit_seconds_count", "grid_statements_accepted_total" })
             Assert.Contains(name, metrics);
-        var paths = (await ledger.GetAsync("openapi/v1.json")).GetProperty("paths").EnumerateObject().Select(p => p.Name).ToList();
+        var description = await ledger.GetAsync("openapi/v1.json");
+        var time = description.GetProperty("components").GetProperty("schemas").GetProperty("OfferView").GetProperty("properties").GetProperty("expires");
+        Assert.Equal(("string", "date-time"), (time.GetProperty("type").GetString(), time.GetProperty("format").GetString()));
+        var paths = description.GetProperty("paths").EnumerateObject().Select(p => p.Name).ToList();
         foreach (var path in new[] { "/v1/statements", "/v1/statements/{id}", "/v1/drafts", "/v1/ledger", "/v1/accounts/{id}", "/v1/farms", "/v1/farms/{id}", "/v1/nodes", "/v1/nodes/{id}", "/v1/offers", "/v1/offers/{id}", "/v1/agreements", "/v1/agreements/{id}", "/v1/agreements/{id}/bundle", "/v1/nodes/{id}/agreements", "/v1/proof/{index}", "/v1/consistency", "/checkpoint", "/healthz", "/readyz", "/metrics" })
             Assert.Contains(path, paths);
     }

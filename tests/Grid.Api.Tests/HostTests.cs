@@ -149,7 +149,16 @@ public sealed class HostTests : IDisposable
     public void Wrong_options_are_said_all_at_once(string expected, params string[] args)
     {
         Assert.Null(LedgerOptions.Parse(args, out var mistakes));
-        Assert.Contains(mistakes, m => m.Contains(expected, StringComparison.Ordinal));
+        Assert.Contains(mistakes, m => $"{m}".Contains(expected, StringComparison.Ordinal));
+        Assert.All(mistakes, m => Assert.True(m is { Code: "usage", Next.Length: > 0 }, $"{m}"));
+    }
+
+    [Fact]
+    public async Task Each_wrong_option_has_a_code_and_a_next_step()
+    {
+        var (code, text) = await Host.RunAsync("--origin", Origin, "--data", _directory, "--colour", "blue");
+        Assert.Equal(2, code);
+        Assert.StartsWith("grid-ledger: error[usage]: --colour is not known.\n  next: 'grid-ledger --help' lists what is.\ngrid-ledger --origin NAME ", text, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -38,10 +38,10 @@ internal sealed class Rig : IAsyncDisposable
         Sequencer = await Sequencer.StartAsync(Store, options ?? Options, Grid.Key("ledger"), Clock, NullLogger<Sequencer>.Instance);
     }
 
-    public async Task RestartAsync()
+    public async Task RestartAsync(SequencerOptions? options = null)
     {
         await CloseAsync();
-        await OpenAsync();
+        await OpenAsync(options);
     }
 
     /// <summary>Everything the grid in memory accepted so far, but for its own first word.</summary>

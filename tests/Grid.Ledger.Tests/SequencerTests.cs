@@ -122,6 +122,22 @@ public sealed class SequencerTests(PostgresFixture postgres)
     }
 
     [Fact]
+    public async Task What_is_recorded_needs_no_evidence_any_more()
+    {
+        await using var rig = await Start();
+        await rig.SendAllAsync();
+        var farms = rig.Grid.Farms;
+        var proposed = rig.Grid.SignedByUser(rig.Grid.Terms(farms[0].Nodes[0].Id, farms[1].Nodes[0].Id), farms[0].Name);
+        await rig.AcceptAsync(proposed);
+        // As after a restart while the hub is away.
+        await rig.RestartAsync(Rig.Options with { Admission = (_, _) => ValueTask.FromResult<Refusal?>(new Refusal(RefusalCode.FlistIncomplete, "A chunk is missing.")) });
+        Assert.True(Assert.IsType<Answer.Recorded>(await rig.Sequencer.SubmitAsync(proposed.Bytes, Stop)).Known);
+        var whole = proposed.Merge(Statement.Sign(proposed.PayloadBytes.ToArray(), rig.Grid.Key(farms[1].Name)));
+        Assert.Contains("agreement.agreed", (await rig.AcceptAsync(whole)).Events);
+        Assert.Equal(RefusalCode.FlistIncomplete, await RefusalOf(rig, rig.Grid.SignedByUser(rig.Grid.Terms(farms[0].Nodes[0].Id)).Bytes));
+    }
+
+    [Fact]
     public async Task The_ledger_itself_says_that_a_deadline_passed()
     {
         await using var rig = await Start();

@@ -67,6 +67,17 @@ public sealed class StoreTests(PostgresFixture postgres)
         Assert.Equal(Assert.Single(await theirs.QueryAsync<string>(Rows)), await ours.ScalarAsync(Rows));
     }
 
+    [Fact]
+    public async Task Every_event_has_its_stream_though_PostgreSQL_no_longer_looks_for_it()
+    {
+        await using var rig = await Start();
+        rig.Grid.Run(rig.Grid.Terms(rig.Grid.Farms[0].Nodes[0].Id));
+        await rig.SendAllAsync();
+        Assert.Equal("D", await rig.ScalarAsync("select string_agg(distinct tgenabled::text, '') from pg_trigger t join pg_constraint c on c.oid = t.tgconstraint where t.tgrelid = 'events.mt_events'::regclass and c.contype = 'f'"));
+        Assert.Equal(0L, await rig.ScalarAsync("select count(*) from events.mt_events e where not exists (select from events.mt_streams s where s.id = e.stream_id)"));
+        Assert.Equal(0L, await rig.ScalarAsync("select count(*) from events.mt_streams s where version <> (select count(*) from events.mt_events e where e.stream_id = s.id)"));
+    }
+
     [Theory]
     [InlineData("update log.batch set count = count")]
     [InlineData("delete from log.batch")]

@@ -123,7 +123,8 @@ public sealed partial class Sequencer : IAsyncDisposable
         span.About(statement);
         if (statement.VerifySignatures() is { } forged)
             return new Answer.Refused(forged);
-        if (_options.Admission is { } admission && await admission(statement, stop) is { } refusal)
+        // What is recorded was let in: evidence that is gone since takes nothing back.
+        if (_options.Admission is { } admission && !_current.State.Known.ContainsKey(statement.Id) && await admission(statement, stop) is { } refusal)
             return new Answer.Refused(refusal);
         if (!_ready)
             return new Answer.Unknown("The ledger's store is away.");

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Grid.Ledger.Store;
 using Grid.Log;
 using Grid.Statements;
+using Grid.Units;
 using Grid.World;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -140,7 +141,7 @@ public sealed partial class Sequencer
         {
             var fact = Statement.Sign(new Payload(_options.Origin, null, now, now.AddDays(1), due), _key);
             if (!Decide(pending, new Submission(fact), fact))
-                throw new UnreachableException($"{due.Agreement} waits for {due.Due:u} and does not take it.");
+                throw new UnreachableException($"{due.Agreement} waits for {due.Due.Text()} and does not take it.");
         }
     }
 
