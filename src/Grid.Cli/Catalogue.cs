@@ -38,7 +38,7 @@ internal sealed class Catalogue(LedgerClient ledger, Book book, CancellationToke
             return no;
         return Id.TryParse<FarmId>(text, out _) || found.Body.FarmName == text
             ? new KnownFarm(id, found.Body.FarmName, new AccountId(found.By!.Value))
-            : new Refusal(RefusalCode.BadProof, $"The ledger says that '{text}' is {id}, which is really '{found.Body.FarmName}'.");
+            : new Refusal(RefusalCode.BadProof, $"The ledger says that '{text}' is {id}, which is really '{found.Body.FarmName}'.", "Believe nothing of this ledger until 'grid ledger audit' holds.");
     }
 
     /// <param name="text">an id, an alias of the address book, a farm's name when it has one node, or FARM/N for its N-th</param>
@@ -54,7 +54,7 @@ internal sealed class Catalogue(LedgerClient ledger, Book book, CancellationToke
             if (place is null && nodes.Length != 1)
                 return new Refusal(nodes.IsEmpty ? RefusalCode.UnresolvedNode : CliCode.Ambiguous, $"The farm '{farmName}' has {nodes.Length} nodes.", nodes.IsEmpty ? "Let a node join first." : $"Write {farmName}/1 to {farmName}/{nodes.Length}, or a node1… id.");
             if (place is not null && (!int.TryParse(place, out var number) || number < 1 || number > nodes.Length))
-                return new Refusal(RefusalCode.UnresolvedNode, $"The farm '{farmName}' has {nodes.Length} nodes; '{place}' is not one of their numbers.");
+                return new Refusal(RefusalCode.UnresolvedNode, $"The farm '{farmName}' has {nodes.Length} nodes; '{place}' is not one of their numbers.", $"See 'grid node list --farm {farmName}'.");
             id = nodes[place is null ? 0 : int.Parse(place, System.Globalization.CultureInfo.InvariantCulture) - 1];
         }
         return (await FoundingAsync<JoinNode>(id.Value, "node").ConfigureAwait(false)).As(f => new KnownNode(id, f.Body.Farm, f.Body));
@@ -132,6 +132,6 @@ internal sealed class Catalogue(LedgerClient ledger, Book book, CancellationToke
             return refusal.Code == RefusalCode.NotFound ? new Refusal(RefusalCode.NotFound, $"The {what} is not in this ledger.", $"See 'grid {what} list'.") : refusal;
         return recorded.Statement.Payload.Body is T body
             ? (body, recorded.Statement.Payload.By)
-            : new Refusal(RefusalCode.NotFound, $"{recorded.Statement.Id} founds no {what}; it is '{recorded.Statement.Payload.Body.Kind}'.");
+            : new Refusal(RefusalCode.NotFound, $"{recorded.Statement.Id} founds no {what}; it is '{recorded.Statement.Payload.Body.Kind}'.", $"See 'grid {what} list'.");
     }
 }

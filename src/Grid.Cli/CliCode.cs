@@ -13,6 +13,7 @@ public static class CliCode
     public const string FileUnreadable = "file-unreadable";
     public const string FileExists = "file-exists";
     public const string DraftInvalid = "draft-invalid";
+    public const string DraftWaits = "draft-waits";
     public const string PlanMoved = "plan-moved";
     public const string PlanUnknown = "plan-unknown";
     public const string KeyUnknown = "key-unknown";

@@ -77,6 +77,7 @@ public static partial class CommandLine
         OfferCommands.Build(frame),
         AgreementCommands.Build(frame),
         FlistCommands.Build(frame),
+        SecretCommands.Build(frame),
         LedgerCommands.Build(frame),
         .. PlanCommands.Build(frame),
         .. AgreementCommands.Short(frame),

@@ -59,7 +59,7 @@ internal sealed class Frame(Shell shell, Options options)
                 if (screen is null)
                     Write(parsed, outcome, repeated: true);
                 else
-                    screen.Show(page => new Page(page, Colour(parsed)).Write(done.Blocks));
+                    screen.Show(page => new Page(page, Colour(parsed)).Write(Wanted(parsed, done)));
                 try
                 {
                     await Task.Delay(WatchEvery, shell.Time, cancellation).ConfigureAwait(false);
@@ -85,7 +85,7 @@ internal sealed class Frame(Shell shell, Options options)
                 return Exit.Ok;
             case Outcome.Done done:
                 if (format == Format.Table)
-                    new Page(shell.Out, colour && shell.Terminal.Out).Write(done.Blocks);
+                    new Page(shell.Out, colour && shell.Terminal.Out).Write(Wanted(parsed, done));
                 else
                     shell.Out.WriteLine(format == Format.Json ? Document.Json(done.Document, repeated) : (repeated ? "---\n" : "") + Document.Yaml(done.Document));
                 return done.Code;
@@ -97,16 +97,19 @@ internal sealed class Frame(Shell shell, Options options)
         }
     }
 
+    private IEnumerable<Block> Wanted(ParseResult parsed, Outcome.Done done) =>
+        shell.Hints && !parsed.GetValue(options.Quiet) ? done.Blocks : done.Blocks.Where(b => b is not Block.Next);
+
     private void WriteProblems(Outcome.Failed failed, Format format, bool colour)
     {
         if (format == Format.Table)
         {
             var page = new Page(shell.Error, colour);
-            foreach (var (refusal, where) in failed.Problems)
+            foreach (var problem in failed.Problems)
             {
+                var (refusal, where) = problem;
                 page.Write([Block.Line($"error[{refusal.Code}]: {(where is null ? "" : $"{where}: ")}{refusal.Detail}", Ink.Bad)]);
-                if (refusal.Next is not null)
-                    page.Write([Block.Line($"  next: {refusal.Next}")]);
+                page.Write([Block.Line($"  next: {Advice.Next(problem)}")]);
             }
             return;
         }
@@ -114,7 +117,7 @@ internal sealed class Frame(Shell shell, Options options)
         {
             ["code"] = p.Refusal.Code,
             ["detail"] = p.Refusal.Detail,
-            ["next"] = p.Refusal.Next,
+            ["next"] = Advice.Next(p),
             ["where"] = p.Where,
         };
         var document = new JsonObject { ["error"] = One(failed.Problems[0]), ["errors"] = new JsonArray([.. failed.Problems.Select(One)]) };

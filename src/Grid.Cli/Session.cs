@@ -50,7 +50,7 @@ internal sealed class Session(Shell shell, ParseResult parsed, Context context, 
         if (!shell.Terminal.In)
             return new Refusal(CliCode.NotConfirmed, "This signs something, and nobody is here to say yes.", "Add --yes.");
         shell.Error.Write($"{question} [y/N] ");
-        return shell.In.ReadLine()?.Trim().ToLowerInvariant() is "y" or "yes" ? null : new Refusal(CliCode.NotConfirmed, "Nothing was signed.");
+        return shell.In.ReadLine()?.Trim().ToLowerInvariant() is "y" or "yes" ? null : new Refusal(CliCode.NotConfirmed, "Nothing was signed.", "Run it again and answer y, or add --yes.");
     }
 
     /// <summary>The ledger that is set, with its key pinned and its last checkpoint remembered.</summary>
@@ -63,7 +63,7 @@ internal sealed class Session(Shell shell, ParseResult parsed, Context context, 
         if (context.LedgerKey is not { } text)
             return new Refusal(CliCode.LedgerNotPinned, $"No public key is pinned for {server}, so nothing it says could be checked.", $"Run 'grid ledger trust {server}' with the key its operator gave you.");
         if (!Id.TryParse<PublicKey>(text, out var key))
-            return new Refusal(CliCode.ConfigInvalid, $"'{text}' is not a public key of the form key1….");
+            return new Refusal(CliCode.ConfigInvalid, $"'{text}' is not a public key of the form key1….", $"Pin the right one with 'grid ledger trust {server}'.");
         var http = shell.Http(server);
         if (context.Origin is not { } origin)
         {

@@ -14,8 +14,14 @@ public sealed record Shell(
     /// <summary>Told how a command ended, for whoever runs commands in this process and wants the result rather than its text.</summary>
     public Action<Output.Outcome>? Ended { get; init; }
 
+    /// <summary>False where somebody else decides what is done next.</summary>
+    public bool Hints { get; init; } = true;
+
     /// <summary>Standard output for bytes that are no text.</summary>
     public Func<Stream> Bytes { get; init; } = Console.OpenStandardOutput;
+
+    /// <summary>Standard input for bytes that are no text.</summary>
+    public Func<Stream> BytesIn { get; init; } = Console.OpenStandardInput;
 
     /// <summary>The process as it is.</summary>
     public static Shell OfProcess() => new(

@@ -41,7 +41,7 @@ internal static class Signing
         }
         return Id.TryParse<AccountId>(account.Id, out var id)
             ? new Speaker(name, id, session.Context.Key is { } key ? [key] : account.Keys)
-            : new Refusal(CliCode.ConfigInvalid, $"The address book's account '{name}' has no right id.");
+            : new Refusal(CliCode.ConfigInvalid, $"The address book's account '{name}' has no right id.", $"Give the account's acct1… id with --account, and its key with --key.");
     }
 
     /// <summary>Also where nobody speaks: what is typed and means nothing is a mistake, whether or not the command needs it.</summary>
@@ -65,7 +65,7 @@ internal static class Signing
         if (key.Public == file.Public)
             return key;
         key.Dispose();
-        return new Refusal(CliCode.KeyFileInvalid, $"The key file '{name}' holds another key than it names.");
+        return new Refusal(CliCode.KeyFileInvalid, $"The key file '{name}' holds another key than it names.", "Bring the file back from a copy: 'grid key import'.");
     }
 
     public static Answer<Statement> Sign(this Session session, byte[] payload, IEnumerable<string> keys)

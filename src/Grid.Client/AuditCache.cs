@@ -17,8 +17,6 @@ namespace Grid.Client;
 /// </summary>
 public sealed class AuditCache(string directory)
 {
-    private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
-
     private string Verified => Path.Combine(directory, "verified");
 
     /// <summary>The entries found right before, in their order; empty when there are none or they are not whole any more.</summary>
@@ -43,10 +41,7 @@ public sealed class AuditCache(string directory)
 
     internal void Keep(long bundle, ImmutableArray<Entry> entries)
     {
-        if (OperatingSystem.IsWindows())
-            Directory.CreateDirectory(directory);
-        else
-            Directory.CreateDirectory(directory, Private);
+        PrivateDirectory.Make(directory);
         Replace(PathOf(bundle), EntryBundle.Encode([.. entries.Select(e => e.Bytes)]));
     }
 

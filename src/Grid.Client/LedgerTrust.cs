@@ -49,7 +49,7 @@ public sealed class FileCheckpointStore(string path) : ICheckpointStore
 
     public async ValueTask SaveAsync(string note, CancellationToken cancellation)
     {
-        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
+        PrivateDirectory.Make(Path.GetDirectoryName(Path.GetFullPath(path))!);
         // One process may hold several stores of one file.
         var temporary = $"{path}.{Environment.ProcessId}-{Guid.NewGuid():n}.new";
         await using (var file = new FileStream(temporary, FileMode.Create, FileAccess.Write))

@@ -5,10 +5,10 @@ public sealed class NodeStatusTests
     // As an agent writes it.
     private const string Status = """
         {
-          "node": "node1qqqqqqqqqqqqqqqq", "runtime": "/usr/bin/crun", "accelerator": "tcg", "heard": "2026-01-01T00:00:00+00:00", "ledgerTrouble": "unreachable: nobody answers", "blind": null,
+          "node": "node1qqqqqqqqqqqqqqqq", "runtime": "/usr/bin/crun", "accelerator": "tcg", "heard": "2026-01-01T00:00:00Z", "ledgerTrouble": "unreachable: nobody answers", "blind": null,
           "workloads": [
             { "agreement": "agr1x", "name": "web", "kind": "container", "agreementStatus": "running", "wished": true, "phase": "running", "pid": 4711, "generation": 2, "failures": 0, "why": null, "nextTry": null },
-            { "agreement": "agr1y", "name": "job", "kind": "container", "agreementStatus": "running", "wished": true, "phase": "exited", "pid": null, "generation": 7, "failures": 6, "why": "It ended and was started again.\u001b[2J", "nextTry": "2026-01-01T00:03:32+00:00" },
+            { "agreement": "agr1y", "name": "job", "kind": "container", "agreementStatus": "running", "wished": true, "phase": "exited", "pid": null, "generation": 7, "failures": 6, "why": "It ended and was started again.\u001b[2J", "nextTry": "2026-01-01T00:03:32Z" },
             { "agreement": "agr1y", "name": "store", "kind": "volume", "agreementStatus": "running", "wished": true, "phase": "attached", "pid": null, "generation": 0, "failures": 0, "why": null, "nextTry": null }
           ],
           "mechanisms": [ { "name": "containers", "active": "/usr/bin/crun", "why": null }, { "name": "BPF LSM", "active": null, "why": "the kernel has not loaded it; not used" } ],

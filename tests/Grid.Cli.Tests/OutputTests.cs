@@ -31,6 +31,16 @@ public sealed class OutputTests
     }
 
     [Fact]
+    public void A_tab_is_shown_as_it_is_where_it_moves_no_column()
+    {
+        var text = new StringWriter { NewLine = "\n" };
+
+        new Page(text, colour: false).Write([Block.Line("a\tb\v"), new Block.Table(["name"], [["a\tb"]])]);
+
+        Assert.Equal("a\tb\\x0b\n\nNAME\na\\x09b\n", text.ToString());
+    }
+
+    [Fact]
     public void Json_and_yaml_say_the_same()
     {
         var document = new JsonObject

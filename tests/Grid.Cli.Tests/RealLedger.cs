@@ -5,6 +5,7 @@ using Grid.Client;
 using Grid.Hub;
 using Grid.Networks;
 using Grid.Nodes;
+using Grid.Secrets;
 using Grid.Statements;
 using Grid.Units;
 
@@ -44,10 +45,13 @@ public sealed class RealLedger : IAsyncLifetime
 /// <summary>What a node says to the ledger, said by a test with the node's own key: it joins by a real invite and answers as it is told to.</summary>
 internal sealed class NodeVoice : IDisposable
 {
-    private readonly SigningKey _key = SigningKey.FromSeed(System.Security.Cryptography.RandomNumberGenerator.GetBytes(32));
+    private readonly byte[] _seed = System.Security.Cryptography.RandomNumberGenerator.GetBytes(32);
+    private readonly SigningKey _key;
     private readonly LedgerClient _ledger;
 
-    private NodeVoice(LedgerClient ledger) => _ledger = ledger;
+    private NodeVoice(LedgerClient ledger) => (_ledger, _key, Opener) = (ledger, SigningKey.FromSeed(_seed), new SecretOpener(_seed, ledger.Trust.Origin));
+
+    public SecretOpener Opener { get; }
 
     public NodeId Id { get; private set; }
 
@@ -66,6 +70,8 @@ internal sealed class NodeVoice : IDisposable
         return node;
     }
 
+    public async Task<AgreementTerms> TermsAsync(AgreementId id) => (await VersionAsync(id)).Terms;
+
     public async Task ReadyAsync(AgreementId id) => await SayAsync(Id.Value, new WorkloadReady(id, (await VersionAsync(id)).Id, TunnelEnds.None));
 
     public async Task RefuseAsync(AgreementId id, string code, string detail) => await SayAsync(Id.Value, new WorkloadRefused(id, (await VersionAsync(id)).Id, code, detail));
@@ -80,6 +86,7 @@ internal sealed class NodeVoice : IDisposable
 
     public void Dispose()
     {
+        Opener.Dispose();
         _ledger.Dispose();
         _key.Dispose();
     }

@@ -45,7 +45,7 @@ internal sealed class TestShell : IDisposable
             new StringReader(Input), output, error, new Terminal(IsTerminal, IsTerminal, IsTerminal, 120, _ => _secrets.TryDequeue(out var secret) ? secret : null),
             name => name == "GRID_HOME" ? Home : Environment.GetValueOrDefault(name), Time, System.Security.Cryptography.RandomNumberGenerator.GetBytes,
             server => new HttpClient { BaseAddress = server, Timeout = Timeout.InfiniteTimeSpan })
-        { Bytes = () => bytes };
+        { Bytes = () => bytes, BytesIn = () => new MemoryStream(System.Text.Encoding.UTF8.GetBytes(Input)) };
         var code = await CommandLine.RunAsync(args, shell, cancellation);
         var text = output.ToString() + System.Text.Encoding.UTF8.GetString(bytes.ToArray());
         // The promise of every command, whatever was asked of it.
@@ -71,7 +71,8 @@ internal sealed class TestShell : IDisposable
         Assert.Equal("", text);
         var document = JsonNode.Parse(error)!["error"]!;
         Assert.True(code == (document["code"]!.GetValue<string>() == CliCode.Usage ? Exit.Usage : Exit.Error), $"grid {string.Join(' ', args)}: {code} {text}{error}");
-        Assert.NotEmpty(document["detail"]!.GetValue<string>());
+        // What, why, and what to do next, of each thing that is wrong.
+        Assert.All(JsonNode.Parse(error)!["errors"]!.AsArray(), e => Assert.True(e!["detail"]?.GetValue<string>() is { Length: > 0 } && e["next"]?.GetValue<string>() is { Length: > 0 }, $"grid {string.Join(' ', args)}: {e}"));
         return document["code"]!.GetValue<string>();
     }
 

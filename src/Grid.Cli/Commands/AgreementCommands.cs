@@ -13,7 +13,7 @@ namespace Grid.Cli.Commands;
 internal static class AgreementCommands
 {
     public static Command Build(Frame frame) => Frame.Noun("agreement", "Agreements: what user and farmers signed",
-        [PlanCommands.Plan(frame), PlanCommands.Apply(frame), List(frame), Show(frame), SignCommands.Sign(frame), .. Short(frame), History(frame), Export(frame)]);
+        [PlanCommands.Plan(frame), PlanCommands.Apply(frame), List(frame), Show(frame), SignCommands.Sign(frame), DraftsCommand.Build(frame), .. Short(frame), History(frame), Export(frame)]);
 
     /// <summary>Verbs that also stand at the top.</summary>
     public static IEnumerable<Command> Short(Frame frame) =>
@@ -31,10 +31,12 @@ internal static class AgreementCommands
     /// <summary>The agreement a person named, with its whole proof checked.</summary>
     public static async Task<Answer<(Bundle Bundle, VerifiedAgreement Verified, string Name)>> FindAsync(Session session, string text, CancellationToken cancellation, bool receipts = true)
     {
-        if (!session.Book().Try(out var book, out var refusal) || !(await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out refusal)
-            || !new Catalogue(ledger, book, cancellation).Agreement(text).Try(out var id, out refusal))
+        if (!(await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out var refusal)
+            || !(await LaidDown.LookAsync(session, ledger, text, cancellation).ConfigureAwait(false)).Try(out var laid, out refusal))
             return refusal;
-        return (await ledger.BundleAsync(id, receipts, cancellation).ConfigureAwait(false)).As(b => (b.Bundle, b.Verified, book.NameOf(id)));
+        if (!new Catalogue(ledger, laid.Book, cancellation).Agreement(text).Try(out var id, out refusal))
+            return laid.Waiting.GetValueOrDefault(text) is { } draft ? LaidDown.NotYet(text, draft) : refusal;
+        return (await ledger.BundleAsync(id, receipts, cancellation).ConfigureAwait(false)).As(b => (b.Bundle, b.Verified, laid.Book.NameOf(id)));
     }
 
     public static Outcome Table(LedgerView view, Book book) => Render.List(view, "no agreements",
@@ -101,21 +103,22 @@ internal static class AgreementCommands
             {
                 return (await FindAsync(session, text, cancellation).ConfigureAwait(false)).Try(out var found, out refusal) ? StatusView.Of(found.Verified, found.Name) : refusal;
             }
-            if (!session.Book().Try(out var book, out refusal))
+            if (!(await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out refusal)
+                || !(await LaidDown.LookAsync(session, ledger, null, cancellation).ConfigureAwait(false)).Try(out var laid, out refusal))
                 return refusal;
             var rows = new List<(string Name, VerifiedAgreement Verified)>();
-            foreach (var name in book.Agreements.Keys)
+            foreach (var name in laid.Book.Agreements.Keys)
             {
                 if (!(await FindAsync(session, name, cancellation).ConfigureAwait(false)).Try(out var found, out refusal))
                     return refusal;
                 rows.Add((name, found.Verified));
             }
             return Outcome.Of(
-                new JsonObject { ["items"] = Render.Array(rows.Select(r => StatusView.Document(r.Verified, r.Name))) },
+                new JsonObject { ["items"] = Render.Array([.. rows.Select(r => StatusView.Document(r.Verified, r.Name)), .. laid.Waiting.Select(d => StatusView.Document(d.Value, d.Key))]) },
                 new Block.Table(["name", "status", "version", "workloads", "agreement", "why"], [.. rows.Select(r => ImmutableArray.Create<Cell>(
                     r.Name, new Cell(r.Verified.Agreement.Status, Render.InkOf(r.Verified.Agreement.Status)), $"{r.Verified.Agreement.Version.Terms.Version}",
                     $"{r.Verified.Agreement.Version.Terms.Workloads.Length}", r.Verified.Agreement.Id.ToString(),
-                    StatusView.Reason(r.Verified.Agreement) ?? string.Join(", ", StatusView.WaitsFor(r.Verified))))], "no agreements were made on this machine"));
+                    StatusView.Reason(r.Verified.Agreement) ?? string.Join(", ", StatusView.WaitsFor(r.Verified)))), .. laid.Waiting.Select(d => StatusView.Row(d.Value, d.Key))], "no agreements were made on this machine"));
         });
     }
 
@@ -152,7 +155,7 @@ internal static class AgreementCommands
             return Outcome.Of(
                 new JsonObject { ["agreement"] = found.Verified.Agreement.Id.ToString(), ["file"] = session.Value(file), ["bytes"] = bytes.Length, ["entries"] = found.Bundle.Entries.Length, ["size"] = found.Verified.Checkpoint.Size },
                 new Block.Fields([("file", session.Value(file)), ("bytes", $"{bytes.Length}"), ("entries", $"{found.Bundle.Entries.Length} of {found.Verified.Checkpoint.Size}")]),
-                Block.Line($"Next: grid verify {session.Value(file)} --ledger-key {session.Context.LedgerKey}", Ink.Faint));
+                new Block.Next($"grid verify {session.Value(file)} --ledger-key {session.Context.LedgerKey}"));
         });
     }
 
@@ -178,7 +181,7 @@ internal static class AgreementCommands
             if (session.Value(amendment))
             {
                 if (found.Verified.Agreement.Next is not { } next)
-                    return new Refusal(RefusalCode.WrongState, "No amendment is on its way.");
+                    return new Refusal(RefusalCode.WrongState, "No amendment is on its way.", "Leave --amendment out to end the agreement itself.");
                 version = next.Version.Id;
             }
             var question = version is not null ? $"Withdraw the amendment {version}?" : $"End '{found.Name}' {(time is null ? "now" : $"at {Render.Time(time)}")}?";

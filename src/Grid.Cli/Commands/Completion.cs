@@ -21,7 +21,7 @@ internal static class Completion
     public static IEnumerable<CompletionItem> Accounts(Frame frame, ParseResult parsed) => Local(frame, parsed, (_, book) => book.Accounts.Keys);
 
     public static IEnumerable<CompletionItem> Agreements(Frame frame, ParseResult parsed) =>
-        Local(frame, parsed, (_, book) => book.Agreements.Keys).Concat(Live(frame, parsed, (ledger, c) => ledger.AgreementsAsync(new AgreementQuery(Limit: Most), c), "id"));
+        Local(frame, parsed, (_, book) => book.Agreements.Keys.Union(book.Drafts.Keys)).Concat(Live(frame, parsed, (ledger, c) => ledger.AgreementsAsync(new AgreementQuery(Limit: Most), c), "id"));
 
     public static IEnumerable<CompletionItem> Flists(Frame frame, ParseResult parsed) => Local(frame, parsed, (session, _) =>
         Directory.Exists(Path.Combine(session.Context.Home, "flists")) ? FlistCommands.StoredIds(session) : []);
@@ -34,13 +34,20 @@ internal static class Completion
     public static IEnumerable<CompletionItem> Offers(Frame frame, ParseResult parsed) =>
         Local(frame, parsed, (_, book) => book.Offers.Keys).Concat(Live(frame, parsed, (ledger, c) => ledger.OffersAsync(Most, c), "id"));
 
+    /// <summary>Those of the account that is set.</summary>
+    public static IEnumerable<CompletionItem> Drafts(Frame frame, ParseResult parsed) => Live(frame, parsed, async (session, ledger, c) =>
+        session.Speaker().Try(out var speaker, out _) && (await ledger.DraftsAsync(speaker.Id, c).ConfigureAwait(false)).Try(out var drafts, out _) ? [.. drafts.Select(d => d.Id.ToString())] : []);
+
     private static IEnumerable<CompletionItem> Local(Frame frame, ParseResult parsed, Func<Session, Book, IEnumerable<string>> words)
     {
         using var session = Session(frame, parsed);
         return session is not null && session.Book().Try(out var book, out _) ? [.. words(session, book).Select(w => new CompletionItem(w))] : [];
     }
 
-    private static IEnumerable<CompletionItem> Live(Frame frame, ParseResult parsed, Func<LedgerClient, CancellationToken, Task<Answer<LedgerView>>> ask, string field)
+    private static IEnumerable<CompletionItem> Live(Frame frame, ParseResult parsed, Func<LedgerClient, CancellationToken, Task<Answer<LedgerView>>> ask, string field) => Live(frame, parsed, async (session, ledger, c) =>
+        (await ask(ledger, c).ConfigureAwait(false)).Try(out var view, out _) ? [.. Render.Items(view).Select(i => Render.Text(i, field)).OfType<string>()] : []);
+
+    private static IEnumerable<CompletionItem> Live(Frame frame, ParseResult parsed, Func<Session, LedgerClient, CancellationToken, Task<string[]>> ask)
     {
         using var session = Session(frame, parsed);
         if (session is null)
@@ -52,9 +59,7 @@ internal static class Completion
             var found = Task.Run(async () =>
             {
                 var ledger = await session.LedgerAsync(patience.Token).ConfigureAwait(false);
-                return ledger.Try(out var client, out _) && (await ask(client, patience.Token).ConfigureAwait(false)).Try(out var view, out _)
-                    ? Render.Items(view).Select(i => Render.Text(i, field)).OfType<string>().ToArray()
-                    : [];
+                return ledger.Try(out var client, out _) ? await ask(session, client, patience.Token).ConfigureAwait(false) : [];
             }, patience.Token).GetAwaiter().GetResult();
             return [.. found.Select(w => new CompletionItem(w))];
         }

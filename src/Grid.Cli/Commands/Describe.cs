@@ -96,6 +96,8 @@ internal static class Describe
             ["mounts"] = new JsonObject(c.Mounts.Select(m => KeyValuePair.Create(m.Path, (JsonNode?)m.Volume))),
             ["scratch"] = new JsonObject(c.Scratch.Select(s => KeyValuePair.Create(s.Path, (JsonNode?)s.Size.ToString()))),
             ["restart"] = Restart(c.Restart),
+            ["health"] = Health(c.Health),
+            ["secrets"] = Secrets(c),
             ["logs"] = c.Logs.ToString(),
             ["networks"] = Networks(c),
         },
@@ -110,6 +112,7 @@ internal static class Describe
             ["cpu"] = m.Cpu.ToString(),
             ["memory"] = m.Memory.ToString(),
             ["disks"] = new JsonObject(m.Disks.Select(d => KeyValuePair.Create(d.Serial, (JsonNode?)d.Volume))),
+            ["secrets"] = Secrets(m),
             ["restart"] = Restart(m.Restart),
             ["logs"] = m.Logs.ToString(),
             ["networks"] = Networks(m),
@@ -145,10 +148,22 @@ internal static class Describe
         _ => throw new System.Diagnostics.UnreachableException(workload.Kind),
     };
 
+    // What is sealed says nothing to a reader but whether it is the same as before.
+    private static JsonObject Secrets(Runnable workload) => new(workload.Secrets.Select(s => KeyValuePair.Create(s.At, (JsonNode?)$"sealed, {Digest.Of(s.Sealed.Span).ToString()[..16]}")));
+
     private static JsonObject Networks(Placed workload) => new(workload.Networks.Select(a => KeyValuePair.Create(a.Network, (JsonNode?)a.Address.ToString())));
 
     private static JsonObject Restart(RestartPolicy policy) =>
         new() { ["policy"] = policy.Name, ["first"] = Quantities.Text(policy.First), ["max"] = Quantities.Text(policy.Max) };
+
+    private static JsonObject? Health(Health? health) => health is null ? null : new()
+    {
+        ["port"] = health.Port,
+        ["path"] = health.Path,
+        ["every"] = Quantities.Text(health.Every),
+        ["within"] = Quantities.Text(health.Within),
+        ["failures"] = health.Failures,
+    };
 
     private static JsonObject Money(MoneyTerms money)
     {

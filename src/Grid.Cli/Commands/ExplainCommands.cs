@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.CommandLine;
 using System.Text.Json.Nodes;
 using Grid.Agreements;
+using Grid.Cli.Drafts;
 using Grid.Cli.Output;
 
 namespace Grid.Cli.Commands;
@@ -52,10 +53,11 @@ internal static class ExplainCommands
     /// <summary>The workload a person named, with its agreement's whole proof checked.</summary>
     public static async Task<Client.Answer<(VerifiedAgreement Verified, string Name, string Workload)>> FindAsync(Session session, string text, CancellationToken cancellation)
     {
-        if (!session.Book().Try(out var book, out var refusal))
+        if (!(await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out var refusal)
+            || !(await LaidDown.LookAsync(session, ledger, null, cancellation).ConfigureAwait(false)).Try(out var laid, out refusal))
             return refusal;
         var slash = text.IndexOf('/', StringComparison.Ordinal);
-        var (agreements, workload) = slash > 0 ? ([text[..slash]], text[(slash + 1)..]) : (book.Agreements.Keys.ToArray(), text);
+        var (agreements, workload) = slash > 0 ? ([text[..slash]], text[(slash + 1)..]) : (laid.Book.Agreements.Keys.ToArray(), text);
         var found = new List<(VerifiedAgreement Verified, string Name, string Workload)>();
         foreach (var agreement in agreements)
         {

@@ -80,12 +80,12 @@ internal static class FarmCommands
             if (!FarmAddress.TryParse(text, out var address))
                 return new Refusal(RefusalCode.Malformed, $"'{text}' is no address of a farm.", "Write ADDRESS/BITS@GATEWAY, such as 203.0.113.7/24@203.0.113.1.");
             if (addresses.Exists(a => a.Address.Equals(address!.Address)))
-                return new Refusal(RefusalCode.Malformed, $"{address!.Address} is there twice.");
+                return new Refusal(RefusalCode.Malformed, $"{address!.Address} is there twice.", "Write it once.");
             addresses.Add(address!);
         }
         var sorted = FarmAddress.Sorted(addresses);
         if (sorted.Length > ListAddresses.Maximum)
-            return new Refusal(RefusalCode.TooLarge, $"A farm lists at most {ListAddresses.Maximum} addresses.");
+            return new Refusal(RefusalCode.TooLarge, $"A farm lists at most {ListAddresses.Maximum} addresses.", "Register another farm for the rest: 'grid farm register'.");
         return ListAddresses.Check(sorted) is { } refusal ? refusal : sorted;
     }
 

@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
 using Grid.Cli.Output;
+using Grid.Cli.Settings;
+using Grid.Client;
 using Grid.Flists;
 using Grid.Flists.Build;
 using Grid.Flists.Hub;
@@ -24,7 +26,12 @@ internal static class FlistCommands
     }
 
     /// <summary>The store of flists that were built or pulled here.</summary>
-    public static DirectoryStore Store(Session session) => DirectoryStore.Open(Path.Combine(session.Context.Home, "flists"));
+    public static DirectoryStore Store(Session session)
+    {
+        var directory = Path.Combine(session.Context.Home, "flists");
+        PrivateDirectory.Make(directory);
+        return DirectoryStore.Open(directory);
+    }
 
     public static IEnumerable<string> StoredIds(Session session)
     {
@@ -49,11 +56,11 @@ internal static class FlistCommands
         }
         catch (Exception e) when (e is FlistFormatException or PackFormatException)
         {
-            return new Refusal(RefusalCode.FlistInvalid, e.Message);
+            return new Refusal(RefusalCode.FlistInvalid, e.Message, "Build or pull it again; what is whole of it is kept.");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return new Refusal(CliCode.FileUnreadable, e.Message);
+            return new Refusal(CliCode.FileUnreadable, e.Message, Files.Look);
         }
     }
 
@@ -69,7 +76,7 @@ internal static class FlistCommands
         if (Id.TryParse(text, out id))
             return null;
         return text.StartsWith("fl1", StringComparison.Ordinal)
-            ? new Refusal(CliCode.Usage, $"'{text}' is not an flist's id; a letter is missing or mistyped.")
+            ? new Refusal(CliCode.Usage, $"'{text}' is not an flist's id; a letter is missing or mistyped.", "See 'grid flist list'.")
             : new Refusal(RefusalCode.MutableReference, $"'{text}' is a name; only an id says what the files are.", "See 'grid flist list'.");
     }
 
@@ -94,9 +101,13 @@ internal static class FlistCommands
         {
             var made = await MakeAsync(session, new OciSource(session.Value(path)), session.Value(path),
                 new BuildOptions { Platform = session.Value(platform), LatestMtime = session.Value(latest), Reference = session.Value(reference) }, cancellation).ConfigureAwait(false);
-            return made is Outcome.Failed { Problems: [{ Refusal: { Code: "bad-image", Next: null } } problem] } failed
-                ? failed with { Problems = [problem with { Refusal = problem.Refusal with { Next = "A tree of files that is no image, as a directory or a tar, is taken by 'grid flist build'." } }] }
-                : made;
+            var next = made is Outcome.Failed { Problems: [{ Refusal: { Next: null } refused }] } ? refused.Code switch
+            {
+                FlistBuildCode.BadImage => "A tree of files that is no image, as a directory or a tar, is taken by 'grid flist build'.",
+                FlistBuildCode.SourceMissing => "Registries are not asked. Save the image first, with 'skopeo copy docker://IMAGE oci:DIR' or 'docker save IMAGE -o FILE', and import the directory or file.",
+                _ => null,
+            } : null;
+            return next is not null && made is Outcome.Failed { Problems: [var problem] } failed ? failed with { Problems = [problem with { Refusal = problem.Refusal with { Next = next } }] } : made;
         });
     }
 
@@ -160,11 +171,8 @@ internal static class FlistCommands
         document["newBytes"] = packs.Written.Content;
         document["storedBytes"] = packs.Written.Stored;
         document["dropped"] = Render.Array(built.Dropped.Select(d => new JsonObject { ["what"] = d.What, ["count"] = d.Count, ["firstPath"] = d.FirstPath }));
-        return Outcome.Of(document, FlistReading.Block(id, manifest), new Block.Lines(
-        [
-            .. built.Dropped.Select(d => new Cell($"left out: {d.Count} × {d.What}, first at {d.FirstPath}", Ink.Notice)),
-            new Cell($"Next: grid flist push {id}", Ink.Faint),
-        ]));
+        var dropped = new Block.Lines([.. built.Dropped.Select(d => new Cell($"left out: {d.Count} × {d.What}, first at {d.FirstPath}", Ink.Notice))]);
+        return Outcome.Of(document, [FlistReading.Block(id, manifest), .. dropped.Items.IsEmpty ? (Block[])[] : [dropped], new Block.Next($"grid flist push {id}")]);
     });
 
     private static Outcome Carried(FlistId id, Uri hub, TransferProgress last) => Outcome.Of(

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
 using Grid.Cli.Output;
+using Grid.Client;
 using Grid.Flists.Mount;
 
 namespace Grid.Cli.Commands;
@@ -28,12 +29,13 @@ internal static class FlistMounting
             if (!session.HubAddress().Try(out var hub, out var refusal))
                 return refusal with { Detail = $"{refusal.Detail} A mount fetches its files from one.", Next = $"{refusal.Next} What was built here is put there by 'grid flist push'." };
             var home = Path.GetFullPath(session.Context.Home);
+            PrivateDirectory.Make(home);
             var spec = new MountSpec(id, path, Path.Combine(home, "cache"), [hub], Path.Combine(home, "mounts.log"));
             return await FlistMount.StartAsync(spec, Patience, cancellation).ConfigureAwait(false) switch
             {
                 MountOutcome.Mounted m => Outcome.Of(
                     new JsonObject { ["id"] = id.ToString(), ["root"] = m.Mount.Root.ToString(), ["mountpoint"] = m.Mount.Mountpoint },
-                    new Block.Fields([("flist", id.ToString()), ("root", m.Mount.Root.ToString()), ("mounted on", m.Mount.Mountpoint)]), Block.Line($"Next: grid flist unmount {m.Mount.Mountpoint}", Ink.Faint)),
+                    new Block.Fields([("flist", id.ToString()), ("root", m.Mount.Root.ToString()), ("mounted on", m.Mount.Mountpoint)]), new Block.Next($"grid flist unmount {m.Mount.Mountpoint}")),
                 MountOutcome.Failed { Failure: MountFailure.FlistUnavailable } f => new Refusal(CliCode.MountFailed, f.Reason, $"Put it on the hub with 'grid flist push {id}', or name another hub with --hub."),
                 MountOutcome.Failed { Failure: MountFailure.MachineCannot } f when !Environment.IsPrivilegedProcess => new Refusal(CliCode.MountFailed, f.Reason, "Mounting needs root."),
                 MountOutcome.Failed f => new Refusal(CliCode.MountFailed, $"{f.Reason} ({f.Failure})", $"See {spec.LogPath}."),
@@ -49,7 +51,7 @@ internal static class FlistMounting
         {
             var path = Path.GetFullPath(session.Value(directory));
             if (FlistMount.Find(path) is not { } mount)
-                return Task.FromResult<Outcome>(new Refusal(RefusalCode.NotFound, $"No flist is mounted on {path}."));
+                return Task.FromResult<Outcome>(new Refusal(RefusalCode.NotFound, $"No flist is mounted on {path}.", "See 'findmnt -t fuse.flist'."));
             return Task.FromResult(FlistMount.Stop(path)
                 ? Outcome.Of(new JsonObject { ["id"] = mount.Flist.ToString(), ["mountpoint"] = path }, Block.Line($"{mount.Flist} is unmounted from {path}"))
                 : new Refusal(RefusalCode.WrongState, $"Files on {path} are in use.", "End what uses them and try again."));

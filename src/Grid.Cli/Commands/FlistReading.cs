@@ -100,7 +100,7 @@ internal static class FlistReading
             if (Resolve(opened.Meta, session.Value(path), out var inode) is { } refusal)
                 return refusal;
             if (opened.Meta[inode].Type != EntryType.File)
-                return new Refusal(RefusalCode.PathInvalid, $"'{session.Value(path)}' is not a file.");
+                return new Refusal(RefusalCode.PathInvalid, $"'{session.Value(path)}' is not a file.", $"See 'grid flist ls {session.Value(flist)} {session.Value(path)}'.");
             await using var bytes = session.Shell.Bytes();
             for (var n = 0L; n < opened.Meta[inode].ChunkCount; n++)
                 await bytes.WriteAsync(await opened.ReadAsync(opened.Meta.Chunk(inode, n), cancellation).ConfigureAwait(false), cancellation).ConfigureAwait(false);

@@ -68,7 +68,7 @@ internal static class KeyCommands
                 return refusal;
             return known.Open(passphrase) is { } opened
                 ? Add(session, name, opened, plain)
-                : new Refusal(CliCode.PassphraseWrong, $"That passphrase does not open {file}.");
+                : new Refusal(CliCode.PassphraseWrong, $"That passphrase does not open {file}.", "Try again; there is no other way in.");
         }
         string text;
         if (file == "-")
@@ -78,7 +78,7 @@ internal static class KeyCommands
         text = text.Trim();
         return text.Length == 64 && text.All(char.IsAsciiHexDigit)
             ? Add(session, name, Convert.FromHexString(text), plain)
-            : new Refusal(CliCode.KeyFileInvalid, $"{(file == "-" ? "Standard input" : file)} is neither a key file that only you can read nor 64 hexadecimal digits.");
+            : new Refusal(CliCode.KeyFileInvalid, $"{(file == "-" ? "Standard input" : file)} is neither a key file that only you can read nor 64 hexadecimal digits.", "Give a file of 'grid key export', or the 32 bytes of an Ed25519 seed in hexadecimal.");
     }
 
     private static Outcome Add(Session session, string name, byte[] seed, bool plain)

@@ -58,7 +58,7 @@ internal static class LedgerCommands
         return frame.Verb("proof", "Prove that a statement is in the log", [statement], async (session, cancellation) =>
         {
             if (!Bech32m.TryDecode(session.Value(statement), out _, out var bytes) || bytes.Length != Digest.Size)
-                return new Refusal(CliCode.Usage, $"'{session.Value(statement)}' is not an id; a letter may be missing or mistyped.");
+                return new Refusal(CliCode.Usage, $"'{session.Value(statement)}' is not an id; a letter may be missing or mistyped.", "See 'grid ledger entries'.");
             if (!(await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out var refusal)
                 || !(await ledger.StatementAsync(new StatementId(new Digest(bytes)), cancellation).ConfigureAwait(false)).Try(out var recorded, out refusal))
                 return refusal;
@@ -91,7 +91,7 @@ internal static class LedgerCommands
         {
             var (first, wanted) = (session.Value(from), session.Value(count));
             if (first < 0 || wanted is < 1 or > 10_000)
-                return new Refusal(CliCode.Usage, "'--from' is at least 0 and '--count' is 1 to 10000.");
+                return new Refusal(CliCode.Usage, "'--from' is at least 0 and '--count' is 1 to 10000.", "Ask for more in several runs.");
             if (!(await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out var refusal) || !(await ledger.CheckpointAsync(cancellation).ConfigureAwait(false)).Try(out var newest, out refusal))
                 return refusal;
             var (found, size) = (new List<Entry>(), newest.Checkpoint.Size);
@@ -104,7 +104,7 @@ internal static class LedgerCommands
                     if (!(await ledger.InclusionAsync(entry.Index, size, cancellation).ConfigureAwait(false)).Try(out var path, out refusal))
                         return refusal;
                     if (!MerkleTree.VerifyInclusion(entry.LeafHash, entry.Index, size, path.AsSpan(), newest.Checkpoint.Root))
-                        return new Refusal(RefusalCode.BadProof, $"Entry {entry.Index} is not proven to be in the log of {size} entries.");
+                        return new Refusal(RefusalCode.BadProof, $"Entry {entry.Index} is not proven to be in the log of {size} entries.", "Believe nothing of this ledger until 'grid ledger audit' holds.");
                     found.Add(entry);
                 }
             }
@@ -138,7 +138,7 @@ internal static class LedgerCommands
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
-                return new Refusal(CliCode.FileUnreadable, $"What was found right cannot be kept: {e.Message}");
+                return new Refusal(CliCode.FileUnreadable, $"What was found right cannot be kept: {e.Message}", Files.Look);
             }
         });
     }

@@ -26,7 +26,7 @@ internal static class LogsCommand
             if (session.Value(since) is { } text && !TryFrom(text, session.Shell.Time.GetUtcNow(), out from))
                 return new Refusal(CliCode.Usage, $"'--since' cannot be '{text}'.", $"Write {Quantities.DurationForm}, or a time such as 2026-12-01T00:00:00Z.");
             if (session.Value(tail) < 0)
-                return new Refusal(CliCode.Usage, "'--tail' cannot be less than 0.");
+                return new Refusal(CliCode.Usage, "'--tail' cannot be less than 0.", "Write how many of the last lines to show.");
             if (!(await ExplainCommands.FindAsync(session, session.Value(workload), cancellation).ConfigureAwait(false)).Try(out var found, out var refusal))
                 return refusal;
             if (found.Verified.Agreement.Version.Terms.Workloads.First(w => w.Name == found.Workload) is not Runnable terms)
@@ -145,7 +145,7 @@ internal static class LogsCommand
         {
             Format.Json => Document.Json(Item(line), oneLine: true),
             Format.Yaml => $"---\n{Document.Yaml(Item(line))}",
-            _ => Page.Printable(line.Text),
+            _ => Page.Printable(line.Text, tabs: true),
         });
         session.Shell.Out.Flush();
     }

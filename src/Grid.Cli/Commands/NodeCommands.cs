@@ -79,7 +79,7 @@ internal static class NodeCommands
                 view = Filter(view, i => Render.Text(i, "farm") == known.Id.ToString(), session.Value(limit));
             }
             return Render.List(view, "no nodes", ("node", i => Render.Text(i, "id")), ("alias", i => book.Nodes.FirstOrDefault(n => n.Value == Render.Text(i, "id")).Key),
-                ("farm", i => Render.Text(i, "farm")), ("retired", i => Render.Text(i, "retired")));
+                ("farm", i => Render.Text(i, "farm")), ("state", NodeView.State));
         });
     }
 
@@ -90,7 +90,7 @@ internal static class NodeCommands
             session.Book().Try(out var book, out var refusal) && (await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out refusal)
             && (await new Catalogue(ledger, book, cancellation).NodeAsync(session.Value(node)).ConfigureAwait(false)).Try(out var known, out refusal)
             && (await ledger.NodeAsync(known.Id, cancellation).ConfigureAwait(false)).Try(out var view, out refusal)
-                ? Outcome.Of(Render.Node(view.Body), Render.Fields(view.Body))
+                ? NodeView.Of(view)
                 : refusal);
     }
 
@@ -103,7 +103,7 @@ internal static class NodeCommands
         {
             var drains = !session.Value(lift);
             if (drains && (session.Value(reason)!.Length == 0 || System.Text.Encoding.UTF8.GetByteCount(session.Value(reason)!) > DrainNode.LongestReason))
-                return new Refusal(CliCode.Usage, $"'--reason' is a text of at most {DrainNode.LongestReason} bytes.");
+                return new Refusal(CliCode.Usage, $"'--reason' is a text of at most {DrainNode.LongestReason} bytes.", "Say it in fewer words.");
             if (!session.Book().Try(out var book, out var refusal) || !(await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out refusal)
                 || !(await new Catalogue(ledger, book, cancellation).NodeAsync(session.Value(node)).ConfigureAwait(false)).Try(out var known, out refusal)
                 || !session.Speaker().Try(out var speaker, out refusal)

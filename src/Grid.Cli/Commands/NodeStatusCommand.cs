@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.CommandLine;
-using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Grid.Cli.Drafts;
@@ -83,11 +82,11 @@ internal static class NodeStatusCommand
                 ("node", status.GetProperty("node").GetString()),
                 ("ledger", Ledger(status, silence)),
                 ("receipts waiting", Render.Text(status, "receiptsWaiting")),
-                ("flist cache", Bytes(status, "cacheBytes")),
+                ("flist cache", Render.Bytes(status.GetProperty("cacheBytes").GetInt64())),
                 ("drains", drains is not null ? new Cell(drains, Ink.Bad) : "no"),
                 .. Render.Text(status, "blind") is { } blind ? [("blind", new Cell(blind, Ink.Bad))] : (IEnumerable<(string, Cell)>)[],
             ]),
-            new Block.Table(["", "cpu", "memory", "ssd", "hdd", "ipv4"], [Capacity(status, "held"), Capacity(status, "offered")]),
+            new Block.Table(NodeView.CapacityColumns, [NodeView.Capacity(status, "held"), NodeView.Capacity(status, "offered")]),
             new Block.Table(["for", "by", "because"],
                 [.. Items(status, "mechanisms").Select(m => ImmutableArray.Create<Cell>(Render.Text(m, "name"), Render.Text(m, "active") is { } by ? by : new Cell("nothing", Ink.Notice), Render.Text(m, "why")))]),
             new Block.Table(["workload", "kind", "agreement", "phase", "pid", "starts", "failures", "next try", "why"], [.. Items(status, "workloads").Select(w => Workload(w, now))], "no workloads"));
@@ -112,26 +111,11 @@ internal static class NodeStatusCommand
         ];
     }
 
-    private static ImmutableArray<Cell> Capacity(JsonElement status, string name)
-    {
-        if (!status.TryGetProperty(name, out var all) || all.ValueKind != JsonValueKind.Object)
-            return [name];
-        return [name, (all.GetProperty("cpu").GetInt64() / 1000m).ToString("0.###", CultureInfo.InvariantCulture), Bytes(all, "memory"), Bytes(all, "ssd"), Bytes(all, "hdd"), Render.Text(all, "publicIPv4")];
-    }
-
     private static IEnumerable<JsonElement> Items(JsonElement status, string name) =>
         status.TryGetProperty(name, out var items) && items.ValueKind == JsonValueKind.Array ? items.EnumerateArray() : [];
 
     private static DateTimeOffset? Time(JsonElement element, string name) =>
         element.TryGetProperty(name, out var time) && time.ValueKind == JsonValueKind.String && time.TryGetDateTimeOffset(out var at) ? at : null;
-
-    private static string Bytes(JsonElement element, string name)
-    {
-        var (size, unit) = ((decimal)element.GetProperty(name).GetInt64(), 0);
-        for (; size >= 1024 && unit < 4; unit++)
-            size /= 1024;
-        return string.Create(CultureInfo.InvariantCulture, $"{size:0.#}{(ReadOnlySpan<string>)["B", "KiB", "MiB", "GiB", "TiB"] switch { var units => units[unit] }}");
-    }
 
     private static string Ago(TimeSpan time) => time switch
     {

@@ -6,6 +6,7 @@ using Grid.Cli.Drafts;
 using Grid.Cli.Output;
 using Grid.Cli.Settings;
 using Grid.Client;
+using Grid.Statements;
 using Grid.Units;
 
 namespace Grid.Cli.Commands;
@@ -13,6 +14,9 @@ namespace Grid.Cli.Commands;
 /// <summary>From a <c>grid.yaml</c> to an agreement: look at it, then sign it.</summary>
 internal static class PlanCommands
 {
+    private const string ByDraft =
+        "Run the same command with --draft: it is laid down for the account's other keys, whose holders find it with 'grid agreement drafts' and sign it with 'grid agreement sign'.";
+
     public static IEnumerable<Command> Build(Frame frame) => [Plan(frame), Apply(frame)];
 
     public static Command Plan(Frame frame)
@@ -27,7 +31,7 @@ internal static class PlanCommands
             var (plan, problem) = await Planned.MakeAsync(session, ledger, session.Value(file), now, cancellation).ConfigureAwait(false);
             if (plan is null)
                 return problem!;
-            var saved = new PlanFile(1, plan.Id.ToString(), Path.GetFullPath(session.Value(file)), now).Save(session);
+            var saved = new PlanFile(1, plan.Id.ToString(), Path.GetFullPath(session.Value(file)), plan.Payload.Issued).Save(session);
             return saved is not null ? saved : new Outcome.Done(Document(plan), Blocks(plan), plan.Changes.IsEmpty ? Exit.Ok : Exit.Negative);
         });
     }
@@ -67,7 +71,7 @@ internal static class PlanCommands
             if (session.Value(noWait))
             {
                 return Outcome.Of(Applied(plan, agreement), new Block.Fields([("agreement", agreement.ToString()), ("version", $"{plan.Terms.Version}"), ("plan", plan.Id.ToString())]),
-                    Block.Line("Submitted. Next: 'grid status' shows how it stands.", Ink.Faint));
+                    Block.Line("Submitted."), new Block.Next("grid status"));
             }
             return await Waiting.ForAsync(session, ledger, agreement, plan.Waiting ? plan.Newest!.Id : plan.Id, patience, _ => Applied(plan, agreement), cancellation).ConfigureAwait(false);
         });
@@ -95,8 +99,9 @@ internal static class PlanCommands
                 ("files", plan.FilesChecked ? new Cell("every file that is executed is described, and at the hub", Ink.Good) : new Cell("not looked at: no hub is set", Ink.Notice)),
                 ("answer by", Render.Time(plan.Terms.Term.AnswerBy)),
                 ("plan", plan.Id.ToString()),
+                .. plan.Laid is { } laid ? [("draft", new Cell($"laid down with {Signatures(laid)}; waits for the account's other keys", Ink.Notice))] : ImmutableArray<(string, Cell)>.Empty,
             ]),
-            Block.Line($"Next: grid apply --plan {plan.Id}", Ink.Faint),
+            new Block.Next(plan.Laid is null ? $"grid apply --plan {plan.Id}" : $"grid agreement sign {plan.Id}, by who has the other keys"),
         ];
     }
 
@@ -107,6 +112,7 @@ internal static class PlanCommands
         ["agreement"] = plan.Current?.Id.ToString(),
         ["changed"] = !plan.Changes.IsEmpty,
         ["waiting"] = plan.Waiting,
+        ["draft"] = plan.Laid?.Id.ToString(),
         ["filesChecked"] = plan.FilesChecked,
         ["changes"] = Render.Array(plan.Changes.Select(c => new JsonObject { ["sign"] = c.Sign.ToString(), ["path"] = c.Path, ["before"] = c.Before, ["after"] = c.After })),
         ["price"] = Render.Price(plan.Terms.Money.RatePerSecond, plan.Terms.Money.Currency),
@@ -134,6 +140,8 @@ internal static class PlanCommands
         // Applied before: there is nothing left to move.
         if (plan.Changes.IsEmpty && plan.Newest!.Id.ToString() == wanted)
             return null;
+        if (plan.Id.ToString() != wanted && plan.Laid is { } laid)
+            return LaidDown.Already(laid);
         if (plan.Id.ToString() != wanted)
             return new Refusal(CliCode.PlanMoved, $"The file, the offers or what is in force changed since the plan: it would be {plan.Id} now.", Next);
         return plan.Payload.Until <= session.Now
@@ -145,23 +153,39 @@ internal static class PlanCommands
     private static async Task<Outcome?> SignAsync(Session session, LedgerClient ledger, Planned plan, bool yes, bool draft, CancellationToken cancellation)
     {
         if (session.Format == Format.Table && !session.Quiet)
-            new Page(session.Shell.Error, colour: false).Write(Blocks(plan));
+            new Page(session.Shell.Error, colour: false).Write(Blocks(plan).Where(b => b is not Block.Next));
         if (session.Confirm($"Sign as '{plan.Speaker.Name}' at {Render.Amount(plan.Terms.Money.RatePerSecond * 3600, plan.Terms.Money.Currency)} an hour?", yes) is { } no)
             return no;
         if (!session.Sign(plan.PayloadBytes, plan.Speaker.Keys).Try(out var signed, out var refusal))
             return refusal;
+        // With those it has: these are the bytes of the draft that waits, and there is no other of this name.
+        signed = plan.Laid?.Merge(signed) ?? signed;
+        var agreement = plan.Current?.Id ?? new AgreementId(plan.Id.Value);
         if (draft)
-        {
-            return (await ledger.DraftAsync(signed, cancellation).ConfigureAwait(false)).Try(out var drafted, out refusal)
-                ? Outcome.Of(new JsonObject { ["draft"] = drafted.ToString() }, Block.Line($"Laid down as {drafted}. Next: the other signers run 'grid agreement sign {drafted}'."))
-                : refusal;
-        }
-        if (!(await session.SubmitAsync(ledger, signed, cancellation).ConfigureAwait(false)).Try(out var recorded, out refusal) || !session.Book().Try(out var book, out refusal))
+            return await LayAsync(session, ledger, plan, signed, agreement, cancellation).ConfigureAwait(false);
+        if (!(await session.SubmitAsync(ledger, signed, cancellation).ConfigureAwait(false)).Try(out var recorded, out refusal))
+            return refusal.Code != RefusalCode.SignatureMissing ? refusal : refusal with { Next = plan.Laid is { } laid ? LaidDown.Go(laid) : ByDraft };
+        if (!session.Book().Try(out var book, out refusal))
             return refusal;
         session.Say($"Recorded as entry {recorded.Index}: {string.Join(", ", recorded.Events)}");
-        var agreement = plan.Current?.Id ?? new AgreementId(plan.Id.Value);
-        return (book with { Agreements = book.Agreements.SetItem(plan.Draft.Name, agreement.ToString()) }).Save(session.Context.BookFile) is { } unsaved ? (Outcome)unsaved : null;
+        book = book with { Agreements = book.Agreements.SetItem(plan.Draft.Name, agreement.ToString()), Drafts = book.Drafts.Remove(plan.Draft.Name) };
+        return book.Save(session.Context.BookFile) is { } unsaved ? (Outcome)unsaved : null;
     }
+
+    private static async Task<Outcome> LayAsync(Session session, LedgerClient ledger, Planned plan, Statement signed, AgreementId agreement, CancellationToken cancellation)
+    {
+        if (!session.Book().Try(out var book, out var refusal))
+            return refusal;
+        // Known here before it is there: what nobody laid down lets go of the name by itself.
+        var drafts = book.Drafts.SetItem(plan.Draft.Name, new BookDraft(plan.Id.ToString(), plan.Speaker.Id.ToString(), plan.Payload.Until));
+        if ((refusal = (book with { Drafts = drafts }).Save(session.Context.BookFile)) is not null || !(await ledger.DraftAsync(signed, cancellation).ConfigureAwait(false)).Try(out var drafted, out refusal))
+            return refusal;
+        return Outcome.Of(
+            new JsonObject { ["draft"] = drafted.ToString(), ["name"] = plan.Draft.Name, ["agreement"] = agreement.ToString(), ["version"] = plan.Terms.Version, ["signatures"] = signed.Signatures.Length },
+            Block.Line($"Laid down as {drafted}, with {Signatures(signed)}."), new Block.Next($"grid agreement sign {drafted}, by who has the other keys"));
+    }
+
+    private static string Signatures(Statement statement) => statement.Signatures.Length == 1 ? "1 signature" : $"{statement.Signatures.Length} signatures";
 
     private static Argument<string> File() => new("FILE") { Description = "The draft", DefaultValueFactory = _ => "grid.yaml", Arity = ArgumentArity.ZeroOrOne };
 }

@@ -13,7 +13,7 @@ namespace Grid.Cli.Commands;
 /// <summary>How amounts, times and views look.</summary>
 internal static class Render
 {
-    public static string Time(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
+    public static string Time(DateTimeOffset at) => at.Text();
 
     public static string? Time(DateTimeOffset? at) => at is { } time ? Time(time) : null;
 
@@ -38,6 +38,16 @@ internal static class Render
 
     public static string PriceLine(Money rate, Currency currency) =>
         $"{Amount(rate, currency)}/s = {Amount(rate * 3600, currency)}/hour = {Amount(rate * 2_592_000, currency)}/month (30 days)";
+
+    public static string Cores(long millicores) => (millicores / 1000m).ToString("0.###", CultureInfo.InvariantCulture);
+
+    public static string Bytes(long bytes)
+    {
+        var (size, unit) = ((decimal)bytes, 0);
+        for (; size >= 1024 && unit < 4; unit++)
+            size /= 1024;
+        return string.Create(CultureInfo.InvariantCulture, $"{size:0.#}{(ReadOnlySpan<string>)["B", "KiB", "MiB", "GiB", "TiB"] switch { var units => units[unit] }}");
+    }
 
     public static JsonNode Node(JsonElement element) => JsonNode.Parse(element.GetRawText())!;
 

@@ -17,6 +17,7 @@ internal static class SignCommands
     public static Command Sign(Frame frame)
     {
         var agreement = AgreementCommands.Agreement(frame, "An agr1… id, a name of this machine, or the st1… id of a draft");
+        agreement.CompletionSources.Add(context => Completion.Drafts(frame, context.ParseResult));
         var yes = AgreementCommands.Yes();
         var sign = frame.Verb("sign", "Countersign what was proposed, after checking it against the offer", [agreement, yes], async (session, cancellation) =>
         {
@@ -33,7 +34,7 @@ internal static class SignCommands
                 _ => null,
             };
             if (waiting is null)
-                return new Refusal(RefusalCode.WrongState, $"The agreement is {found.Verified.Agreement.Status}; nothing of it waits for a signature.");
+                return new Refusal(RefusalCode.WrongState, $"The agreement is {found.Verified.Agreement.Status}; nothing of it waits for a signature.", "'grid agreement list --status proposed' shows what waits.");
             var proposed = found.Verified.History.Last(e => e.Statement.Id == waiting.Id).Statement;
             return await CountersignAsync(session, ledger, speaker, proposed, waiting.Terms, found.Verified, session.Value(yes), cancellation).ConfigureAwait(false);
         });
@@ -75,7 +76,7 @@ internal static class SignCommands
         if (!(await ledger.DraftsAsync(speaker.Id, cancellation).ConfigureAwait(false)).Try(out var drafts, out var refusal))
             return refusal;
         if (drafts.FirstOrDefault(d => d.Id == id) is not { } draft)
-            return new Refusal(RefusalCode.NotFound, $"No draft {id} waits for '{speaker.Name}'.");
+            return new Refusal(RefusalCode.NotFound, $"No draft {id} waits for '{speaker.Name}'.", "See 'grid agreement drafts'; one that is recorded waits no more.");
         if (draft.Payload.Body is AgreementTerms terms && !session.Quiet && session.Format == Format.Table)
             new Page(session.Shell.Error, colour: false).Write([new Block.Lines([.. Document.Yaml(Describe.Terms(terms)).TrimEnd().Split('\n').Select(l => new Cell(l))])]);
         if ((refusal = session.Confirm($"Sign these bytes ({id}, {draft.Payload.Body.Kind}) as '{speaker.Name}'?", yes)) is not null

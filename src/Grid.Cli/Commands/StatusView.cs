@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text.Json.Nodes;
 using Grid.Agreements;
 using Grid.Cli.Output;
+using Grid.Statements;
 using Grid.Units;
 
 namespace Grid.Cli.Commands;
@@ -9,6 +10,8 @@ namespace Grid.Cli.Commands;
 /// <summary>How one agreement stands, told from its verified bundle.</summary>
 internal static class StatusView
 {
+    private const string Draft = "draft", Signatures = "signatures";
+
     public static Outcome Of(VerifiedAgreement verified, string name, int code = Exit.Ok) => new Outcome.Done(Document(verified, name), Blocks(verified, name), code);
 
     public static JsonObject Document(VerifiedAgreement verified, string name)
@@ -47,6 +50,30 @@ internal static class StatusView
                 };
             })),
         };
+    }
+
+    /// <summary>Of a draft that waits for signatures. Nothing of it is in the log, and nothing of it is agreed.</summary>
+    public static JsonObject Document(Statement draft, string name)
+    {
+        var terms = (AgreementTerms)draft.Payload.Body;
+        return new JsonObject
+        {
+            ["name"] = name,
+            ["agreement"] = AgreementOf(draft).ToString(),
+            ["status"] = Draft,
+            ["version"] = terms.Version,
+            ["versionId"] = draft.Id.ToString(),
+            ["waitsFor"] = Render.Texts([Signatures]),
+            ["due"] = Render.Time(draft.Payload.Until),
+            ["price"] = Render.Price(terms.Money.RatePerSecond, terms.Money.Currency),
+        };
+    }
+
+    /// <summary>The same in the list of all.</summary>
+    public static ImmutableArray<Cell> Row(Statement draft, string name)
+    {
+        var terms = (AgreementTerms)draft.Payload.Body;
+        return [name, new Cell(Draft, Ink.Notice), $"{terms.Version}", $"{terms.Workloads.Length}", AgreementOf(draft).ToString(), $"{Signatures} of {draft.Id} until {Render.Time(draft.Payload.Until)}"];
     }
 
     public static ImmutableArray<Block> Blocks(VerifiedAgreement verified, string name)
@@ -99,4 +126,6 @@ internal static class StatusView
         Agreement.Withdrawn => "by the user",
         _ => null,
     };
+
+    private static AgreementId AgreementOf(Statement draft) => ((AgreementTerms)draft.Payload.Body).Amends?.Agreement ?? new AgreementId(draft.Id.Value);
 }

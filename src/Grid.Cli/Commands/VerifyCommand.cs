@@ -24,7 +24,7 @@ internal static class VerifyCommand
         if (session.Context.LedgerKey is not { } text)
             return new Refusal(CliCode.LedgerNotPinned, "Without the ledger's public key nothing can be verified.", "Give it with --ledger-key key1….");
         if (!Id.TryParse<PublicKey>(text, out var key))
-            return new Refusal(CliCode.ConfigInvalid, $"'{text}' is not a public key of the form key1….");
+            return new Refusal(CliCode.ConfigInvalid, $"'{text}' is not a public key of the form key1….", "Ask the ledger's operator for it, and give it with --ledger-key.");
         if (!Files.ReadBytes(file, LedgerClient.MaximumBundle).Try(out var bytes, out var refusal))
             return refusal;
         if (!BundleJson.TryParse(bytes, out var bundle, out refusal))
@@ -49,10 +49,10 @@ internal static class VerifyCommand
             ["lastEntry"] = verified?.History[^1].Index,
             ["root"] = verified?.Checkpoint.Root.ToString(),
             ["checks"] = Render.Array(checks.Select(c => new JsonObject { ["check"] = c.Name, ["holds"] = true, ["detail"] = c.Detail })),
-            ["error"] = refusal is null ? null : new JsonObject { ["code"] = refusal.Code, ["detail"] = refusal.Detail, ["next"] = refusal.Next },
+            ["error"] = refusal is null ? null : new JsonObject { ["code"] = refusal.Code, ["detail"] = refusal.Detail, ["next"] = Advice.Next(new Problem(refusal)) },
         };
         return verified is null
-            ? new Outcome.Done(document, [new Block.Lines([new Cell($"DOES NOT HOLD  {refusal!.Code}: {refusal.Detail}", Ink.Bad)])], Exit.Negative)
+            ? new Outcome.Done(document, [new Block.Lines([new Cell($"DOES NOT HOLD  {refusal!.Code}: {refusal.Detail}", Ink.Bad)]), Block.Line($"  next: {Advice.Next(new Problem(refusal))}")], Exit.Negative)
             : new Outcome.Done(document,
             [
                 new Block.Table(["check", "verdict", "detail"], [.. checks.Select(c => ImmutableArray.Create<Cell>(c.Name, new Cell("holds", Ink.Good), c.Detail))]),

@@ -27,14 +27,14 @@ public static class DraftReader
         var found = new List<Fault>();
         Draft? draft = null;
         if (YamlText.Read(text, out var fault) is { } root)
-            draft = Document(Fields.Of(root, "the file", found));
+            draft = Document(Fields.Of(root, "the file", found), root);
         else
             found.Add(fault!);
         faults = [.. found.OrderBy(f => f.At.Line).ThenBy(f => f.At.Column)];
         return faults.IsEmpty ? draft : null;
     }
 
-    private static Draft Document(Fields f)
+    private static Draft Document(Fields f, YamlNode source)
     {
         var name = Name(f, f.Scalar("name", required: true), "name");
         var user = Named(f.Scalar("user"));
@@ -56,7 +56,7 @@ public static class DraftReader
         var node = Named(f.Scalar("node"));
         var workloads = Workloads(f, node);
         f.Close();
-        return new Draft(name, user, note, term, grace, offers.ToImmutable(), workloads);
+        return new Draft(name, user, note, term, grace, offers.ToImmutable(), workloads, source);
     }
 
     private static ImmutableArray<DraftWorkload> Workloads(Fields f, Named? node)

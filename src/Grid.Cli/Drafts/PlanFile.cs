@@ -50,7 +50,8 @@ internal sealed partial class PlanContext : JsonSerializerContext;
 /// <summary>A draft resolved against the ledger at one time: the bytes to sign, what they change, and what they rest on.</summary>
 /// <param name="FilesChecked">true when every file that will be executed was seen to be described, at the hub; false when no hub is set or nothing changes</param>
 /// <param name="Current">the agreement of that name as it stands; null when there is none, or it is closed</param>
-internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, byte[] PayloadBytes, Agreement? Current, ImmutableArray<Change> Changes, bool FilesChecked)
+/// <param name="Laid">the same bytes as they were laid down before, with the signatures they have; null when they were not</param>
+internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, byte[] PayloadBytes, Agreement? Current, ImmutableArray<Change> Changes, bool FilesChecked, Statement? Laid)
 {
     public AgreementTerms Terms => (AgreementTerms)Payload.Body;
 
@@ -63,16 +64,18 @@ internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, by
     public StatementId Id { get; } = new(Digest.Of(PayloadBytes));
 
     /// <param name="path">the draft's file</param>
-    /// <param name="now">what times count from; for an old plan, when it was made</param>
+    /// <param name="now">what times count from; for an old plan, when it was made. Where a draft of it waits, times count from when that was made</param>
     /// <returns>the plan, or why there is none</returns>
     public static async Task<(Planned? Plan, Outcome? Problem)> MakeAsync(Session session, LedgerClient ledger, string path, DateTimeOffset now, CancellationToken cancellation)
     {
         if (!Files.ReadText(path, YamlText.MaximumLength).Try(out var text, out var refusal))
-            return (null, refusal with { Next = path == "grid.yaml" ? "Write a grid.yaml here, or name the file." : null });
+            return (null, refusal with { Next = path == "grid.yaml" ? "Write a grid.yaml here, or name the file." : refusal.Next });
         if (DraftReader.Read(text, out var faults) is not { } draft)
             return (null, Located(path, faults));
-        if (!session.Book().Try(out var book, out refusal) || !session.Speaker(session.Context.Account ?? draft.User?.Text).Try(out var speaker, out refusal))
+        if (!session.Speaker(session.Context.Account ?? draft.User?.Text).Try(out var speaker, out refusal)
+            || !(await LaidDown.LookAsync(session, ledger, draft.Name, cancellation).ConfigureAwait(false)).Try(out var laid, out refusal))
             return (null, refusal);
+        var book = laid.Book;
 
         Agreements.Agreement? current = null;
         var first = now;
@@ -88,7 +91,11 @@ internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, by
             null or { IsClosed: true } => null,
             _ => new Standing(current.Id, current.Version, first),
         };
-        var (terms, unresolved) = await new Resolver(new Catalogue(ledger, book, cancellation), speaker.Id, now).ResolveAsync(draft, standing).ConfigureAwait(false);
+        // What amends a version that is in force no more can never be: it waits in vain, and in nobody's way.
+        var waiting = laid.Waiting.GetValueOrDefault(draft.Name) is { } half && ((AgreementTerms)half.Payload.Body).Amends == (standing is null ? null : new Amends(standing.Agreement, standing.InForce.Id)) ? half : null;
+        now = waiting?.Payload.Issued ?? now;
+        var sealer = new SecretSealer(session, ledger.Trust.Origin, speaker.Id, Path.GetDirectoryName(Path.GetFullPath(path))!);
+        var (terms, unresolved) = await new Resolver(new Catalogue(ledger, book, cancellation), sealer, speaker.Id, now).ResolveAsync(draft, standing).ConfigureAwait(false);
         if (terms is null)
             return (null, Located(path, unresolved));
 
@@ -105,7 +112,8 @@ internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, by
         if (undescribed is not null)
             return (null, undescribed);
         var payload = new Payload(ledger.Trust.Origin, speaker.Id.Value, now, terms.Term.AnswerBy, terms);
-        return (new Planned(draft, speaker, payload, payload.Encode(), current, changes, filesChecked), null);
+        var plan = new Planned(draft, speaker, payload, payload.Encode(), current, changes, filesChecked, waiting);
+        return waiting is not null && waiting.Id != plan.Id ? (null, LaidDown.SaysOther(draft.Name, waiting)) : (plan, null);
     }
 
     // What the ledger and every node will look at too, and refuse.
@@ -121,7 +129,7 @@ internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, by
         {
             using var hubs = new HubClient([hub.ToString()], time: session.Shell.Time);
             var broken = await new DescribedFiles(hubs).CheckAsync(terms.Workloads, cancellation).ConfigureAwait(false);
-            Outcome? problem = broken.IsEmpty ? null : Located(path, [.. broken.Select(r => new Fault(Resolver.Place(draft, r), r))]);
+            Outcome? problem = broken.IsEmpty ? null : Located(path, [.. broken.Select(r => new Fault(draft.Place(r.About), r))]);
             return (true, problem);
         }
         catch (HubException e)

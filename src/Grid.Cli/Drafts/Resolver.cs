@@ -3,6 +3,7 @@ using Grid.Agreements;
 using Grid.Cli.Yaml;
 using Grid.Client;
 using Grid.Offers;
+using Grid.Secrets;
 using Grid.Statements;
 using Grid.Units;
 using Grid.Workloads;
@@ -17,7 +18,7 @@ internal sealed record Standing(AgreementId Agreement, Agreements.Version InForc
 /// Turns a draft into terms: names into ids whose founding statements are proven, the price from the signed offers, times from the given now.
 /// The same draft, now and ledger give the same bytes.
 /// </summary>
-internal sealed class Resolver(Catalogue catalogue, AccountId user, DateTimeOffset now)
+internal sealed class Resolver(Catalogue catalogue, SecretSealer sealer, AccountId user, DateTimeOffset now)
 {
     private readonly List<Fault> _faults = [];
 
@@ -35,9 +36,8 @@ internal sealed class Resolver(Catalogue catalogue, AccountId user, DateTimeOffs
                 _faults.Add(new Fault(named.At, closed));
         }
         var workloads = draft.Workloads.Where(w => w.Node is null || nodes.ContainsKey(w.Node.Text))
-            .Select(w => w.Workload is Placed placed ? placed with { Node = nodes[w.Node!.Text].Id } : w.Workload).ToImmutableArray();
-        var at = draft.Workloads.IsEmpty ? new Position(1, 1) : draft.Workloads[0].At;
-        var offers = await OffersAsync(draft, nodes.Values.Select(n => n.Farm).Distinct().ToList(), standing, at).ConfigureAwait(false);
+            .Select(w => w.Workload is Placed placed ? Place(placed, w.Secrets, nodes[w.Node!.Text]) : w.Workload).ToImmutableArray();
+        var offers = await OffersAsync(draft, nodes, standing).ConfigureAwait(false);
         if (_faults.Count > 0)
             return (null, Sorted());
 
@@ -45,7 +45,7 @@ internal sealed class Resolver(Catalogue catalogue, AccountId user, DateTimeOffs
             [.. nodes.Values.Where(n => n.Farm == o.Key).Select(n => n.Id).Distinct().OrderBy(n => n.Value)])).ToImmutableArray();
         var currencies = offers.Values.Select(o => o.Terms.Currency).Distinct().ToList();
         if (currencies.Count != 1)
-            _faults.Add(new Fault(at, new Refusal(RefusalCode.PriceMismatch, $"The offers are in different currencies: {string.Join(", ", currencies.Select(c => c.Code))}.", "Choose offers in one.")));
+            _faults.Add(new Fault(draft.Place(null), new Refusal(RefusalCode.PriceMismatch, $"The offers are in different currencies: {string.Join(", ", currencies.Select(c => c.Code))}.", "Choose offers in one.")));
         var rates = parts.Select(p => new FarmRate(p.Farm, Rate(offers[p.Farm].Terms.Prices, p, workloads))).ToImmutableArray();
         var origin = standing?.First ?? now;
         var term = new Term(draft.Term.Start?.From(origin), draft.Term.Until?.From(origin), draft.Term.Notice ?? offers.Values.Max(o => o.Terms.Notice),
@@ -55,8 +55,22 @@ internal sealed class Resolver(Catalogue catalogue, AccountId user, DateTimeOffs
             new MoneyTerms(currencies[0], rates.Aggregate(Money.Zero, (sum, r) => sum + r.Rate), rates, draft.Grace), workloads, draft.Note);
         Check(draft, terms, standing);
         foreach (var refusal in parts.Select(p => Agreeable.Meets(terms, p, offers[p.Farm].Id, offers[p.Farm].Terms)).OfType<Refusal>())
-            _faults.Add(new Fault(Place(draft, refusal), refusal));
+            _faults.Add(new Fault(draft.Place(refusal.About), refusal));
         return _faults.Count > 0 ? (null, Sorted()) : (terms, []);
+    }
+
+    private Placed Place(Placed workload, ImmutableArray<DraftSecret> secrets, KnownNode node)
+    {
+        workload = workload with { Node = node.Id };
+        var done = ImmutableArray.CreateBuilder<Secret>();
+        foreach (var secret in secrets)
+        {
+            if (sealer.Seal(secret, workload.Name, node.Joined.Key).Try(out var one, out var refusal))
+                done.Add(one);
+            else
+                _faults.Add(new Fault(secret.Place, refusal));
+        }
+        return workload is Runnable runs ? runs with { Secrets = done.ToImmutable() } : workload;
     }
 
     // The same function that the ledger and every node call: what it refuses here would be refused there.
@@ -66,21 +80,14 @@ internal sealed class Resolver(Catalogue catalogue, AccountId user, DateTimeOffs
         if (standing is not null)
             found = found.AddRange(AgreementRules.CheckAmendment(standing.InForce.Terms, terms));
         if (terms.Term.AnswerBy <= now)
-            found = found.Add(new Refusal(RefusalCode.TermInPast, $"'answerBy' is {terms.Term.AnswerBy:u}; it is {now:u}.", "Write a later time, such as +10m."));
+            found = found.Add(new Refusal(RefusalCode.TermInPast, $"'answerBy' is {terms.Term.AnswerBy.Text()}; it is {now.Text()}.", "Write a later time, such as +10m.") { About = new About(null, "answerBy") });
         foreach (var refusal in found)
-            _faults.Add(new Fault(Place(draft, refusal), refusal));
+            _faults.Add(new Fault(draft.Place(refusal.About), refusal));
     }
 
-    /// <summary>Where in the file a refusal of the terms belongs: at the workload, or the flist, that it names.</summary>
-    public static Position Place(Draft draft, Refusal refusal)
+    private async Task<Dictionary<FarmId, KnownOffer>> OffersAsync(Draft draft, Dictionary<string, KnownNode> nodes, Standing? standing)
     {
-        bool Names(DraftWorkload w) => refusal.Detail.Contains($"'{w.Workload.Name}'", StringComparison.Ordinal)
-            || (w.Workload is Runnable r && refusal.Detail.Contains(r.Flist.ToString(), StringComparison.Ordinal));
-        return (draft.Workloads.FirstOrDefault(Names) ?? draft.Workloads.FirstOrDefault())?.At ?? new Position(1, 1);
-    }
-
-    private async Task<Dictionary<FarmId, KnownOffer>> OffersAsync(Draft draft, List<FarmId> farms, Standing? standing, Position at)
-    {
+        var farms = nodes.Values.Select(n => n.Farm).Distinct().ToList();
         var chosen = new Dictionary<FarmId, KnownOffer>();
         foreach (var (farmName, offerName) in draft.Offers)
         {
@@ -91,7 +98,7 @@ internal sealed class Resolver(Catalogue catalogue, AccountId user, DateTimeOffs
             else if (!offer.Try(out var o, out _))
                 Fault(offerName.At, offer);
             else if (o.Terms.Farm != f.Id)
-                _faults.Add(new Fault(offerName.At, new Refusal(RefusalCode.OfferMismatch, $"The offer is not of the farm '{f.Name}'.")));
+                _faults.Add(new Fault(offerName.At, new Refusal(RefusalCode.OfferMismatch, $"The offer is not of the farm '{f.Name}'.", "See 'grid offer list'.")));
             else if (!farms.Contains(f.Id))
                 _faults.Add(new Fault(farmName.At, new Refusal(RefusalCode.UnresolvedNode, $"No workload is on a node of '{f.Name}'.", "Leave its offer out.")));
             else
@@ -105,6 +112,7 @@ internal sealed class Resolver(Catalogue catalogue, AccountId user, DateTimeOffs
                 chosen[id] = kept;
                 continue;
             }
+            var at = draft.Workloads.Select(w => w.Node).OfType<Named>().First(n => nodes.TryGetValue(n.Text, out var node) && node.Farm == id).At;
             var farm = await catalogue.FarmAsync(id.ToString()).ConfigureAwait(false);
             if (!farm.Try(out var f, out _))
                 Fault(at, farm);

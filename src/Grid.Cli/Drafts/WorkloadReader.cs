@@ -15,8 +15,9 @@ namespace Grid.Cli.Drafts;
 /// Reads one workload of a <c>grid.yaml</c>.
 /// <code>
 /// container: { node, flist: fl1…, entry: /path, args: [], env: {}, workdir: /, user: "0:0", cpu, memory, pids: 128, mounts: { /path: VOLUME },
-///              scratch: { /path: SIZE }, networks: { NETWORK: ADDRESS }, restart: always | on-failure | never | { policy, first: 1s, max: 1m }, logs: 1MiB }
-/// vm:        { node, flist: fl1…, kernel: /path, initrd: /path, cmdline: "", cpu, memory, disks: { SERIAL: VOLUME }, networks: { NETWORK: ADDRESS }, restart, logs: 1MiB }
+///              scratch: { /path: SIZE }, secrets: { NAME or /path: { file | env | sealed } }, networks: { NETWORK: ADDRESS }, restart: always | on-failure | never | { policy, first: 1s, max: 1m }, logs: 1MiB,
+///              health: { port, path, every: 10s, within: 2s, failures: 3 } }
+/// vm:        { node, flist: fl1…, kernel: /path, initrd: /path, cmdline: "", cpu, memory, disks: { SERIAL: VOLUME }, secrets, networks: { NETWORK: ADDRESS }, restart, logs: 1MiB }
 /// volume:    { node, size, media: ssd | hdd, form: files | disk, keep: 0s }
 /// network:   { cidr: 10.0.0.0/24, egress: none | nat }
 /// gateway:   { node, hostname, tls: terminate | passthrough, proof: domain | dns, backend: WORKLOAD:PORT, networks: { NETWORK: ADDRESS } }
@@ -54,8 +55,9 @@ internal static class WorkloadReader
         }
         if (workload is null)
             return null;
+        var secrets = workload is Runnable ? DraftSecret.ReadAll(f) : [];
         f.Close();
-        return new DraftWorkload(workload, node ?? new Named("", at), at);
+        return new DraftWorkload(workload, node ?? new Named("", at), at) { Secrets = secrets };
     }
 
     private static Container ReadContainer(string name, Fields f)
@@ -68,7 +70,7 @@ internal static class WorkloadReader
         var user = f.Parsed("user", TryUser, "numeric ids as UID:GID, such as \"1000:1000\"", new ContainerUser(0, 0));
         var cpu = f.Parsed<MilliCores>("cpu", Quantities.TryCpu, Quantities.CpuForm, default, required: true);
         var memory = f.Parsed<Bytes>("memory", Quantities.TryBytes, Quantities.BytesForm, default, required: true);
-        var pids = f.Integer("pids", 1, 32_768, 128);
+        var pids = f.Integer("pids", 0, 32_768, 128);
         var mounts = Pairs(f, "mounts", (fields, key, value) => new VolumeMount(Path(fields, key, "a mount"), fields.Scalar(value, key.Text)?.Text ?? ""));
         var scratch = Pairs(f, "scratch", (fields, key, value) =>
             new Scratch(Path(fields, key, "a scratch"), fields.Parsed<Bytes>(fields.Scalar(value, key.Text), key.Text, Quantities.TryBytes, Quantities.BytesForm, default)));
@@ -76,7 +78,10 @@ internal static class WorkloadReader
         var logs = Logs(f);
         return new Container(name, default, flist, entry, args,
             [.. env.OrderBy(e => System.Text.Encoding.UTF8.GetByteCount(e.Key)).ThenBy(e => e.Key, StringComparer.Ordinal)], workdir, user, cpu, memory, pids,
-            [.. mounts.OrderBy(m => m.Path, StringComparer.Ordinal)], [.. scratch.OrderBy(s => s.Path, StringComparer.Ordinal)], Restart(f), logs, networks);
+            [.. mounts.OrderBy(m => m.Path, StringComparer.Ordinal)], [.. scratch.OrderBy(s => s.Path, StringComparer.Ordinal)], Restart(f), logs, [], networks)
+        {
+            Health = Health(f),
+        };
     }
 
     private static Machine ReadMachine(string name, Fields f)
@@ -90,7 +95,7 @@ internal static class WorkloadReader
         var disks = Pairs(f, "disks", (fields, key, value) => new MachineDisk(key.Text, fields.Scalar(value, key.Text)?.Text ?? ""));
         var networks = Addresses(f);
         var logs = Logs(f);
-        return new Machine(name, default, flist, kernel, initrd, line, cpu, memory, [.. disks.OrderBy(d => d.Serial, StringComparer.Ordinal)], Restart(f), logs, networks);
+        return new Machine(name, default, flist, kernel, initrd, line, cpu, memory, [.. disks.OrderBy(d => d.Serial, StringComparer.Ordinal)], Restart(f), logs, [], networks);
     }
 
     private static Bytes Logs(Fields f) => f.Parsed("logs", Quantities.TryBytes, Quantities.BytesForm, Bytes.MiB(1));
@@ -206,6 +211,22 @@ internal static class WorkloadReader
             return new RestartPolicy(when, first, max);
         }
         return new RestartPolicy(f.Parsed<RestartWhen>("restart", RestartPolicy.TryParse, Form, RestartWhen.Always), first, max);
+    }
+
+    // Without a path it is enough that somebody listens.
+    private static Health? Health(Fields f)
+    {
+        if (f.Node("health") is not { } node)
+            return null;
+        var h = Fields.Of(node, "'health'", f.Faults);
+        h.Required("port");
+        var port = h.Integer("port", 1, 65_535, 1);
+        var path = h.Scalar("path") is { } p ? Path(h, p, "path") : null;
+        var every = h.Parsed("every", Quantities.TryDuration, Quantities.DurationForm, TimeSpan.FromSeconds(10));
+        var within = h.Parsed("within", Quantities.TryDuration, Quantities.DurationForm, TimeSpan.FromSeconds(long.Min(2, long.Max(1, (long)every.TotalSeconds))));
+        var failures = h.Integer("failures", 1, Workloads.Health.MaximumFailures, 3);
+        h.Close();
+        return new Health(path, port, every, within, failures);
     }
 
     private static ImmutableArray<T> Pairs<T>(Fields f, string name, Func<Fields, YamlNode.Scalar, YamlNode, T> item)

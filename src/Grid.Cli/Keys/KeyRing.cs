@@ -1,3 +1,4 @@
+using Grid.Cli.Settings;
 using Grid.Client;
 using Grid.Flists;
 using Grid.Statements;
@@ -10,6 +11,7 @@ public sealed class KeyRing(string directory)
 {
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
     private const int MaximumFile = 64 * 1024;
+    private const string NotAKey = "Name a file that 'grid key export' wrote; a bare seed is taken in with 'grid key import'.";
 
     public string PathOf(string name) => Path.Combine(directory, $"{name}.json");
 
@@ -40,21 +42,21 @@ public sealed class KeyRing(string directory)
                     $"Run 'chmod 600 {path}'; if others may have read it, make a new key and rekey the account.");
             }
             if (file.Length > MaximumFile)
-                return new Refusal(CliCode.KeyFileInvalid, $"{path} is too large for a key.");
+                return new Refusal(CliCode.KeyFileInvalid, $"{path} is too large for a key.", NotAKey);
             var bytes = new byte[file.Length];
             file.ReadExactly(bytes);
-            return KeyFile.TryParse(bytes) is { } key ? key : new Refusal(CliCode.KeyFileInvalid, $"{path} is not a key file of version {KeyFile.CurrentVersion}.");
+            return KeyFile.TryParse(bytes) is { } key ? key : new Refusal(CliCode.KeyFileInvalid, $"{path} is not a key file of version {KeyFile.CurrentVersion}.", NotAKey);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return new Refusal(CliCode.FileUnreadable, e.Message);
+            return new Refusal(CliCode.FileUnreadable, e.Message, Files.Look);
         }
     }
 
     /// <summary>Writes a new key; never over one that is there.</summary>
     public Refusal? Add(KeyFile key)
     {
-        Directory.CreateDirectory(directory, OwnerOnly | UnixFileMode.UserExecute);
+        PrivateDirectory.Make(directory);
         return Write(PathOf(key.Name), key);
     }
 
@@ -74,7 +76,7 @@ public sealed class KeyRing(string directory)
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return new Refusal(CliCode.FileUnreadable, $"{path} cannot be written: {e.Message}");
+            return new Refusal(CliCode.FileUnreadable, $"{path} cannot be written: {e.Message}", Files.Look);
         }
     }
 }

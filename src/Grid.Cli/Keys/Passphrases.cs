@@ -19,7 +19,7 @@ internal sealed class Passphrases(Shell shell)
         if (!first.Try(out var passphrase, out _))
             return first;
         if (passphrase.Length < Shortest)
-            return new Refusal(CliCode.PassphraseMissing, $"A passphrase has at least {Shortest} characters.");
+            return new Refusal(CliCode.PassphraseMissing, $"A passphrase has at least {Shortest} characters.", "Choose a longer one.");
         if (shell.Environment(Variable) is null && shell.Terminal.ReadSecret("Once more: ") != passphrase)
             return new Refusal(CliCode.PassphraseWrong, "The two differ.", "Try again.");
         return passphrase;

@@ -13,6 +13,9 @@ public abstract record Block
 
     public sealed record Lines(ImmutableArray<Cell> Items) : Block;
 
+    /// <summary>What a person may do now. Left out where hints are not wanted.</summary>
+    public sealed record Next(string Command) : Block;
+
     public static Lines Line(string text, Ink ink = Ink.Plain) => new([new Cell(text, ink)]);
 }
 

@@ -20,8 +20,12 @@ public sealed class Page(TextWriter writer, bool colour)
     }
 
     /// <summary>Text from elsewhere cannot move the cursor or repaint the screen: control characters are shown, not sent.</summary>
-    public static string Printable(string text) =>
-        text.Any(char.IsControl) ? string.Concat(text.Select(c => char.IsControl(c) ? $"\\x{(int)c:x2}" : c.ToString())) : text;
+    /// <param name="tabs">true where nothing stands in columns: a tab moves on to the right and no further</param>
+    public static string Printable(string text, bool tabs = false)
+    {
+        bool Shown(char c) => !char.IsControl(c) || (tabs && c == '\t');
+        return text.All(Shown) ? text : string.Concat(text.Select(c => Shown(c) ? c.ToString() : $"\\x{(int)c:x2}"));
+    }
 
     private void Write(Block block)
     {
@@ -39,7 +43,10 @@ public sealed class Page(TextWriter writer, bool colour)
                 break;
             case Block.Lines lines:
                 foreach (var line in lines.Items)
-                    writer.WriteLine(Painted(line));
+                    writer.WriteLine(Painted(line, tabs: true));
+                break;
+            case Block.Next next:
+                writer.WriteLine(Painted(new Cell($"Next: {next.Command}", Ink.Faint)));
                 break;
         }
     }
@@ -64,9 +71,9 @@ public sealed class Page(TextWriter writer, bool colour)
         }
     }
 
-    private string Painted(Cell cell)
+    private string Painted(Cell cell, bool tabs = false)
     {
-        var text = Printable(cell.Text);
+        var text = Printable(cell.Text, tabs);
         var code = cell.Ink switch { Ink.Good => 32, Ink.Bad => 31, Ink.Notice => 33, Ink.Faint => 2, _ => 0 };
         return colour && code != 0 ? $"\e[{code}m{text}\e[0m" : text;
     }

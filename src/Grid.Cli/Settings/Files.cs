@@ -9,6 +9,9 @@ internal static class Files
 {
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
+    /// <summary>What to do about a file that the system does not give.</summary>
+    public const string Look = "Look at it with 'ls -l': it must be there, a plain file, and yours to use; then run the same command again.";
+
     public static Answer<string> ReadText(string path, int maximum) => ReadBytes(path, maximum).Try(out var bytes, out var refusal)
         ? new UTF8Encoding(false, throwOnInvalidBytes: false).GetString(bytes)
         : refusal;
@@ -29,13 +32,13 @@ internal static class Files
             {
                 content.Write(buffer, 0, read);
                 if (content.Length > maximum)
-                    return new Refusal(RefusalCode.TooLarge, $"{path} is larger than the {maximum} bytes allowed here.");
+                    return new Refusal(RefusalCode.TooLarge, $"{path} is larger than the {maximum} bytes allowed here.", "Check that it is the file you mean.");
             }
             return content.ToArray();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return new Refusal(CliCode.FileUnreadable, e.Message);
+            return new Refusal(CliCode.FileUnreadable, e.Message, Look);
         }
     }
 
@@ -74,7 +77,7 @@ internal static class Files
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return new Refusal(CliCode.FileUnreadable, $"{path} cannot be written: {e.Message}");
+            return new Refusal(CliCode.FileUnreadable, $"{path} cannot be written: {e.Message}", Look);
         }
     }
 
@@ -89,8 +92,8 @@ internal static class Files
             if (new FileInfo(path).LinkTarget is not null)
                 path = File.ResolveLinkTarget(path, returnFinalTarget: true)!.FullName;
             if (NamedFile.OtherThan(path) is { } other)
-                return new Refusal(CliCode.FileUnreadable, $"{path} cannot be written: it is {other}.");
-            Directory.CreateDirectory(Path.GetDirectoryName(path)!, OwnerOnly | UnixFileMode.UserExecute);
+                return new Refusal(CliCode.FileUnreadable, $"{path} cannot be written: it is {other}.", "Move it away, or choose another place.");
+            PrivateDirectory.Make(Path.GetDirectoryName(path)!);
             var temporary = $"{path}.{Environment.ProcessId}-{Guid.NewGuid():n}.new";
             using (var file = new FileStream(temporary, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = OwnerOnly }))
             {
@@ -102,7 +105,7 @@ internal static class Files
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return new Refusal(CliCode.FileUnreadable, $"{path} cannot be written: {e.Message}");
+            return new Refusal(CliCode.FileUnreadable, $"{path} cannot be written: {e.Message}", Look);
         }
     }
 }

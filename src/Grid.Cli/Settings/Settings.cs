@@ -29,6 +29,9 @@ public sealed record Context(string Home, string? Ledger, string? LedgerKey, str
 
     public string BookFile => Path.Combine(Home, "book.json");
 
+    /// <summary>From which the one-time keys of sealed secrets follow.</summary>
+    public string SecretsKeyFile => Path.Combine(Home, "secrets.key");
+
     public string PlansDirectory => Path.Combine(Home, "plans");
 
     public string SeenFile(PublicKey ledger) => Path.Combine(Home, "seen", $"{ledger.Value}.checkpoint");

@@ -35,7 +35,7 @@ internal sealed class Authority : IAsyncDisposable
     public static async Task<Authority> StartAsync(Launcher launcher, string directory, IPEndPoint challenges, CancellationToken cancel)
     {
         if (new[] { Pebble, NameServer }.FirstOrDefault(p => !File.Exists(p)) is { } missing)
-            throw new UpFault($"{missing} is not installed; run tools/setup.");
+            throw new UpFault($"{missing} is not installed.", "Run 'tools/setup'.");
         System.IO.Directory.CreateDirectory(directory, (UnixFileMode)0b111_000_000);
         var (acme, control, dns) = (Free(), Free(), Free());
         var root = WriteCertificate(directory);

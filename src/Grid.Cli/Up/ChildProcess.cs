@@ -24,15 +24,16 @@ internal sealed class ChildProcess : IAsyncDisposable
 
     public bool HasExited => _process.HasExited;
 
-    /// <summary>Starts the program beside this one and waits for its line <c>NAME ready WORD</c>.</summary>
+    /// <summary>Starts a program and waits for its line <c>NAME ready WORD</c>.</summary>
+    /// <param name="path">where the program lies; its file's name is NAME</param>
     /// <returns>the process and the word</returns>
     /// <exception cref="UpFault">it is not there, ended, or did not become ready in time</exception>
     public static async Task<(ChildProcess Process, string Ready)> StartAsync(
-        Launcher launcher, string name, string logPath, TimeSpan patience, CancellationToken cancel, params IEnumerable<string> arguments)
+        Launcher launcher, string path, string logPath, TimeSpan patience, CancellationToken cancel, params IEnumerable<string> arguments)
     {
-        var path = Path.Combine(AppContext.BaseDirectory, name);
+        var name = Path.GetFileName(path);
         if (!File.Exists(path))
-            throw new UpFault($"{name} is not beside grid in {AppContext.BaseDirectory}; build the whole solution.");
+            throw new UpFault($"{name} is not in {Path.GetDirectoryName(path)}.", "Run 'tools/build'.");
         var log = new StreamWriter(new FileStream(logPath, FileMode.Append, FileAccess.Write, FileShare.ReadWrite)) { AutoFlush = true };
         var child = new ChildProcess(launcher.Start(path, arguments), name, log);
         child.Follow();
@@ -42,8 +43,9 @@ internal sealed class ChildProcess : IAsyncDisposable
         }
         catch (TimeoutException)
         {
+            var words = child.LastWords();
             await child.DisposeAsync();
-            throw new UpFault($"{name} did not become ready within {patience.TotalSeconds:0} s; see {logPath}.");
+            throw new UpFault($"{name} did not become ready within {patience.TotalSeconds:0} s: {words}");
         }
         catch
         {
@@ -126,4 +128,7 @@ internal static partial class NativeKill
 }
 
 /// <summary>The private grid cannot go on; the message says why.</summary>
-internal sealed class UpFault(string message) : Exception(message);
+internal sealed class UpFault(string message, string? next = null) : Exception(message)
+{
+    public string Next { get; } = next ?? "What it made is taken away. Run 'tools/setup', in case something is missing, and then the same command again.";
+}

@@ -77,6 +77,6 @@ internal static class DebianRoot
             throw;
         }
         if (process.ExitCode != 0)
-            throw new UpFault($"mmdebstrap ended with {process.ExitCode}: {(await errors + await output).Trim()}");
+            throw new UpFault($"mmdebstrap ended with {process.ExitCode}: {(await errors + await output).Trim()}", "Check that 'apt-get update' works here, and run the same command again.");
     }
 }

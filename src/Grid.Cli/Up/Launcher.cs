@@ -10,6 +10,10 @@ namespace Grid.Cli.Up;
 /// <param name="stand">the directory in which they stand from their first moment, also while they are still setsid or setpriv; by that they are known</param>
 internal sealed class Launcher : IDisposable
 {
+    // The runtime opens a door in /tmp for debuggers and profilers of the same user, through which everything can be read and changed, and leaves its
+    // files behind when it is killed. The environment is the only place to close it (learn.microsoft.com/dotnet/core/runtime-config/debugging-profiling).
+    private const string NoDiagnostics = "DOTNET_EnableDiagnostics";
+
     private readonly BlockingCollection<Action> _work = [];
     private readonly string _stand;
 
@@ -33,6 +37,7 @@ internal sealed class Launcher : IDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             WorkingDirectory = _stand,
+            Environment = { [NoDiagnostics] = "0" },
         };
         var started = new TaskCompletionSource<Process>();
         _work.Add(() =>
@@ -43,7 +48,7 @@ internal sealed class Launcher : IDisposable
             }
             catch (System.ComponentModel.Win32Exception e)
             {
-                started.SetException(new UpFault($"{program} cannot be started ({e.Message}); run tools/setup."));
+                started.SetException(new UpFault($"{program} cannot be started: {e.Message}", "Run 'tools/setup' and 'tools/build'."));
             }
         });
         var process = started.Task.GetAwaiter().GetResult();

@@ -35,6 +35,10 @@ internal sealed class Place : IAsyncDisposable
 
     public string Stand => Path.Combine(Directory, "stand");
 
+    /// <summary>Where anything is mounted below a directory.</summary>
+    public static IEnumerable<string> Mounts(string below) =>
+        File.ReadLines("/proc/self/mounts").Select(m => m.Split(' ')[1]).Where(m => m.StartsWith(below + "/", StringComparison.Ordinal));
+
     public NodePlace Node(string name) => new(Path.Combine(Nodes, name), Path.Combine(Run, name), $"{Path.GetFileName(Run)}-{name}");
 
     /// <summary>Ends and removes what every killed <c>grid up</c> of this machine left, then takes a place.</summary>
@@ -68,7 +72,7 @@ internal sealed class Place : IAsyncDisposable
     private static Place Take(string run, string directory)
     {
         if (System.IO.Directory.Exists(directory) && System.IO.Directory.EnumerateFileSystemEntries(directory).Any())
-            throw new UpFault($"{directory} is not empty, and no killed grid left it. Name another.");
+            throw new UpFault($"{directory} is not empty, and no killed grid left it.", "Name another with --directory.");
         System.IO.Directory.CreateDirectory(run);
         var path = Path.Combine(run, LockName);
         var aside = $"{path}.{Environment.ProcessId}";
@@ -84,7 +88,7 @@ internal sealed class Place : IAsyncDisposable
         {
             held.Dispose();
             File.Delete(aside);
-            throw new UpFault($"Another 'grid up' uses {directory}.");
+            throw new UpFault($"Another 'grid up' uses {directory}.", "End that one with ctrl-C, or name another with --directory.");
         }
         // PostgreSQL runs as a user of its own and has to pass through; what must not be read lies in private directories below.
         System.IO.Directory.CreateDirectory(directory);
@@ -121,7 +125,7 @@ internal sealed class Place : IAsyncDisposable
             foreach (var process in left.Where(p => kill || p.Stands).Where(p => signalled.Add((p.Pid, kill))))
                 NativeKill.Send(process.Pid, kill ? NativeKill.SIGKILL : NativeKill.SIGTERM);
             if (watch.Elapsed > Grace * 2)
-                throw new UpFault($"Process {left[0].Pid} still uses {Directory} and does not end.");
+                throw new UpFault($"Process {left[0].Pid} still uses {Directory} and does not end.", $"See what it is with 'ps {left[0].Pid}', end it, and run the same command again.");
         }
     }
 
@@ -161,7 +165,7 @@ internal sealed class Place : IAsyncDisposable
         var said = await clear.StandardError.ReadToEndAsync();
         await clear.WaitForExitAsync();
         if (clear.ExitCode != 0)
-            throw new UpFault($"What the node in {node.Data} ran could not be removed: {said.Trim()}");
+            throw new UpFault($"What the node in {node.Data} ran could not be removed: {said.Trim()}", "Run the same command again: it begins by removing what is left.");
     }
 
     // The lock goes last: a removal that is cut short is found and finished by the next.
@@ -184,4 +188,12 @@ internal sealed class Place : IAsyncDisposable
 }
 
 /// <summary>Where one node of a private grid lives.</summary>
-internal sealed record NodePlace(string Data, string Run, string Cgroup);
+internal sealed record NodePlace(string Data, string Run, string Cgroup)
+{
+    private static readonly EnumerationOptions Hierarchies = new() { RecurseSubdirectories = true, MaxRecursionDepth = 1 };
+
+    /// <summary>True while anything is mounted or in a control group for a workload.</summary>
+    public bool Holds() =>
+        Place.Mounts(Run).Any()
+        || Directory.EnumerateDirectories("/sys/fs/cgroup", Cgroup, Hierarchies).Any(g => Directory.EnumerateDirectories(g).Any());
+}

@@ -88,7 +88,7 @@ internal sealed class PrivateGrid : IAsyncDisposable
 
     private async Task<string> AddAsync(string program, string log, CancellationToken cancel, params string[] arguments)
     {
-        var (child, ready) = await ChildProcess.StartAsync(Launcher, program, At($"{log}.log"), Patience, cancel, arguments);
+        var (child, ready) = await ChildProcess.StartAsync(Launcher, Path.Combine(AppContext.BaseDirectory, program), At($"{log}.log"), Patience, cancel, arguments);
         _children.Add(child);
         return ready;
     }

@@ -47,6 +47,7 @@ internal sealed class Prompt(PrivateGrid grid, Shell shell, Format format, Actio
             Out = table ? shell.Out : TextWriter.Null,
             Error = table ? shell.Error : TextWriter.Null,
             Ended = o => outcome = o,
+            Hints = false,
             Environment = name => name switch
             {
                 "GRID_HOME" => grid.Home,
@@ -60,7 +61,7 @@ internal sealed class Prompt(PrivateGrid grid, Shell shell, Format format, Actio
         return outcome switch
         {
             Outcome.Done done => done.Document,
-            Outcome.Failed failed => throw new UpFault($"'grid {string.Join(' ', arguments)}': {failed.Problems[0].Refusal}"),
+            Outcome.Failed failed => throw new UpFault($"'grid {string.Join(' ', arguments)}': {failed.Problems[0].Refusal.Detail}", failed.Problems[0].Refusal.Next),
             _ => throw new UpFault($"'grid {string.Join(' ', arguments)}' gave nothing."),
         };
     }

@@ -33,7 +33,7 @@ internal static class UpCommand
             }
             catch (UpFault e)
             {
-                return new Refusal("up-failed", e.Message);
+                return new Refusal("up-failed", e.Message, e.Next);
             }
         });
     }

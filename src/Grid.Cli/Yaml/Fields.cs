@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using System.Text.RegularExpressions;
 
 namespace Grid.Cli.Yaml;
 
@@ -7,7 +8,7 @@ namespace Grid.Cli.Yaml;
 /// Takes the fields of one mapping, each once, and gathers every fault instead of stopping at the first. A value that is wrong reads as its
 /// default; whoever reads looks at <see cref="Faults"/> before using anything.
 /// </summary>
-public sealed class Fields
+public sealed partial class Fields
 {
     private readonly YamlNode.Mapping _mapping;
     private readonly string _what;
@@ -31,7 +32,7 @@ public sealed class Fields
     {
         if (node is YamlNode.Mapping mapping)
             return new Fields(mapping, what, faults);
-        faults.Add(new Fault(node.At, new Refusal(RefusalCode.Malformed, $"{Capital(what)} must be a set of fields; {node.What} is there.")));
+        faults.Add(new Fault(node.At, new Refusal(RefusalCode.Malformed, $"{Capital(what)} must be a set of fields; {node.What} is there.", "Write one 'name: value' a line, indented alike.")));
         return new Fields(new YamlNode.Mapping(node.At, []), what, faults) { Broken = true };
     }
 
@@ -71,7 +72,7 @@ public sealed class Fields
             return null;
         }
         if (node is not null and not YamlNode.Scalar)
-            Fault(node.At, RefusalCode.Malformed, $"'{name}' must be a single value; {node.What} is there.");
+            Fault(node.At, RefusalCode.Malformed, $"'{name}' must be a single value; {node.What} is there.", "Write one 'name: value' a line, indented alike.");
         return node as YamlNode.Scalar;
     }
 
@@ -87,7 +88,9 @@ public sealed class Fields
             return fallback;
         if (parse(scalar.Text, out var value))
             return value;
-        Fault(scalar.At, RefusalCode.Malformed, $"'{name}' cannot be '{scalar.Text}'.", $"Write {form}.");
+        // What smaller numbers would make right holds one that is too large, and a statement would be refused for that.
+        var large = !scalar.Text.Contains('.') && parse(Digits().Replace(scalar.Text, n => n.Value.All(c => c == '0') ? n.Value : "1"), out _);
+        Fault(scalar.At, large ? RefusalCode.TooLarge : RefusalCode.Malformed, $"'{name}' cannot be '{scalar.Text}'.", $"Write {form}.");
         return fallback;
     }
 
@@ -152,4 +155,7 @@ public sealed class Fields
         }
         return row[b.Length];
     }
+
+    [GeneratedRegex("[0-9]+")]
+    private static partial Regex Digits();
 }

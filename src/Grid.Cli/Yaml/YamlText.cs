@@ -14,13 +14,15 @@ public static class YamlText
 
     private const int MaximumDepth = 24;
 
+    private const string AsYaml = "Mend it there: one document of 'name: value' lines, without anchors and tags.";
+
     /// <returns>null and a fault when the text is not such a document</returns>
     public static YamlNode? Read(string text, out Fault? fault)
     {
         fault = null;
         if (text.Length > MaximumLength)
         {
-            fault = new Fault(new(1, 1), new Refusal(RefusalCode.TooLarge, $"The file has {text.Length} characters; {MaximumLength} are allowed."));
+            fault = new Fault(new(1, 1), new Refusal(RefusalCode.TooLarge, $"The file has {text.Length} characters; {MaximumLength} are allowed.", "Check that it is the file you mean."));
             return null;
         }
         try
@@ -42,12 +44,12 @@ public static class YamlText
         }
         catch (YamlException e)
         {
-            fault = new Fault(At(e.Start), new Refusal(RefusalCode.Malformed, $"Not YAML: {e.Message}"));
+            fault = new Fault(At(e.Start), new Refusal(RefusalCode.Malformed, $"Not YAML: {e.Message}", AsYaml));
         }
         catch (InvalidOperationException)
         {
             // The scanner's own answer to some texts that are not YAML (seen with a cut flow mapping); it has no place.
-            fault = new Fault(new(1, 1), new Refusal(RefusalCode.Malformed, "Not YAML: it cannot be read to its end."));
+            fault = new Fault(new(1, 1), new Refusal(RefusalCode.Malformed, "Not YAML: it cannot be read to its end.", AsYaml));
         }
         return null;
     }
@@ -93,6 +95,6 @@ public static class YamlText
     // Carries one fault out of the recursion above; never leaves this file.
     private sealed class FaultException(Position at, string detail) : Exception
     {
-        public Fault Fault { get; } = new(at, new Refusal(RefusalCode.Malformed, detail));
+        public Fault Fault { get; } = new(at, new Refusal(RefusalCode.Malformed, detail, AsYaml));
     }
 }

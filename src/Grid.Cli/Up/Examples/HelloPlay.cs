@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text.Json.Nodes;
 
 namespace Grid.Cli.Up.Examples;
 
@@ -52,6 +53,7 @@ internal sealed class HelloPlay(PrivateGrid grid, Prompt prompt) : Play(grid, pr
     protected override async Task GoneAsync()
     {
         await Prompt.UntilAsync("its last receipt", async () => (string?)(await Prompt.AskAsync("explain", Workload))["state"] == "gone");
+        await Prompt.UntilAsync("its mounts and its control group to be gone", () => Task.FromResult(!Grid.Node(Node).Holds()));
         Prompt.Say("Gone: the process, its mounts and its cgroup; the last receipt says so.");
     }
 
@@ -76,8 +78,13 @@ internal sealed class HelloPlay(PrivateGrid grid, Prompt prompt) : Play(grid, pr
             throw new UpFault($"The page from inside is not the one that was agreed: '{page}'.");
         Prompt.Say($"From inside the container's own network: {page.Trim()}");
         Result["page"] = page;
+        await Prompt.UntilAsync("the node's receipt", async () => (Result["receipt"] = Receipt(await Prompt.AskAsync("explain", Workload))) is not null);
         await Prompt.GridAsync("explain", Workload);
+        Prompt.Say($"The node's receipt is entry {Result["receipt"]!["index"]} of the ledger, signed by {Result["receipt"]!["who"]}: {Result["receipt"]!["what"]}.");
     }
+
+    private static JsonNode? Receipt(JsonNode explained) =>
+        explained["items"]!.AsArray().LastOrDefault(i => (string?)i!["what"] == "workload running")?.DeepClone();
 
     private const string Configuration = """
         daemon off;

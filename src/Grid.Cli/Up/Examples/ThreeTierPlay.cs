@@ -1,4 +1,5 @@
 using System.Net;
+using System.Security.Cryptography;
 using System.Text.Json.Nodes;
 
 namespace Grid.Cli.Up.Examples;
@@ -22,6 +23,9 @@ internal sealed class ThreeTierPlay(PrivateGrid grid, Prompt prompt) : Play(grid
     private static readonly Farmer North = new("north", "north-farm", Prices), South = new("south", "south-farm", Prices);
 
     private const string Hostname = "shop.north.example";
+
+    /// <summary>Beside the draft. It leaves this machine sealed to the two nodes.</summary>
+    private const string Password = "password";
 
     private static readonly (string Node, string Workload)[] Containers = [("north-1", "database"), ("south-1", "application")];
 
@@ -79,6 +83,8 @@ internal sealed class ThreeTierPlay(PrivateGrid grid, Prompt prompt) : Play(grid
         Prompt.Say("Making root file systems from Debian's packages: PostgreSQL, and Python with an application …");
         await ThreeTierRoots.MakeDatabaseAsync(Grid.Launcher, Grid.At("roots/database"), Prompt.Cancel);
         await ThreeTierRoots.MakeApplicationAsync(Grid.Launcher, Application, Prompt.Cancel);
+        await using var password = new StreamWriter(Grid.At(Password), new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite });
+        await password.WriteLineAsync(RandomNumberGenerator.GetHexString(32));
     }
 
     private async Task FlistsAsync()
@@ -146,6 +152,8 @@ internal sealed class ThreeTierPlay(PrivateGrid grid, Prompt prompt) : Play(grid
             cpu: 0.5
             memory: 256MiB
             mounts: { /data: data }
+            secrets: { /run/secrets/password: { file: {{Password}} } }
+            health: { port: 5432 }
             scratch: { /tmp: 16MiB }
             networks: { net: 10.43.0.2 }
           application:
@@ -155,6 +163,8 @@ internal sealed class ThreeTierPlay(PrivateGrid grid, Prompt prompt) : Play(grid
             entry: {{ThreeTierRoots.ApplicationEntry}}
             args: ["{{ThreeTierRoots.ApplicationProgram}}"]
             env: { DATABASE: 10.43.0.2 }
+            secrets: { PGPASSWORD: { file: {{Password}} } }
+            health: { port: {{ThreeTierRoots.Port}} }
             user: "1000:1000"
             cpu: 0.5
             memory: 128MiB

@@ -23,6 +23,7 @@ internal static class ThreeTierRoots
             foreach (var tool in Tools)
                 File.CreateSymbolicLink(Path.Combine(root, "bin", tool), "busybox");
             Directory.CreateDirectory(Path.Combine(root, "data"));
+            Directory.CreateDirectory(Path.Combine(root, "run/secrets"));
             DebianRoot.WriteProgram(root, DatabaseEntry[1..], Database);
             DebianRoot.Write(root, "etc/shop/pg_hba.conf", Admission);
             DebianRoot.WriteUser(root, "shop");
@@ -40,7 +41,7 @@ internal static class ThreeTierRoots
         # A cluster is made under another name and only then gets its own: half of one is never taken for whole.
         if [ ! -d /data/cluster ]; then
           rm -rf /data/new
-          /usr/lib/postgresql/15/bin/initdb --pgdata=/data/new --username=shop --locale=C --encoding=UTF8 --auth=reject
+          /usr/lib/postgresql/15/bin/initdb --pgdata=/data/new --username=shop --locale=C --encoding=UTF8 --auth=reject --pwfile=/run/secrets/password
           mv /data/new /data/cluster
         fi
         exec /usr/lib/postgresql/15/bin/postgres -D /data/cluster -c hba_file=/etc/shop/pg_hba.conf -c unix_socket_directories=/tmp \
@@ -48,9 +49,9 @@ internal static class ThreeTierRoots
 
         """;
 
-    // Who has an address on the private network is who the agreement says: no password is needed, and none can leak.
+    // Who has an address on the private network is who the agreement says. Libpq finds the password in PGPASSWORD.
     private const string Admission = """
-        host postgres shop 10.43.0.3/32 trust
+        host postgres shop 10.43.0.3/32 scram-sha-256
 
         """;
 
