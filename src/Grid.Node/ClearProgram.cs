@@ -4,6 +4,7 @@ using Grid.Node.Containers;
 using Grid.Node.Gateways;
 using Grid.Node.Machines;
 using Grid.Node.Networks;
+using Grid.Node.Secrets;
 using Grid.Node.Volumes;
 using Grid.Reconciliation;
 using Grid.Workloads;
@@ -33,7 +34,7 @@ internal static class ClearProgram
         var paths = new NodePaths(Path.GetFullPath(data), Path.GetFullPath(run), cgroup);
         // What was never there has nothing to clear; a place for a lock would be the first thing in it.
         using var single = Directory.Exists(paths.Data) ? SingleAgent.Lock(paths.Data) : null;
-        var containers = ContainerHost.Open(paths.Containers, time, out var why) ?? throw new NodeException($"This machine cannot run containers: {why}");
+        var containers = ContainerHost.Open(paths.Containers, time, out var why) ?? throw NodeException.CannotRun(why);
         // What is removed needs no key.
         using var keys = new TunnelKeys(new byte[TunnelKeys.SecretSize]);
         using var tunnelHost = TunnelHost.Open(paths.Run, keys, Environment.ProcessId, time, out _);
@@ -42,17 +43,18 @@ internal static class ClearProgram
         using var gateways = GatewayHost.Open(null, paths.Data, paths.Run, out _);
         var machines = MachineHost.Open(paths.Machines, paths.MachineRoots, out _);
         var publicHost = PublicAddresses.Open(paths.Run, "/proc/self/ns/net", null, out _);
-        var effects = new WorkloadEffects(containers, tunnelHost is null ? null : new Tunnels(tunnelHost, keys, [], time), volumes, machines, gateways, publicHost is null ? null : new BoundAddresses(publicHost, null), paths, []);
+        var effects = new WorkloadEffects(containers, new NodeSecrets(null, new SecretPlaces(paths.Secrets), inMemory: false), tunnelHost is null ? null : new Tunnels(tunnelHost, keys, [], time), volumes, null, machines, gateways, publicHost is null ? null : new BoundAddresses(publicHost, null), paths, []);
         var began = time.GetTimestamp();
         while (Left(effects, out var steps) is { } left)
         {
             if (time.GetElapsedTime(began) > Patience)
-                throw new NodeException($"Still here after {Patience.TotalSeconds:0} s: {left}");
+                throw new NodeException(NodeCode.Remains, $"Still here after {Patience.TotalSeconds:0} s: {left}", "End what uses it, and run this again.");
             var outcomes = await Task.WhenAll(steps.Select(s => effects.ApplyAsync(s, CancellationToken.None)));
             if (outcomes.Length == 0 || outcomes.Any(o => o is not Outcome.Done))
                 await Task.Delay(LookAgain, time);
         }
         containers.Leave();
+        RunDirectory.Leave(paths.Run);
         return 0;
     }
 

@@ -56,18 +56,19 @@ public sealed record NodeOptions(
     private static readonly string[] Known = ["--ledger", "--origin", "--ledger-key", "--hub", "--data", "--run", "--cgroup", "--invite", "--cpu", "--memory", "--ssd", "--underlay", "--disk", "--public", "--public-ipv4", .. GatewayOptions.Names];
 
     /// <summary>Null and all that is wrong with the arguments, or the options.</summary>
-    public static NodeOptions? Parse(IReadOnlyList<string> arguments, out ImmutableArray<string> wrong)
+    public static NodeOptions? Parse(IReadOnlyList<string> arguments, out ImmutableArray<Refusal> wrong)
     {
-        var errors = ImmutableArray.CreateBuilder<string>();
+        var errors = ImmutableArray.CreateBuilder<Refusal>();
+        void Wrong(string detail, string next) => errors.Add(new Refusal(NodeCode.Usage, detail, next));
         var given = new List<(string Name, string Value)>();
         for (var i = 0; i < arguments.Count; i += 2)
         {
             if (!Known.Contains(arguments[i]))
-                errors.Add($"'{arguments[i]}' is not an option.");
+                Wrong($"'{arguments[i]}' is not an option.", "'grid-node --help' lists them.");
             else if (i + 1 == arguments.Count || (arguments[i + 1].Length == 0 && arguments[i] is "--data" or "--run" or "--invite"))
-                errors.Add($"{arguments[i]} wants a value.");
+                Wrong($"{arguments[i]} wants a value.", "Write it behind the option, or leave the option out.");
             else if (arguments[i] is not ("--hub" or "--underlay" or "--disk") && given.Any(g => g.Name == arguments[i]))
-                errors.Add($"{arguments[i]} is given twice.");
+                Wrong($"{arguments[i]} is given twice.", "Give it once.");
             else
                 given.Add((arguments[i], arguments[i + 1]));
         }
@@ -77,7 +78,7 @@ public sealed record NodeOptions(
         {
             if (One(name) is { Length: > 0 } value)
                 return value;
-            errors.Add($"{name} is missing.");
+            Wrong($"{name} is missing.", "Give what the ledger's operator and the farmer told you; 'grid-node --help' says what it is.");
             return "";
         }
         Uri? Address(string name, string value)
@@ -85,7 +86,7 @@ public sealed record NodeOptions(
             if (Uri.TryCreate(value, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https")
                 return uri;
             if (value.Length > 0)
-                errors.Add($"{name} '{value}' is not an http or https address.");
+                Wrong($"{name} '{value}' is not an http or https address.", "Write it as http://HOST:PORT or https://HOST.");
             return null;
         }
         long? Number(string name)
@@ -94,27 +95,27 @@ public sealed record NodeOptions(
                 return null;
             if (long.TryParse(text, System.Globalization.NumberStyles.None, null, out var number) && number > 0)
                 return number;
-            errors.Add($"{name} '{text}' is not a whole number above zero.");
+            Wrong($"{name} '{text}' is not a whole number above zero.", "Write digits only.");
             return null;
         }
 
         var ledger = Address("--ledger", Must("--ledger"));
         var origin = Must("--origin");
         if (origin.Length > 0 && !Payload.IsOrigin(origin))
-            errors.Add($"--origin '{origin}' is not the name of a ledger: 1–255 printable ASCII characters without spaces and pluses. Write it as it stands in the ledger's checkpoints.");
+            Wrong($"--origin '{origin}' is not the name of a ledger: 1–255 printable ASCII characters without spaces and pluses.", "Write it as it stands in the ledger's checkpoints.");
         if (!Id.TryParse<PublicKey>(Must("--ledger-key"), out var key) && One("--ledger-key") is { Length: > 0 })
-            errors.Add("--ledger-key is not a key of the form key1….");
+            Wrong("--ledger-key is not a key of the form key1….", "Copy it again from the ledger's operator.");
         var hubs = given.Where(g => g.Name == "--hub").Select(g => Address("--hub", g.Value)).OfType<Uri>().ToImmutableArray();
         if (hubs.IsEmpty)
-            errors.Add("--hub is missing.");
+            Wrong("--hub is missing.", "Give the address of at least one, where flists come from.");
         var (cpu, memory, ssd) = (Number("--cpu"), Number("--memory"), Number("--ssd"));
         var some = new[] { cpu, memory, ssd }.Count(n => n is not null);
         if (some is 1 or 2)
-            errors.Add("--cpu, --memory and --ssd are given together or not at all.");
+            Wrong("--cpu, --memory and --ssd are given together or not at all.", "Give all three, or none: then all the machine has is offered.");
         var paths = new NodePaths(
             Path.GetFullPath(One("--data") ?? "/var/lib/grid/node"), Path.GetFullPath(One("--run") ?? "/run/grid/node"), One("--cgroup") ?? "grid");
         if (!Names.IsValid(paths.Cgroup, 1, 36))
-            errors.Add($"--cgroup '{paths.Cgroup}' is not a name of 1–36 of a–z, 0–9 and hyphens.");
+            Wrong($"--cgroup '{paths.Cgroup}' is not a name of 1–36 of a–z, 0–9 and hyphens.", "Write a plain name, such as grid.");
 
         var underlay = new List<IPAddress>();
         foreach (var (_, text) in given.Where(g => g.Name == "--underlay"))
@@ -122,10 +123,10 @@ public sealed record NodeOptions(
             if (IPAddress.TryParse(text, out var address) && address.ToString() == text)
                 underlay.Add(address);
             else
-                errors.Add($"--underlay '{text}' is not an IPv4 or IPv6 address.");
+                Wrong($"--underlay '{text}' is not an IPv4 or IPv6 address.", "Write it as 192.0.2.7 or 2001:db8::7, without a port.");
         }
         if (underlay.Count > TunnelEnds.MaximumUnderlay)
-            errors.Add($"--underlay is given at most {TunnelEnds.MaximumUnderlay} times.");
+            Wrong($"--underlay is given {underlay.Count} times; an agreement has room for {TunnelEnds.MaximumUnderlay}.", "Give those by which other nodes reach this one best.");
 
         var disks = ImmutableArray.CreateBuilder<DataDisk>();
         foreach (var (_, text) in given.Where(g => g.Name == "--disk"))
@@ -133,7 +134,7 @@ public sealed record NodeOptions(
             if (text.Split(':', 2) is ["ssd" or "hdd", { Length: > 0 } path] parts)
                 disks.Add(new DataDisk(Path.GetFullPath(path), parts[0] == "ssd" ? Media.Ssd : Media.Hdd));
             else
-                errors.Add($"--disk '{text}' is not ssd:DIRECTORY or hdd:DIRECTORY.");
+                Wrong($"--disk '{text}' is not ssd:DIRECTORY or hdd:DIRECTORY.", "Say first what kind of disk it is, as ssd:/data.");
         }
 
         var gateways = GatewayOptions.Parse(One, errors);
@@ -141,12 +142,12 @@ public sealed record NodeOptions(
         var outside = One("--public");
         // As the kernel has it (dev_valid_name): it is the name of a directory in /proc/sys.
         if (outside is { Length: 0 or > 15 } or "." or ".." || outside?.Any(c => c is '/' or ':' || char.IsWhiteSpace(c)) == true)
-            errors.Add($"--public '{outside}' is not the name of an interface: addresses are bound on the farm's public wire. Name one that 'ip link' lists.");
+            Wrong($"--public '{outside}' is not the name of an interface: addresses are bound on the farm's public wire.", "Name one that 'ip link' lists.");
         var count = Number("--public-ipv4");
         if (count is not null && outside is null)
-            errors.Add("--public-ipv4 is given without --public: there is no wire to bind addresses on. Give both, or neither.");
+            Wrong("--public-ipv4 is given without --public: there is no wire to bind addresses on.", "Give both, or neither.");
         if (count > MostPublicIPv4)
-            errors.Add($"--public-ipv4 {count} is more than {MostPublicIPv4}: no farm has as many on one wire. Give how many agreements may bind here.");
+            Wrong($"--public-ipv4 {count} is more than {MostPublicIPv4}: no farm has as many on one wire.", "Give how many agreements may bind here.");
 
         wrong = errors.ToImmutable();
         return wrong.IsEmpty

@@ -4,6 +4,7 @@ using Grid.Addresses;
 using Grid.Client;
 using Grid.Flists.Admission;
 using Grid.Flists.Hub;
+using Grid.Flists.Mount;
 using Grid.Gateways;
 using Grid.Machines;
 using Grid.Networks;
@@ -13,6 +14,7 @@ using Grid.Node.Gateways;
 using Grid.Node.Logs;
 using Grid.Node.Machines;
 using Grid.Node.Networks;
+using Grid.Node.Secrets;
 using Grid.Node.Volumes;
 using Grid.Telemetry;
 using Grid.Units;
@@ -40,24 +42,29 @@ internal static partial class NodeProgram
             o.UseUtcTimestamp = true;
         }));
 
-        Directory.CreateDirectory(options.Paths.Data, Private);
-        Directory.CreateDirectory(options.Paths.Run);
+        Make("--data", options.Paths.Data, Private);
+        Make("--run", options.Paths.Run, Private | UnixFileMode.GroupRead | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute);
+        var inMemory = RunDirectory.Prepare(options.Paths.Run);
         using var single = SingleAgent.Lock(options.Paths.Data);
-        using var keys = NodeKey.LoadOrCreate(options.Paths.Key);
+        using var keys = NodeKey.LoadOrCreate(options.Paths.Key, options.Origin);
         using var ledger = new LedgerClient(
             new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, UseProxy = false }) { BaseAddress = options.Ledger, Timeout = Timeout.InfiniteTimeSpan },
             new LedgerTrust(options.Origin, options.LedgerKey), new FileCheckpointStore(Path.Combine(options.Paths.Data, "seen.checkpoint")), time);
-        var containers = ContainerHost.Open(options.Paths.Containers, time, out var why) ?? throw new NodeException($"This machine cannot run containers: {why}");
+        if (Environment.OSVersion.Version < IdmappedBind.Since)
+            throw NodeException.CannotRun($"its kernel is Linux {Environment.OSVersion.Version}, and containers see their files through FUSE mounts with mapped ids, which Linux has since {IdmappedBind.Since}.");
+        var containers = ContainerHost.Open(options.Paths.Containers, time, out var why) ?? throw NodeException.CannotRun(why);
         var log = logging.CreateLogger("Grid.Node");
+        if (!inMemory)
+            Without(log, "secrets", $"{options.Paths.Run} is on a disk and not empty");
+        var secrets = new NodeSecrets(keys.Secrets, new SecretPlaces(options.Paths.Secrets), inMemory);
         var underlay = options.Underlay ?? TunnelEnds.Sorted(Underlay.Find());
         using var tunnelHost = TunnelHost.Open(options.Paths.Run, keys.Tunnels, Environment.ProcessId, time, out why);
         var tunnels = tunnelHost is null || underlay.IsEmpty ? null : new Tunnels(tunnelHost, keys.Tunnels, underlay, time);
         if (tunnels is null)
             Without(log, Network.KindName, tunnelHost is null ? why : "no --underlay was given, and the machine has no route to the world");
-        using var volumeHost = VolumeHost.Open(options.Paths.Disks(options.Disks), options.Paths.Run, keys.Volumes, time, out why);
+        using var volumeHost = VolumeHost.Open(options.Paths.Disks(options.Disks), options.Paths.Run, keys.Volumes, time, out var withoutVolumes);
         if (volumeHost is null)
-            Without(log, Volume.KindName, why);
-        var volumes = volumeHost is null ? null : new VolumeViews(volumeHost, options.Paths.Views);
+            Without(log, Volume.KindName, withoutVolumes);
         using var gateways = GatewayHost.Open(options.Gateways, options.Paths.Data, options.Paths.Run, out why);
         if (options.Gateways is not null && (gateways is null || tunnels is null))
             Without(log, Gateway.KindName, gateways is null ? why : "it has no private networks");
@@ -68,7 +75,7 @@ internal static partial class NodeProgram
         ImmutableArray<string> kinds =
         [
             Container.KindName, .. doors is null ? [] : (string[])[Gateway.KindName], .. tunnels is null ? [] : (string[])[Network.KindName],
-            .. machines is null ? [] : (string[])[Machine.KindName], .. volumes is null ? [] : (string[])[Volume.KindName],
+            .. machines is null ? [] : (string[])[Machine.KindName], .. volumeHost is null ? [] : (string[])[Volume.KindName],
         ];
         var publicHost = PublicAddresses.Open(options.Paths.Run, "/proc/self/ns/net", options.Public, out why);
         if (options.Public is not null && publicHost is null)
@@ -92,14 +99,18 @@ internal static partial class NodeProgram
 
             var contact = new LedgerContact(options.Paths.Heard, time);
             var feed = new AgreementFeed(ledger, contact, new AgreementStore(options.Paths.Agreements, logging.CreateLogger<AgreementStore>()), node, time, logging.CreateLogger<AgreementFeed>());
-            var effects = new WorkloadEffects(containers, tunnels, volumes, machines, gateways, publicHost is null ? null : new BoundAddresses(publicHost, feed), options.Paths, options.Hubs);
-            var answers = new Answers(ledger, new DescribedFiles(hubs), kinds, tunnels, Proofs(doors), voice, enrolment.Available, logging.CreateLogger<Answers>());
+            var volumes = volumeHost is null ? null
+                : new VolumeViews(volumeHost, options.Paths.Views, () => VolumePromises.Of(feed.Agreements.SelectMany(a => VolumePromises.Of(a, node)), node));
+            var effects = new WorkloadEffects(containers, secrets, tunnels, volumes, withoutVolumes, machines, gateways, publicHost is null ? null : new BoundAddresses(publicHost, feed), options.Paths, options.Hubs);
+            var answers = new Answers(ledger, new DescribedFiles(hubs), kinds, secrets, tunnels, volumeHost, Proofs(doors), voice, enrolment.Available, logging.CreateLogger<Answers>());
             var receipts = new Receipts(options.Paths.Receipts, ledger, contact, voice, effects, time, logging.CreateLogger<Receipts>());
             var drain = new Drain(options.Paths.Drained, ledger, voice, logging.CreateLogger<Drain>());
             var status = new StatusFile(options.Paths.Status, voice, effects, answers, receipts, drain, enrolment.Available, options.Paths.Cache, contact, time);
             var logs = new LogDesk(node, keys.Signing, ledger, options.Paths.Containers.Log, time, logging.CreateLogger<LogDesk>());
             NodeGauges.Offer(status, contact, receipts, options.Paths.Cache);
-            using var agent = new NodeAgent(feed, contact, answers, receipts, drain, effects, status, logs, voice, time, logging.CreateLogger<NodeAgent>());
+            var look = new Bell();
+            await using var health = new HealthChecks(effects, look, time, logging.CreateLogger<HealthChecks>());
+            using var agent = new NodeAgent(feed, contact, answers, receipts, drain, effects, health, status, logs, voice, look, time, logging.CreateLogger<NodeAgent>());
             Console.WriteLine($"grid-node ready {node}");
             await Task.WhenAll(agent.RunAsync(stopping.Token), report);
         }
@@ -112,6 +123,18 @@ internal static partial class NodeProgram
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "This node offers no {Kind}: {Why}")]
     private static partial void Without(ILogger log, string kind, string why);
+
+    private static void Make(string option, string directory, UnixFileMode mode)
+    {
+        try
+        {
+            Directory.CreateDirectory(directory, mode);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new NodeException(NodeCode.DirectoryUnusable, $"{option} {directory} cannot be used as a directory: {e.Message}", $"Name another with {option}.");
+        }
+    }
 
     private static DomainProofs Proofs(GatewayOptions? doors) => new(doors?.Domain, (doors?.Dns ?? TxtLookup.OfMachine()) is { } server ? new TxtLookup(server) : null);
 
@@ -134,7 +157,7 @@ internal static class SingleAgent
         }
         catch (IOException e)
         {
-            throw new NodeException($"Another agent uses {data}: {e.Message}");
+            throw new NodeException(NodeCode.DirectoryInUse, $"Another agent uses {data}: {e.Message}", "End that one, or give this one another --data, --run and --cgroup.");
         }
     }
 }

@@ -28,8 +28,8 @@ if (args is ["--version"])
 
 if (NodeOptions.Parse(args, out var wrong) is not { } options)
 {
-    foreach (var line in wrong)
-        Console.Error.WriteLine($"grid-node: {line}");
+    foreach (var refusal in wrong)
+        Say(refusal);
     Console.Error.WriteLine(Usage());
     return 2;
 }
@@ -43,10 +43,17 @@ static async Task<int> Reported(Func<Task<int>> run)
     {
         return await run();
     }
-    catch (Exception e) when (e is NodeException or IOException or UnauthorizedAccessException)
+    catch (NodeException e)
     {
-        // A directory that cannot be made, a disk that is full: for whoever started this to put right.
-        Console.Error.WriteLine($"grid-node: {e.Message}");
+        Say(e.Refusal);
+        return 1;
+    }
+    catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+    {
+        // A file that cannot be read, a disk that is full: for whoever started this to put right.
+        Say(new Grid.Refusal(NodeCode.FileUnreadable, e.Message, "Look whether the disk is full or read-only and who owns what is named; the node needs root, and a directory of its own for --data and --run."));
         return 1;
     }
 }
+
+static void Say(Grid.Refusal refusal) => Console.Error.WriteLine(refusal.From("grid-node"));

@@ -127,6 +127,9 @@ internal sealed partial class AgreementFeed(
         // An older proof is true as well, but it may leave out the end: what was seen once is not unseen.
         if (_held.TryGetValue(id, out var known) && known.Verified.Changed > held.Verified.Changed)
             return new Refusal(RefusalCode.Inconsistent, $"The bundle of {id} is older than the one before.");
+        // What a proof leaves out at its end nobody can see in it, but here the ledger itself has said that there is more.
+        if (held.Verified.Changed < changed)
+            return new Refusal(RefusalCode.BadProof, $"The ledger says that {id} changed at entry {changed}; its proof ends with entry {held.Verified.Changed}.");
         store.Keep(held.Bundle);
         contact.Hear(held.Verified.History[^1].Time);
         ImmutableInterlocked.AddOrUpdate(ref _held, id, held, (_, _) => held);

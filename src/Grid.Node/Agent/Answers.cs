@@ -5,6 +5,8 @@ using Grid.Flists.Admission;
 using Grid.Flists.Hub;
 using Grid.Networks;
 using Grid.Node.Gateways;
+using Grid.Node.Secrets;
+using Grid.Node.Volumes;
 using Grid.Statements;
 using Grid.Units;
 using Grid.Workloads;
@@ -16,7 +18,7 @@ namespace Grid.Node.Agent;
 /// Answers agreed versions: ready when the node itself found nothing against it, refused with the code of what it found. It believes neither the
 /// ledger's rules nor its own earlier self: everything is checked here again.
 /// </summary>
-internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files, ImmutableArray<string> kinds, Tunnels? tunnels, DomainProofs proofs, NodeVoice voice, Capacity available, ILogger log)
+internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files, ImmutableArray<string> kinds, NodeSecrets secrets, Tunnels? tunnels, VolumeHost? volumes, DomainProofs proofs, NodeVoice voice, Capacity available, ILogger log)
 {
     /// <summary>True when some version could not be answered yet.</summary>
     public bool Waiting { get; private set; }
@@ -29,6 +31,8 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
     {
         var answered = Waiting = false;
         var unanswered = ImmutableDictionary.CreateBuilder<AgreementId, string>();
+        // With what was answered a moment ago and the feed does not say yet.
+        var promised = agreements.SelectMany(a => VolumePromises.Of(a, voice.Node)).ToList();
         foreach (var agreement in agreements)
         {
             if (Asked(agreement) is not { } version)
@@ -36,16 +40,18 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
             using var span = NodeTrace.Begin("answer agreement", agreement.Id);
             try
             {
-                var refusal = await ExamineAsync(version.Terms, agreements, agreement, cancel);
+                var refusal = await ExamineAsync(version.Terms, agreements, agreement, promised, cancel);
                 span.Ended(refusal, failed: false);
                 Body body = refusal is null
                     ? new WorkloadReady(agreement.Id, version.Id, tunnels?.EndsFor(agreement, version, voice.Node, agreements) ?? TunnelEnds.None)
-                    : new WorkloadRefused(agreement.Id, version.Id, refusal.Code, Cut(refusal.Detail));
+                    : new WorkloadRefused(agreement.Id, version.Id, refusal.Code, Reason.Cut(refusal.Next is null ? refusal.Detail : $"{refusal.Detail} {refusal.Next}", WorkloadRefused.LongestDetail));
                 var answer = await ledger.SubmitAsync(voice.Say(body), cancel);
                 if (answer.Try(out _, out var no) || no.Code == RefusalCode.AlreadySo)
                     Answered(agreement.Id, version.Terms.Version, refusal?.Code ?? "ready");
                 else
                     NotTaken(agreement.Id, no.Code, no.Detail);
+                if (refusal is null)
+                    promised.Add((agreement.Id, version.Terms));
                 answered = true;
             }
             catch (Exception e) when (e is HubException or LedgerUnreachableException or DnsUnreachableException)
@@ -70,7 +76,7 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
         _ => null,
     };
 
-    private async Task<Refusal?> ExamineAsync(AgreementTerms terms, IEnumerable<Agreement> agreements, Agreement self, CancellationToken cancel)
+    private async Task<Refusal?> ExamineAsync(AgreementTerms terms, IEnumerable<Agreement> agreements, Agreement self, IEnumerable<(AgreementId, AgreementTerms)> promised, CancellationToken cancel)
     {
         if (AgreementRules.Check(terms) is [var broken, ..])
             return broken;
@@ -79,13 +85,17 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
             return new Refusal(RefusalCode.UnsupportedKind, $"This node has no {kind}.");
         var held = agreements.Where(a => a.Id != self.Id).Aggregate(Capacity.None, (sum, a) => sum + a.HeldOn(voice.Node));
         var wanted = held + Capacity.Max(self.HeldOn(voice.Node), terms.DemandOn(voice.Node));
-        if (!wanted.FitsIn(available))
+        var kept = held + (self.IsInForce ? self.Version.Terms.DemandOn(voice.Node) : Capacity.None);
+        // As in the ledger: a node that has less than it promised keeps its promises.
+        if (!wanted.FitsIn(Capacity.Max(available, kept)))
             return new Refusal(RefusalCode.Capacity, $"This node has {available} to give; with this it would give {wanted}.");
+        if (volumes?.Examine(VolumePromises.Of([(self.Id, terms)], voice.Node), VolumePromises.Of(promised, voice.Node)) is { } unplaced)
+            return unplaced;
+        if (secrets.Examine(terms.User, mine) is { } closed)
+            return closed;
         var others = agreements.Where(a => a.Id != self.Id).ToList();
         return await proofs.CheckAsync(terms, voice.Node, others, self.IsInForce ? self.Version.Terms : null, cancel) ?? (await files.CheckAsync(mine, cancel)).FirstOrDefault();
     }
-
-    private static string Cut(string text) => text.Length <= 300 ? text : text[..300];
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Agreement {Agreement} version {Version}: {Answer}")]
     private partial void Answered(AgreementId agreement, int version, string answer);

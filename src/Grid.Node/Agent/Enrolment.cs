@@ -41,7 +41,7 @@ internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<stri
             Write(Kept, Join().Bytes.ToArray());
         var join = await ReadKeptAsync(cancel);
         if (join.Payload.Ledger != options.Origin)
-            throw new NodeException($"This node joined the ledger '{join.Payload.Ledger}', not '{options.Origin}'. Use another --data directory.");
+            throw new NodeException(RefusalCode.WrongLedger, $"This node joined the ledger '{join.Payload.Ledger}', not '{options.Origin}'.", "Use another --data directory.");
         if (File.Exists(Joined))
             return new NodeId(join.Id.Value);
         var answer = await UntilReachedAsync(() => ledger.SubmitAsync(join, cancel), cancel);
@@ -52,7 +52,7 @@ internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<stri
         }
         // A refused join can never become true; the next start may bring a better invite.
         File.Delete(Kept);
-        throw new NodeException($"The ledger refuses the join: {refusal}");
+        throw new NodeException(refusal with { Detail = $"The ledger refuses the join: {refusal.Detail}" });
     }
 
     /// <summary>Says what the node has, unless that is what it said last.</summary>
@@ -66,14 +66,14 @@ internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<stri
         var statement = voice.Say(report);
         var answer = await UntilReachedAsync(() => ledger.SubmitAsync(statement, cancel), cancel);
         if (!answer.Try(out _, out var refusal))
-            throw new NodeException($"The ledger refuses the report: {refusal}");
+            throw new NodeException(refusal with { Detail = $"The ledger refuses the report: {refusal.Detail}" });
         Write(said, body);
         Reported(_all);
     }
 
     private Statement Join()
     {
-        using var invite = Invite.Read(options.Invite ?? throw new NodeException("This node has not joined a farm and was given no --invite."));
+        using var invite = Invite.Read(options.Invite ?? throw new NodeException(NodeCode.InviteMissing, "This node has not joined a farm and was given no --invite.", "Give the file that the farmer made with 'grid node invite'."));
         var now = DateTimeOffset.FromUnixTimeSeconds(time.GetUtcNow().ToUnixTimeSeconds());
         var body = new JoinNode(invite.Farm, invite.Id, key.Public, HostCapacity.Hardware());
         return Statement.Sign(new Payload(options.Origin, null, now, now.AddDays(1), body), key, invite.Key);
@@ -87,7 +87,7 @@ internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<stri
         }
         catch (StatementFormatException e)
         {
-            throw new NodeException($"{Kept} is not the statement by which this node joined: {e.Message} Put back a copy of it, or start in another --data directory with a new --invite.");
+            throw new NodeException(NodeCode.JoinFileInvalid, $"{Kept} is not the statement by which this node joined: {e.Message}", "Put back a copy of it, or start in another --data directory with a new --invite.");
         }
     }
 
@@ -119,6 +119,3 @@ internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<stri
     [LoggerMessage(Level = LogLevel.Information, Message = "Reported {Capacity}")]
     private partial void Reported(Capacity capacity);
 }
-
-/// <summary>The node cannot start; the message says why and what to do.</summary>
-public sealed class NodeException(string message) : Exception(message);

@@ -58,10 +58,10 @@ internal sealed record Invite(FarmId Farm, StatementId Id, SigningKey Key) : IDi
         }
         catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
         {
-            throw new NodeException($"The invite {path} cannot be read: {e.Message}");
+            throw new NodeException(NodeCode.InviteInvalid, $"The invite {path} cannot be read: {e.Message}", "Copy the farmer's file again, whole and unchanged.");
         }
     }
 
     private static NodeException Unusable(string path, string why) =>
-        new($"The invite {path} cannot be used: {why}. Copy the farmer's file again, whole and unchanged, or ask for a new invite.");
+        new(NodeCode.InviteInvalid, $"The invite {path} cannot be used: {why}.", "Copy the farmer's file again, whole and unchanged, or ask for a new invite.");
 }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Grid.Node.Volumes;
 
 namespace Grid.Node.Agent;
 
@@ -20,7 +21,7 @@ internal static class Mechanisms
         new("user namespaces", IsAbove(MaximumNamespaces) ? "a private range of ids each" : null, IsAbove(MaximumNamespaces) ? null : "the kernel allows none"),
         new("flist mounts", "fuse, every read verified"),
         new("networks", effects.WireGuard?.Name, effects.WireGuard is { } by ? by.Why : "this node offers none"),
-        new("volumes", effects.HasVolumes ? "ext4 with fscrypt, LUKS for machines" : null, effects.HasVolumes ? null : "this node offers none"),
+        new("volumes", effects.HasVolumes ? "ext4 with fscrypt, LUKS for machines" : null, !effects.HasVolumes ? "this node offers none" : VolumeHost.CanGrow ? null : "those for containers cannot grow: the agent has no CAP_SYS_RESOURCE"),
         new("machines", effects.Accelerator, effects.Accelerator is null ? "this node offers none" : null),
         new("BPF LSM", null, HasBpf ? "loaded by the kernel, not used" : "the kernel has not loaded it; not used"),
     ];

@@ -16,7 +16,8 @@ namespace Grid.Node.Agent;
 /// and a sweep every <see cref="Sweep"/> finds whatever was missed.
 /// </summary>
 internal sealed partial class NodeAgent(
-    AgreementFeed feed, LedgerContact contact, Answers answers, Receipts receipts, Drain drain, WorkloadEffects effects, StatusFile status, LogDesk logs, NodeVoice voice, TimeProvider time, ILogger log)
+    AgreementFeed feed, LedgerContact contact, Answers answers, Receipts receipts, Drain drain, WorkloadEffects effects, HealthChecks health, StatusFile status, LogDesk logs, NodeVoice voice,
+    Bell look, TimeProvider time, ILogger log)
     : IDisposable
 {
     public static readonly TimeSpan Sweep = TimeSpan.FromSeconds(30);
@@ -30,16 +31,10 @@ internal sealed partial class NodeAgent(
     private static readonly TimeSpan SoonestLook = TimeSpan.FromMilliseconds(5), LatestLook = TimeSpan.FromSeconds(2);
 
     private readonly Dictionary<WorkloadKey, long> _starting = [];
-    private readonly Bell _look = new();
     private readonly Bell _deliver = new();
-    private readonly ConcurrentDictionary<object, Task> _busy = new();
     private readonly ConcurrentDictionary<WorkloadKey, Attempts> _attempts = new();
 
-    // Bounded by kind, so that slow downloads never hold up what could run.
-    private readonly SemaphoreSlim _mounts = new(4);
-    private readonly SemaphoreSlim _runs = new(4);
-    // To be ended is mostly to be waited for: everything that was cancelled has its time at once.
-    private readonly SemaphoreSlim _stops = new(256);
+    private SingleFlight Flights => field ??= new SingleFlight(Failed, Look);
 
     public async Task RunAsync(CancellationToken cancel)
     {
@@ -52,18 +47,13 @@ internal sealed partial class NodeAgent(
         await Task.WhenAny(loops);
         await ending.CancelAsync();
         await Task.WhenAll(loops);
-        await Task.WhenAll(_busy.Values);
+        await Flights.Landed;
         await logs.Ended;
     }
 
-    public void Dispose()
-    {
-        _mounts.Dispose();
-        _runs.Dispose();
-        _stops.Dispose();
-    }
+    public void Dispose() => Flights.Dispose();
 
-    private void Look() => _look.Ring();
+    private void Look() => look.Ring();
 
     /// <summary>Keeps one of the loops going. A disk that is full or errs is said, and tried again: what runs needs no file of the agent's.</summary>
     private async Task KeepAsync(Func<CancellationToken, Task> loop, CancellationToken cancel)
@@ -118,7 +108,7 @@ internal sealed partial class NodeAgent(
             cancel.ThrowIfCancellationRequested();
             using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancel);
             var pause = Task.Delay(next, time, timer.Token);
-            await Task.WhenAny(pause, _look.WaitAsync(timer.Token));
+            await Task.WhenAny(pause, look.WaitAsync(timer.Token));
             await timer.CancelAsync();
         }
     }
@@ -139,15 +129,23 @@ internal sealed partial class NodeAgent(
     {
         var now = time.GetUtcNow();
         // What was being changed while it was looked at was seen half done: no step and no receipt rests on that look.
-        var moving = _busy.Keys.ToHashSet();
+        var moving = Flights.Moving;
         var observed = effects.Observe() with { Attempts = _attempts.ToImmutableDictionary() };
+        // A node that never had volumes misses none.
+        if (!effects.HasVolumes && !feed.Agreements.Any(HadVolumes))
+            observed = observed with { VolumesUnseen = null };
         await ResolveStrangersAsync(observed, cancel);
         var desired = Desired.Of(voice.Node, feed.Agreements, feed.Unknown, contact.Silence, now, contact.Certain);
-        foreach (var step in Reconciler.Plan(desired, observed, now))
+        observed = observed with { Health = health.Follow(desired, observed) };
+        var steps = Reconciler.Plan(desired, observed, now);
+        foreach (var step in steps)
             Begin(step, moving, cancel);
+        if (steps.IsEmpty && moving.Count == 0 && observed is { Blind: null, Attempts.IsEmpty: true })
+            drain.Rest();
         var still = feed.Agreements.Where(a => !moving.OfType<WorkloadKey>().Any(k => k.Agreement == a.Id));
         foreach (var over in receipts.Write(still, observed))
             Finish(over, desired, observed);
+        drain.Note(observed, moving);
         _deliver.Ring();
         status.Write(feed, observed, desired);
         return NextLook(desired, now) is var next && UntilStarted(observed) is var started && started < next ? started : next;
@@ -166,57 +164,36 @@ internal sealed partial class NodeAgent(
         }
     }
 
-    private void Begin(Step step, HashSet<object> moving, CancellationToken cancel)
+    private void Begin(Step step, IReadOnlySet<object> moving, CancellationToken cancel)
     {
-        var key = step.Subject;
-        if (moving.Contains(key))
+        if (moving.Contains(step.Subject))
             return;
-        // Known before it begins: what is over at once must not be taken for busy ever after.
-        var work = new Task<Task>(() => ApplyAsync(step, key, cancel), CancellationToken.None);
-        _busy[key] = work.Unwrap();
-        work.Start(TaskScheduler.Default);
+        if (step is Step.Stop { Unhealthy: { } why })
+            Ends(step.Subject, why);
+        Flights.TryBegin(step, () => ApplyAsync(step, cancel), cancel);
     }
 
-    private async Task ApplyAsync(Step step, object key, CancellationToken cancel)
+    private async Task ApplyAsync(Step step, CancellationToken cancel)
     {
-        var pool = step switch
+        using var trace = NodeTrace.Begin(step, For(step));
+        // Verified again before every change, not once: the proof on disk must still say so.
+        var outcome = step is Step.Grant { Wish: var wish } && !feed.Proves(wish.Key.Agreement, wish.Version)
+            ? new Outcome.Transient("The agreement's proof does not hold any more.")
+            : await effects.ApplyAsync(step, cancel);
+        trace.End(outcome);
+        drain.Note(step.Subject, (outcome as Outcome.Broken)?.Why);
+        Note(step, outcome);
+    }
+
+    private void Failed(Step step, Exception thrown)
+    {
+        if (Effect.IsOfTheMachine(thrown))
         {
-            Step.MountFlist or Step.UnmountFlist => _mounts,
-            Step.Stop => _stops,
-            _ => _runs,
-        };
-        try
-        {
-            await pool.WaitAsync(cancel);
-            try
-            {
-                using var trace = NodeTrace.Begin(step, For(step));
-                // Verified again before every change, not once: the proof on disk must still say so.
-                var outcome = step is Step.Grant { Wish: var wish } && !feed.Proves(wish.Key.Agreement, wish.Version)
-                    ? new Outcome.Transient("The agreement's proof does not hold any more.")
-                    : await effects.ApplyAsync(step, cancel);
-                trace.End(outcome);
-                drain.Note(key, (outcome as Outcome.Broken)?.Why);
-                Note(step, outcome);
-            }
-            finally
-            {
-                pool.Release();
-            }
+            Note(step, new Outcome.Transient(thrown.Message));
+            return;
         }
-        catch (IOException e)
-        {
-            Note(step, new Outcome.Transient(e.Message));
-        }
-        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
-        {
-            // The agent stops; what is half done is found at its next start.
-        }
-        finally
-        {
-            _busy.TryRemove(key, out _);
-            Look();
-        }
+        Defect(step, thrown);
+        Note(step, new Outcome.Transient($"A defect of the agent: {thrown.GetType().Name}; its log says more."));
     }
 
     private void Note(Step step, Outcome outcome)
@@ -236,7 +213,7 @@ internal sealed partial class NodeAgent(
         {
             // An exit counts as a failure when the start after it is made, so that what falls over at once waits longer each time.
             if (why is not null || step is Step.Start { Generation: > 1 })
-                _attempts[key] = new Attempts((_attempts.GetValueOrDefault(key)?.Failures ?? 0) + 1, time.GetUtcNow(), why ?? effects.Unread(((Step.Start)step).Wish.Workload, time.GetUtcNow()) ?? "It ended and was started again.");
+                _attempts[key] = new Attempts((_attempts.GetValueOrDefault(key)?.Failures ?? 0) + 1, time.GetUtcNow(), why ?? ((Step.Start)step).After ?? effects.Unread(((Step.Start)step).Wish.Workload, time.GetUtcNow()) ?? "It ended and was started again.");
         }
     }
 
@@ -257,9 +234,13 @@ internal sealed partial class NodeAgent(
     {
         foreach (var key in _attempts.Keys.Where(k => k.Agreement == id).ToList())
             _attempts.TryRemove(key, out _);
-        if (!desired.Wishes.Keys.Concat(observed.Volumes.Keys).Any(k => k.Agreement == id))
+        if (!desired.Wishes.Keys.Concat(observed.Volumes.Keys).Any(k => k.Agreement == id) && !(observed.VolumesUnseen is not null && feed[id]?.Agreement is { } over && HadVolumes(over)))
             feed.Forget(id);
     }
+
+    // In any of its versions: what an amendment dropped may be kept as well.
+    private bool HadVolumes(Agreement agreement) => agreement is Agreement.InForce or Agreement.Ending or Agreement.Ended
+        && feed[agreement.Id]?.History.Any(h => h.Statement.Payload.Body is AgreementTerms terms && terms.On(voice.Node).Any(w => w is Volume)) is true;
 
     private TimeSpan UntilStarted(Observed observed)
     {
@@ -278,7 +259,7 @@ internal sealed partial class NodeAgent(
     {
         foreach (var (key, attempts) in _attempts)
         {
-            if (now - attempts.Last > Settled)
+            if ((now - attempts.Last).Duration() > Settled)
                 _attempts.TryRemove(key, out _);
         }
         var soonest = desired.Wishes.Values
@@ -294,6 +275,12 @@ internal sealed partial class NodeAgent(
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Not done: {Step}: {Why}")]
     private partial void NotApplied(Step step, string why);
+
+    [LoggerMessage(Level = LogLevel.Critical, Message = "A defect of the agent: {Step} was not finished")]
+    private partial void Defect(Step step, Exception thrown);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Ends {Workload}: {Why}")]
+    private partial void Ends(object workload, string why);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "A file cannot be read or written: {Why}")]
     private partial void DiskFails(string why);

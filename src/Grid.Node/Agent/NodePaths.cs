@@ -30,9 +30,13 @@ public sealed record NodePaths(string Data, string Run, string Cgroup)
 
     internal ContainerPaths Containers => new(Run, Logs, Cgroup);
 
-    public string FlistMount(FlistId flist) => Path.Combine(Run, "flists", flist.ToString());
+    public string FlistMounts => Path.Combine(Run, "flists");
+
+    public string FlistMount(FlistId flist) => Path.Combine(FlistMounts, flist.ToString());
 
     public string FlistLog(FlistId flist) => Path.Combine(Logs, $"{flist}.log");
+
+    public string Secrets => Path.Combine(Run, "secrets");
 
     public string Views => Path.Combine(Run, "views");
 
@@ -53,5 +57,8 @@ public sealed record NodePaths(string Data, string Run, string Cgroup)
     public string Roots => Path.Combine(Run, "roots");
 
     /// <summary>The flist as one container sees it: its files owned by the container's own range of ids.</summary>
-    public string Root(ContainerId id) => Path.Combine(Roots, id.ToString());
+    public string Root(ContainerId id) => Path.Combine(RootPlace(id), "root");
+
+    /// <summary>What the view is mounted in; see <see cref="ContainerPlace"/>.</summary>
+    internal string RootPlace(ContainerId id) => Path.Combine(Roots, id.ToString());
 }

@@ -46,7 +46,7 @@ internal sealed partial class Receipts(
             var reports = mine.Select(w => Report(agreement, w, observed)).ToImmutableArray();
             var picture = string.Join('\n', reports.Select(r => $"{r.Name} {r.State} {r.Generation} {r.Restarts} {r.ExitCode} {r.Reason}")) + agreement.Version.Id;
             var gone = agreement.IsClosed && reports.All(r => r.State is WorkloadState.Gone);
-            if (told?.Picture != picture || (!agreement.IsClosed && now - told.At >= Interval))
+            if (told?.Picture != picture || (!agreement.IsClosed && (now < told.At || now - told.At >= Interval)))
             {
                 using var span = NodeTrace.Begin("sign receipt", agreement.Id);
                 var from = told?.At ?? now;
@@ -124,7 +124,7 @@ internal sealed partial class Receipts(
         switch (workload)
         {
             case Volume volume:
-                return Stands(StateOf(volume, observed.Volumes.GetValueOrDefault(key), attempts, over, out var why), why);
+                return Stands(StateOf(volume, observed.VolumeOf(key), attempts, over, out var why), why);
             case Gateway:
                 return Stands(StateOf(observed.Gateways.GetValueOrDefault(key), attempts, over, out why), why);
             case PublicAddress address:
@@ -133,17 +133,21 @@ internal sealed partial class Receipts(
         var sighting = observed.Containers.GetValueOrDefault(key);
         if (sighting is not Sighting<ContainerSeen>.Present(var seen))
             return Stands(over && sighting is null ? WorkloadState.Gone : NotYet(attempts), sighting is Sighting<ContainerSeen>.Unknown(var unknown) ? unknown : attempts?.Why);
+        var health = observed.Health.GetValueOrDefault(key);
+        var state = StateOf(seen, agreement, HealthPlan.Serves(workload, seen, health));
         return new WorkloadReport(
-            workload.Name, StateOf(seen, agreement), Cut(seen.Phase is ContainerPhase.Running ? effects.EmulationOf(workload) : attempts?.Why), seen.Generation, long.Max(0, seen.Generation - 1),
+            workload.Name, state, Cut(HealthPlan.Why(workload, seen, health) ?? observed.WhyOfVolumes(key, workload) ?? (state is WorkloadState.Running ? effects.EmulationOf(workload) : attempts?.Why)), seen.Generation, long.Max(0, seen.Generation - 1),
             used, seen.ExitCode, seen.OomKilled, effects.RootOf(key));
     }
 
     private static WorkloadState StateOf(Volume volume, Sighting<VolumeSeen>? sighting, Attempts? attempts, bool over, out string? why)
     {
-        why = (sighting as Sighting<VolumeSeen>.Unknown)?.Why ?? attempts?.Why;
+        why = sighting?.Why() ?? attempts?.Why;
         return sighting switch
         {
             null when over => WorkloadState.Gone,
+            // What was kept is kept, perhaps, and nobody can have it now.
+            Sighting<VolumeSeen>.Unknown => WorkloadState.Failed,
             Sighting<VolumeSeen>.Present(var seen) when over => seen.Attached ? WorkloadState.Running : WorkloadState.Stopped,
             Sighting<VolumeSeen>.Present(var seen) when seen.Attached && seen.Size >= volume.Size => WorkloadState.Running,
             _ => NotYet(attempts),
@@ -172,17 +176,18 @@ internal sealed partial class Receipts(
         return seen.Serving ? WorkloadState.Running : over ? WorkloadState.Stopped : seen.Why is null ? WorkloadState.Starting : WorkloadState.Failed;
     }
 
-    private static WorkloadState StateOf(ContainerSeen seen, Agreement agreement) => seen.Phase switch
+    private static WorkloadState StateOf(ContainerSeen seen, Agreement agreement, bool serves) => seen.Phase switch
     {
-        ContainerPhase.Running => WorkloadState.Running,
+        ContainerPhase.Running when serves => WorkloadState.Running,
         ContainerPhase.Paused => WorkloadState.Stopped,
+        ContainerPhase.Running or ContainerPhase.Exited when seen.Health is { Unhealthy: not null } && !agreement.IsClosed => WorkloadState.Failed,
         ContainerPhase.Exited => seen.ExitCode == 0 || agreement.IsClosed ? WorkloadState.Stopped : WorkloadState.Failed,
         _ => WorkloadState.Starting,
     };
 
     private static WorkloadState NotYet(Attempts? attempts) => attempts is { Failures: > 0 } ? WorkloadState.Failed : WorkloadState.Starting;
 
-    private static string? Cut(string? text) => text is { Length: > 200 } ? text[..200] : text;
+    private static string? Cut(string? why) => why is null ? null : Reason.Cut(why, WorkloadReport.LongestReason);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The receipt {Statement} was refused: {Code}: {Detail}")]
     private partial void Refused(StatementId statement, string code, string detail);

@@ -35,16 +35,17 @@ internal sealed class StatusFile(
             var key = new WorkloadKey(a.Id, w.Name);
             var attempts = observed.Attempts.GetValueOrDefault(key);
             var sighting = observed.Containers.GetValueOrDefault(key);
+            var health = observed.Health.GetValueOrDefault(key);
             return new WorkloadStatus(
                 a.Id.ToString(), w.Name, w.Kind, a.Status, desired.Wishes.ContainsKey(key),
                 w switch
                 {
                     PublicAddress => PhaseOf(observed.Addresses.GetValueOrDefault(key), s => s.Whole ? "bound" : "unbound"),
                     Gateway => PhaseOf(observed.Gateways.GetValueOrDefault(key), g => g.Serving ? "serving" : "opening"),
-                    Volume => PhaseOf(observed.Volumes.GetValueOrDefault(key), v => v.Attached ? "attached" : "kept"),
-                    _ => PhaseOf(sighting, c => c.Phase.ToString().ToLowerInvariant()),
+                    Volume => PhaseOf(observed.VolumeOf(key), v => v.Attached ? "attached" : "kept"),
+                    _ => PhaseOf(sighting, c => (c.Phase is ContainerPhase.Running && !HealthPlan.Serves(w, c, health) ? ContainerPhase.Starting : c.Phase).ToString().ToLowerInvariant()),
                 },
-                effects.PidOf(key), (sighting as Sighting<ContainerSeen>.Present)?.Thing.Generation ?? 0, attempts?.Failures ?? 0, attempts?.Why ?? (observed.Gateways.GetValueOrDefault(key) as Sighting<GatewaySeen>.Present)?.Thing.Why ?? answers.Unanswered.GetValueOrDefault(a.Id) ?? effects.Unread(w, time.GetUtcNow()),
+                effects.PidOf(key), (sighting as Sighting<ContainerSeen>.Present)?.Thing.Generation ?? 0, attempts?.Failures ?? 0, (sighting is Sighting<ContainerSeen>.Present(var seen) ? HealthPlan.Why(w, seen, health) : null) ?? (health is { Failures: > 0 } ? $"{health}" : null) ?? observed.WhyOfVolumes(key, w) ?? attempts?.Why ?? (w is Volume ? observed.VolumeOf(key)?.Why() : null) ?? (observed.Gateways.GetValueOrDefault(key) as Sighting<GatewaySeen>.Present)?.Thing.Why ?? answers.Unanswered.GetValueOrDefault(a.Id) ?? effects.Unread(w, time.GetUtcNow()),
                 attempts is { Failures: > 0 } && desired.Wishes.ContainsKey(key) ? Reconciler.NotBefore(w, attempts) : null);
         })).ToImmutableArray();
         var document = new NodeStatus(
@@ -117,6 +118,6 @@ internal sealed record CapacityStatus(long Cpu, long Memory, long Ssd, long Hdd,
 internal sealed record WorkloadStatus(
     string Agreement, string Name, string Kind, string AgreementStatus, bool Wished, string Phase, int? Pid, long Generation, int Failures, string? Why, DateTimeOffset? NextTry);
 
-[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, WriteIndented = true)]
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, WriteIndented = true, Converters = [typeof(Units.UtcTimeConverter)])]
 [JsonSerializable(typeof(NodeStatus))]
 internal sealed partial class StatusContext : JsonSerializerContext;

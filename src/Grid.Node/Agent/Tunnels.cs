@@ -59,6 +59,8 @@ internal sealed class Tunnels(TunnelHost host, TunnelKeys keys, ImmutableArray<I
 
     public Task<Outcome> RemoveAsync(TunnelId id) => host.RemoveAsync(id);
 
+    public Task<Outcome> ReleaseAsync(ContainerId container) => host.ReleaseAsync(container);
+
     private Sighting<TunnelSeen> Seen(TunnelSighting sighting) => sighting switch
     {
         TunnelSighting.Present p => new Sighting<TunnelSeen>.Present(new TunnelSeen(

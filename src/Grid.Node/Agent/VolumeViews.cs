@@ -12,18 +12,19 @@ namespace Grid.Node.Agent;
 /// The volumes of this node, and each container's own views of those it mounts, in its range of user ids.
 /// <code>RUN/views/agr1….web/data    the view that the container "web" has of the volume "data"</code>
 /// </summary>
-internal sealed class VolumeViews(VolumeHost host, string directory)
+/// <param name="promised">to whom volumes are promised that have yet to find a place</param>
+internal sealed class VolumeViews(VolumeHost host, string directory, Func<ImmutableDictionary<WorkloadKey, Volume>>? promised = null)
 {
     public VolumeHost Host => host;
 
-    public ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>> Observe()
+    /// <returns>and why a volume that is not among them may be there all the same: the disk that does not answer may hold it. Null when it cannot be</returns>
+    public (ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>> Seen, string? Unseen) Observe()
     {
         var seen = host.Observe();
-        // Where a disk does not answer, what it holds is not known; a volume that is wished may be on it, and is not made anew.
-        return seen.Volumes.ToImmutableSortedDictionary(v => v.Key, v => Seen(v.Value));
+        return (seen.Volumes.ToImmutableSortedDictionary(v => v.Key, v => Seen(v.Value)), seen.Blind);
     }
 
-    public Task<Outcome> MakeAsync(WorkloadKey key, Volume volume) => host.MakeAsync(key, volume);
+    public Task<Outcome> MakeAsync(WorkloadKey key, Volume volume) => host.MakeAsync(key, volume, promised?.Invoke());
 
     public Task<Outcome> DetachAsync(WorkloadKey key) => host.DetachAsync(key);
 
@@ -35,9 +36,16 @@ internal sealed class VolumeViews(VolumeHost host, string directory)
     public async Task<(ImmutableDictionary<string, string> Paths, Outcome Outcome)> ShowAsync(WorkloadKey key, Container container, UidRange uids, bool anew)
     {
         var paths = ImmutableDictionary.CreateBuilder<string, string>();
+        var place = Of(new ContainerId(key.Agreement, key.Name));
+        if (await Effect.Run(() =>
+        {
+            ContainerPlace.Make(place, uids);
+            return new Outcome.Done();
+        }) is not Outcome.Done and var unmade)
+            return (ImmutableDictionary<string, string>.Empty, unmade);
         foreach (var volume in container.Mounts.Select(m => m.Volume).Distinct())
         {
-            var at = Path.Combine(Of(new ContainerId(key.Agreement, key.Name)), volume);
+            var at = Path.Combine(place, volume);
             if ((anew || !MountLine.Read("self").Any(m => m.Point == at)) && await host.AttachAsync(key with { Name = volume }, at, uids) is not Outcome.Done and var failed)
                 return (ImmutableDictionary<string, string>.Empty, failed);
             paths[volume] = at;
@@ -54,8 +62,7 @@ internal sealed class VolumeViews(VolumeHost host, string directory)
         var all = Of(id);
         if (!Directory.Exists(all))
             return;
-        foreach (var mount in MountLine.Read("self").Where(m => m.Point.StartsWith(all + "/", StringComparison.Ordinal)).Reverse())
-            Posix.Detach(mount.Point);
+        MountLine.DetachBelow(all);
         foreach (var view in Directory.EnumerateDirectories(all))
             Directory.Delete(view);
         Directory.Delete(all);
@@ -65,7 +72,7 @@ internal sealed class VolumeViews(VolumeHost host, string directory)
 
     private static Sighting<VolumeSeen> Seen(VolumeSighting sighting) => sighting switch
     {
-        VolumeSighting.Mounted m => new Sighting<VolumeSeen>.Present(new VolumeSeen(m.Size, Attached: true, null, m.Keep)),
+        VolumeSighting.Mounted m => new Sighting<VolumeSeen>.Present(new VolumeSeen(m.Size, Attached: true, null, m.Keep) { Fault = m.Fault }),
         VolumeSighting.Idle i => new Sighting<VolumeSeen>.Present(new VolumeSeen(i.Size, Attached: false, i.Since, i.Keep)),
         // Nobody's data is in these: what is left of them goes at once.
         VolumeSighting.Partial or VolumeSighting.Wiped => new Sighting<VolumeSeen>.Present(new VolumeSeen(Bytes.Zero, Attached: false, DateTimeOffset.UnixEpoch, TimeSpan.Zero)),

@@ -8,6 +8,7 @@ using Grid.Node.Containers;
 using Grid.Node.Gateways;
 using Grid.Node.Machines;
 using Grid.Node.Networks;
+using Grid.Node.Secrets;
 using Grid.Node.Volumes;
 using Grid.Reconciliation;
 using Grid.Units;
@@ -18,8 +19,11 @@ namespace Grid.Node.Agent;
 /// <summary>
 /// Looks at the node and applies steps to it; decides nothing. What it makes is found again by the names of mounts and containers alone.
 /// </summary>
-internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels, VolumeViews? volumes, MachineHost? machines, GatewayHost? gateways, BoundAddresses? addresses, NodePaths paths, ImmutableArray<Uri> hubs)
+/// <param name="withoutVolumes">why there are none now; those that were there before are not seen</param>
+internal sealed class WorkloadEffects(ContainerHost containers, NodeSecrets secrets, Tunnels? tunnels, VolumeViews? volumes, string? withoutVolumes, MachineHost? machines, GatewayHost? gateways, BoundAddresses? addresses, NodePaths paths, ImmutableArray<Uri> hubs)
 {
+    private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+
     private static readonly TimeSpan MountPatience = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(4);
 
@@ -44,7 +48,7 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
                 seen[KeyOf(id)] = thing;
         }
         // A root, or a view of a volume, without a container is what a cut-short start or removal left.
-        foreach (var id in ContainerId.NamedIn(paths.Roots).Union(volumes?.Viewers() ?? []).Union(machines?.Known() ?? []))
+        foreach (var id in ContainerId.NamedIn(paths.Roots).Union(secrets.Places.Known()).Union(volumes?.Viewers() ?? []).Union(machines?.Known() ?? []))
         {
             if (!seen.ContainsKey(KeyOf(id)) && sighting.Blind is null)
                 seen[KeyOf(id)] = new Sighting<ContainerSeen>.Present(new ContainerSeen(default, mounts[paths.Root(id)].FirstOrDefault(), 0, ContainerPhase.Partial));
@@ -54,9 +58,11 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
         var publics = addresses is null ? ImmutableSortedDictionary<WorkloadKey, Sighting<AddressSeen>>.Empty : addresses.Observe(inits);
         var links = tunnels is null ? ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>.Empty
             : tunnels.Observe(id => new ContainerId(id.Agreement, id.Of.Workload) is var of && doors.TryGetValue(of, out var door) ? door.Place : InitOf(sighting[of]));
+        var (kept, unseen) = volumes?.Observe() ?? (ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>>.Empty, withoutVolumes);
         return new Observed(seen.ToImmutable(), Flists(mounts), ImmutableDictionary<WorkloadKey, Attempts>.Empty, sighting.Blind ?? (publics is null || links is null ? "nft(8) or ip(8) does not answer" : null))
         {
-            Volumes = volumes?.Observe() ?? ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>>.Empty,
+            Volumes = kept,
+            VolumesUnseen = unseen,
             Machines = machines?.Observe(sighting) ?? ImmutableSortedDictionary<WorkloadKey, Sighting<MachineSeen>>.Empty,
             Gateways = doors.ToImmutableSortedDictionary(g => KeyOf(g.Key), g => (Sighting<GatewaySeen>)new Sighting<GatewaySeen>.Present(g.Value.Seen)),
             Addresses = publics ?? ImmutableSortedDictionary<WorkloadKey, Sighting<AddressSeen>>.Empty,
@@ -69,7 +75,7 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
         Step.MountFlist s => MountAsync(s.Flist, cancel),
         Step.UnmountFlist s => Task.Run(() => UnmountFlist(s.Flist), cancel),
         Step.Start s => StartAsync(s.Wish, s.Generation),
-        Step.Stop s => StopAsync(IdOf(s.Key), cancel),
+        Step.Stop s => StopAsync(s, cancel),
         Step.Remove s => RemoveAsync(IdOf(s.Key)),
         Step.Pause s => PauseAsync(IdOf(s.Key)),
         Step.Resume s => ResumeAsync(IdOf(s.Key)),
@@ -124,7 +130,13 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
     public GatewayWatch? WatchGateways(Action look) => gateways is null ? null : new GatewayWatch(gateways.Files, look);
 
     /// <summary>The first process of a container that ran at the last look.</summary>
-    public int? PidOf(WorkloadKey key) => _last?[IdOf(key)] is Observation.Present { Phase: Phase.Running r } ? r.Init.Pid : null;
+    public int? PidOf(WorkloadKey key) => ProcessOf(key)?.Pid;
+
+    /// <summary>The same, not to be taken for one that has its number later.</summary>
+    public ProcessIdentity? ProcessOf(WorkloadKey key) => (_last?[IdOf(key)] as Observation.Present)?.Phase is Phase.Running r ? r.Init : null;
+
+    /// <exception cref="IOException">it could not be written, or the container is gone</exception>
+    public void Mark(WorkloadKey key, HealthMark mark) => containers.Mark(IdOf(key), mark);
 
     /// <summary>The root hash that the container's files come from; null when nothing is mounted for it.</summary>
     public Digest? RootOf(WorkloadKey key) => FlistMount.Find(paths.Root(IdOf(key)))?.Root;
@@ -134,8 +146,9 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
         var mountpoint = paths.FlistMount(flist);
         if (FlistMount.Find(mountpoint) is not null)
             return new Outcome.Done();
+        Directory.CreateDirectory(paths.FlistMounts, Private);
         Directory.CreateDirectory(mountpoint);
-        Directory.CreateDirectory(paths.Logs);
+        Directory.CreateDirectory(paths.Logs, Private);
         machines?.Forget(flist);
         return await FlistMount.StartAsync(new MountSpec(flist, mountpoint, paths.Cache, hubs, paths.FlistLog(flist)), MountPatience, cancel) switch
         {
@@ -175,16 +188,11 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
         if (uids is not { } range)
             return new Outcome.Transient("Every range of user ids is taken.");
 
-        var root = paths.Root(id);
-        if (FlistMount.Find(root) is not { } mounted || mounted.Flist != workload.Flist)
-        {
-            Unmount(root, detach: true);
-            Directory.CreateDirectory(root);
-            IdmappedBind.Create(paths.FlistMount(workload.Flist), root, range.First, UidRange.Count);
-        }
+        if (await Effect.Run(() => ShowRoot(id, workload.Flist, range, anew: sighting[id] is not Observation.Present)) is not Outcome.Done and var unseen)
+            return unseen;
         var (spec, unprepared) = workload is Machine
             ? await PrepareAsync(wish, generation, range, sighting[id])
-            : await DescribeAsync(wish, generation, range, root, sighting[id]);
+            : await DescribeAsync(wish, generation, range, paths.Root(id), sighting[id]);
         if (spec is null)
             return unprepared;
         // Connected before its first instruction: a workload never sees the world without its networks.
@@ -193,6 +201,29 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
         if (await containers.CreateAsync(spec, sighting) is not Outcome.Done and var unmade)
             return unmade;
         return await ConnectAsync(wish) is not Outcome.Done and var apart ? apart : await containers.StartAsync(spec);
+    }
+
+    // One that a cut-short start left may be of another range of ids than is free now.
+    private Outcome ShowRoot(ContainerId id, FlistId flist, UidRange uids, bool anew)
+    {
+        var root = paths.Root(id);
+        if (!anew && FlistMount.Find(root)?.Flist == flist)
+            return new Outcome.Done();
+        if (Unmount(root, detach: true) is not Outcome.Done and var busy)
+            return busy;
+        ContainerPlace.Make(paths.RootPlace(id), uids);
+        Directory.CreateDirectory(root, Private);
+        IdmappedBind.Create(paths.FlistMount(flist), root, uids.First, UidRange.Count);
+        return new Outcome.Done();
+    }
+
+    private Outcome HideRoot(ContainerId id)
+    {
+        if (Unmount(paths.Root(id), detach: true) is not Outcome.Done and var busy)
+            return busy;
+        if (Directory.Exists(paths.RootPlace(id)))
+            Directory.Delete(paths.RootPlace(id));
+        return new Outcome.Done();
     }
 
     private async Task<(ContainerSpec? Spec, Outcome Outcome)> DescribeAsync(Wish wish, long generation, UidRange range, string root, Observation seen)
@@ -208,7 +239,8 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
             if (shown is not Outcome.Done)
                 return (null, shown);
         }
-        return (ContainerSpec.From(wish.Key.Agreement, wish.Version.Value, generation, (int)long.Min(generation - 1, int.MaxValue), container, root, range, views), new Outcome.Done());
+        var spec = ContainerSpec.From(wish.Key.Agreement, wish.Version.Value, generation, (int)long.Min(generation - 1, int.MaxValue), container, root, range, views);
+        return container.Secrets.IsEmpty ? (spec, new Outcome.Done()) : secrets.Give(spec, container, wish.User, anew: seen is not Observation.Present);
     }
 
     private async Task<(ContainerSpec? Spec, Outcome Outcome)> PrepareAsync(Wish wish, long generation, UidRange range, Observation seen)
@@ -219,11 +251,26 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
         if (tunnels is null && !machine.Networks.IsEmpty)
             return (null, new Outcome.Transient("This node has no networks now."));
         var (taps, mtu) = tunnels?.LinksOf(wish.Key.Agreement, machine) ?? ([], 0);
-        return await machines.PrepareAsync(wish, generation, range, paths.FlistMount(machine.Flist), volumes?.Host, taps, mtu, anew: seen is not Observation.Present);
+        var credentials = secrets.Credentials(machine, wish.User);
+        try
+        {
+            return credentials.Select(c => c.Value.Refusal).FirstOrDefault(r => r is not null) is { } refusal
+                ? (null, new Outcome.Refused(refusal))
+                : await machines.PrepareAsync(wish, generation, range, paths.FlistMount(machine.Flist), volumes?.Host, taps, mtu, [.. credentials.Select(c => (c.Name, c.Value.Bytes))], anew: seen is not Observation.Present);
+        }
+        finally
+        {
+            foreach (var (_, value) in credentials)
+                value.Dispose();
+        }
     }
 
-    private async Task<Outcome> StopAsync(ContainerId id, CancellationToken cancel)
+    private async Task<Outcome> StopAsync(Step.Stop step, CancellationToken cancel)
     {
+        var id = IdOf(step.Key);
+        // Before it is told: what follows its end depends on why.
+        if (step.Unhealthy is { } why)
+            Mark(step.Key, new HealthMark(why));
         if (RunningMachine(id) is { } emulator)
         {
             await containers.ResumeAsync(id);
@@ -245,7 +292,7 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
     {
         if (RunningMachine(IdOf(wish.Key)) is not { } emulator || volumes is null && wish.Workload is Machine { Disks.IsEmpty: false })
             return new Outcome.Transient($"{wish.Key} does not run.");
-        var sizes = volumes?.Observe();
+        var sizes = volumes?.Observe().Seen;
         return await MachineHost.AdjustAsync((Machine)wish.Workload, emulator, v => (sizes?.GetValueOrDefault(wish.Key with { Name = v }) as Sighting<VolumeSeen>.Present)?.Thing.Size);
     }
 
@@ -295,9 +342,12 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
     {
         if (await containers.RemoveAsync(id, keepLog: true) is not Outcome.Done and var outcome)
             return outcome;
+        if (tunnels is not null && await tunnels.ReleaseAsync(id) is not Outcome.Done and var bound)
+            return bound;
+        secrets.Places.Hide(id);
         volumes?.Hide(id);
         machines?.Hide(id);
-        return Unmount(paths.Root(id), detach: true);
+        return HideRoot(id);
     }
 
     private Outcome UnmountFlist(FlistId flist)
@@ -338,7 +388,7 @@ internal sealed class WorkloadEffects(ContainerHost containers, Tunnels? tunnels
     {
         Observation.Unknown u => new Sighting<ContainerSeen>.Unknown(u.Why),
         Observation.Present p => new Sighting<ContainerSeen>.Present(new ContainerSeen(
-            p.Label?.Spec ?? default, flist, p.Label?.Generation ?? 0, PhaseOf(p.Phase), (p.Phase as Phase.Exited)?.Code, p.OomKills > 0, (p.Phase as Phase.Exited)?.At)),
+            p.Label?.Spec ?? default, flist, p.Label?.Generation ?? 0, PhaseOf(p.Phase), (p.Phase as Phase.Exited)?.Code, p.OomKills > 0, (p.Phase as Phase.Exited)?.At, p.Health)),
         _ => null,
     };
 

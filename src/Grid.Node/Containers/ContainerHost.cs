@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.ComponentModel;
 using System.Diagnostics;
 using Grid.Node.Containers.Interop;
+using Grid.Reconciliation;
 
 namespace Grid.Node.Containers;
 
@@ -71,6 +72,10 @@ public sealed class ContainerHost
         (Outcome.Done, { } waiting) => Release(spec, waiting),
         var (outcome, _) => outcome,
     });
+
+    /// <summary>Writes on it that it was healthy, or why it is ended; the first only where nothing was written yet.</summary>
+    /// <exception cref="IOException">it could not be written, or the container is gone</exception>
+    public void Mark(ContainerId id, HealthMark mark) => HealthFile.Write(_paths.Bundle(id), mark);
 
     /// <summary>SIGTERM to its first process, SIGKILL to all after <paramref name="grace"/>. It stays, ended, with its exit code and counters.</summary>
     public Task<Outcome> StopAsync(ContainerId id, TimeSpan grace, CancellationToken cancel) => Effect.Run(() =>
@@ -197,9 +202,8 @@ public sealed class ContainerHost
         if (!Kill(id))
             return new Outcome.Transient($"the processes of {id} do not end");
         var bundle = _paths.Bundle(id);
-        // Deepest first: what the agent mounted below the bundle.
-        foreach (var mount in MountLine.Read("self").Where(m => m.Point.StartsWith(bundle + "/", StringComparison.Ordinal)).Reverse())
-            Posix.Detach(mount.Point);
+        // What the agent mounted there.
+        MountLine.DetachBelow(bundle);
         if (!Until(Settle, () => _cgroups.TryRemove(id)))
             return new Outcome.Transient($"the cgroups of {id} are still in use");
         foreach (var directory in (ReadOnlySpan<string>)[_paths.StateOf(id), bundle])

@@ -83,7 +83,7 @@ internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, C
                 // The first process is there before its mounts are; it is made when the runtime outside has gone.
                 return alive is Phase.Created && attendants.Any(a => !a.IsShim && !members.Contains(a.Process.Pid) && IsYoung(a))
                     ? new Observation.Unknown("it is being made")
-                    : new Observation.Present(label, Processes.UidRangeOf(process.Pid) ?? uids, alive, cgroups.OomKills(id));
+                    : new Observation.Present(label, Processes.UidRangeOf(process.Pid) ?? uids, alive, cgroups.OomKills(id)) { Health = HealthFile.Read(bundle) };
             }
 
             var waiting = File.Exists(Path.Combine(paths.StateOf(id), "exec.fifo"));
@@ -94,7 +94,7 @@ internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, C
                 return new Observation.Unknown("it has just ended and its shim is about to write how");
             if (phase is Phase.Partial && attendants.Any(IsYoung))
                 return new Observation.Unknown("it is being made");
-            return new Observation.Present(label, uids, phase, cgroups.OomKills(id));
+            return new Observation.Present(label, uids, phase, cgroups.OomKills(id)) { Health = HealthFile.Read(bundle) };
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
         {

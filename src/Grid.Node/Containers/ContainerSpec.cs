@@ -40,9 +40,10 @@ public sealed record ContainerSpec(
 }
 
 /// <param name="Source">
-/// absolute path of the prepared volume, on a mount that is noexec, nosuid and nodev, its files owned by the container's range of ids
+/// absolute path of the prepared volume or place of secrets, on a mount that is noexec, nosuid and nodev, its files owned by the container's range of ids
 /// </param>
-public sealed record VolumeBind(string Source, string Path);
+/// <param name="ReadOnly">the source is as well</param>
+public sealed record VolumeBind(string Source, string Path, bool ReadOnly = false);
 
 /// <param name="Source">absolute path of the node, its owner in the container's range of ids, on a mount without nodev</param>
 /// <param name="Path">below /dev</param>

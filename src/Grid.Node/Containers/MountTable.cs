@@ -1,13 +1,26 @@
 using System.Collections.Immutable;
 using System.Text;
+using Grid.Node.Containers.Interop;
 
 namespace Grid.Node.Containers;
 
 /// <summary>One line of /proc/PID/mountinfo (proc_pid_mountinfo(5)).</summary>
 /// <param name="Root">which directory or file of the file system is mounted there</param>
-internal sealed record MountLine(string Root, string Point, ImmutableArray<string> Options, string Type, ImmutableArray<string> SuperOptions)
+/// <param name="Source">what whoever mounted it called it</param>
+internal sealed record MountLine(string Root, string Point, ImmutableArray<string> Options, string Type, string Source, ImmutableArray<string> SuperOptions)
 {
     public static ImmutableArray<MountLine> Read(string process) => Parse(File.ReadAllLines($"/proc/{process}/mountinfo"));
+
+    /// <summary>Takes away what is mounted below a directory, deepest first, in use or not; never the directory itself.</summary>
+    public static void DetachBelow(string directory)
+    {
+        foreach (var mount in Read("self").Where(m => m.Point.StartsWith(directory + "/", StringComparison.Ordinal)).Reverse())
+            Posix.Detach(mount.Point);
+    }
+
+    /// <summary>True when the path is the ancestor itself or lies below it.</summary>
+    public static bool Within(string path, string ancestor) =>
+        path == ancestor || ancestor == "/" || (path.Length > ancestor.Length && path.StartsWith(ancestor, StringComparison.Ordinal) && path[ancestor.Length] == '/');
 
     public static ImmutableArray<MountLine> Parse(IEnumerable<string> lines) => [.. lines.Select(ParseLine)];
 
@@ -18,7 +31,7 @@ internal sealed record MountLine(string Root, string Point, ImmutableArray<strin
         var dash = Array.IndexOf(fields, "-", 6);
         if (dash < 0 || fields.Length < dash + 4)
             throw new FormatException($"The mount line '{line}' has no '-' or too few fields.");
-        return new MountLine(Unescape(fields[3]), Unescape(fields[4]), [.. fields[5].Split(',')], fields[dash + 1], [.. fields[dash + 3].Split(',')]);
+        return new MountLine(Unescape(fields[3]), Unescape(fields[4]), [.. fields[5].Split(',')], fields[dash + 1], Unescape(fields[dash + 2]), [.. fields[dash + 3].Split(',')]);
     }
 
     // Space, tab, newline and backslash are written as three octal digits.

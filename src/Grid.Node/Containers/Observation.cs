@@ -1,3 +1,4 @@
+using Grid.Reconciliation;
 using Grid.Units;
 
 namespace Grid.Node.Containers;
@@ -16,7 +17,11 @@ public abstract record Observation
     /// <param name="Label">null when everything that carried it is gone</param>
     /// <param name="Uids">null when neither a process nor the bundle says it</param>
     /// <param name="OomKills">how many of its processes were killed for exceeding its memory</param>
-    public sealed record Present(ContainerLabel? Label, UidRange? Uids, Phase Phase, long OomKills) : Observation;
+    public sealed record Present(ContainerLabel? Label, UidRange? Uids, Phase Phase, long OomKills) : Observation
+    {
+        /// <summary>What was found of its health and written on it; null while nothing was.</summary>
+        public HealthMark? Health { get; init; }
+    }
 }
 
 /// <summary>

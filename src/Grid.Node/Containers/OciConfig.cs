@@ -98,11 +98,11 @@ internal static class OciConfig
         // Language runtimes size their heaps by what they read here.
         Mount(json, "/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", "ro");
         // A mount below another must come after it.
-        var writable = spec.Scratch.Select(s => (s.Path, Type: "tmpfs", Source: "scratch", Options: (string[])
+        var mounts = spec.Scratch.Select(s => (s.Path, Type: "tmpfs", Source: "scratch", Options: (string[])
                 ["nosuid", "noexec", "nodev", "mode=1777", string.Create(CultureInfo.InvariantCulture, $"size={s.Size.Value}")]))
-            .Concat(spec.Volumes.Select(v => (v.Path, Type: "bind", v.Source, Options: (string[])["bind", "rw", "nosuid", "noexec", "nodev"])))
+            .Concat(spec.Volumes.Select(v => (v.Path, Type: "bind", v.Source, Options: (string[])["bind", v.ReadOnly ? "ro" : "rw", "nosuid", "noexec", "nodev"])))
             .OrderBy(m => m.Path, StringComparer.Ordinal);
-        foreach (var (path, type, source, options) in writable)
+        foreach (var (path, type, source, options) in mounts)
             Mount(json, path, type, source, options);
         foreach (var device in spec.Devices)
             Mount(json, device.Path, "bind", device.Source, "bind", "ro", "nosuid", "noexec");

@@ -21,15 +21,16 @@ internal sealed record PrivateMounts(ImmutableArray<string> Covered, ImmutableAr
     /// <param name="covered">mount points of the hierarchies to hide</param>
     /// <param name="stage">needed too</param>
     /// <param name="needed">absolute paths that must stay reachable with all that is mounted below them</param>
-    public static PrivateMounts Plan(ImmutableArray<MountLine> mounts, ImmutableArray<string> covered, string stage, ImmutableArray<string> needed) => new(
-        covered,
-        [
-            .. mounts.Select(m => m.Point).Distinct()
-                .Where(point => !System.Any(s => Within(point, s)) && !needed.Add(stage).Any(n => Within(point, n) || Within(n, point)))
-                .OrderBy(point => point, StringComparer.Ordinal),
-        ],
-        stage);
-
-    private static bool Within(string path, string ancestor) =>
-        path == ancestor || ancestor == "/" || (path.Length > ancestor.Length && path.StartsWith(ancestor, StringComparison.Ordinal) && path[ancestor.Length] == '/');
+    public static PrivateMounts Plan(ImmutableArray<MountLine> mounts, ImmutableArray<string> covered, string stage, ImmutableArray<string> needed)
+    {
+        needed = needed.Add(stage);
+        return new(
+            covered,
+            [
+                .. mounts.Select(m => m.Point).Distinct()
+                    .Where(point => !System.Any(s => MountLine.Within(point, s)) && !needed.Any(n => MountLine.Within(point, n) || MountLine.Within(n, point)))
+                    .OrderBy(point => point, StringComparer.Ordinal),
+            ],
+            stage);
+    }
 }

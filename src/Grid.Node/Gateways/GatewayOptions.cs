@@ -19,11 +19,12 @@ public sealed record GatewayOptions(IPEndPoint Http, IPEndPoint Https, string? D
     public static readonly ImmutableArray<string> Names = ["--gateway-http", "--gateway-https", "--acme", "--acme-root", "--gateway-domain", "--dns"];
 
     /// <returns>null when none of them is given, or when one is wrong, which is added to the errors</returns>
-    public static GatewayOptions? Parse(Func<string, string?> one, ICollection<string> errors)
+    public static GatewayOptions? Parse(Func<string, string?> one, ICollection<Refusal> errors)
     {
         if (Names.All(n => one(n) is null))
             return null;
         var before = errors.Count;
+        void Wrong(string detail, string next) => errors.Add(new Refusal(NodeCode.Usage, detail, next));
         IPEndPoint? EndPoint(string name, string what)
         {
             if (one(name) is not { } text)
@@ -31,24 +32,24 @@ public sealed record GatewayOptions(IPEndPoint Http, IPEndPoint Https, string? D
             // As it is written back: "80" is an address too, to whoever reads it as one.
             if (IPEndPoint.TryParse(text, out var parsed) && parsed.Port > 0 && parsed.ToString() == text)
                 return parsed;
-            errors.Add($"{name} '{text}' is not an address with a port: {what} Write it as 192.0.2.7:443 or [2001:db8::7]:443.");
+            Wrong($"{name} '{text}' is not an address with a port: {what}", "Write it as 192.0.2.7:443 or [2001:db8::7]:443.");
             return null;
         }
         foreach (var name in (ReadOnlySpan<string>)["--gateway-http", "--gateway-https", "--acme"])
         {
             if (one(name) is null)
-                errors.Add($"{name} is missing: gateways need a way in by http, one by https, and an authority that signs certificates. Give all three, or none of the gateways' options.");
+                Wrong($"{name} is missing: gateways need a way in by http, one by https, and an authority that signs certificates.", "Give all three, or none of the gateways' options.");
         }
         var (http, https) = (EndPoint("--gateway-http", "the world comes in there."), EndPoint("--gateway-https", "the world comes in there."));
         if (http is not null && http.Equals(https))
-            errors.Add($"--gateway-http and --gateway-https are both {http}: one place cannot speak both. Give them different ports.");
+            Wrong($"--gateway-http and --gateway-https are both {http}: one place cannot speak both.", "Give them different ports.");
         var dns = EndPoint("--dns", "a name server is asked there whether a name is a user's.");
         if (one("--acme") is { } directory && !(Uri.TryCreate(directory, UriKind.Absolute, out var parsed) && parsed.Scheme is "https"))
-            errors.Add($"--acme '{directory}' is not the https address of an ACME directory: what signs certificates is asked by https only. Write it as https://authority.example/directory.");
+            Wrong($"--acme '{directory}' is not the https address of an ACME directory: what signs certificates is asked by https only.", "Write it as https://authority.example/directory.");
         if (one("--gateway-domain") is { } domain && !Hostname.IsValid(domain))
-            errors.Add($"--gateway-domain '{domain}' is not a domain under which names could be given. Write it in lower case, as gw.example.org.");
+            Wrong($"--gateway-domain '{domain}' is not a domain under which names could be given.", "Write it in lower case, as gw.example.org.");
         if (one("--acme-root") is { } root && !IsCertificate(root))
-            errors.Add($"--acme-root '{root}' is not a file with a certificate in PEM: the authority could not be trusted. Name such a file, or leave the option out and trust what the machine does.");
+            Wrong($"--acme-root '{root}' is not a file with a certificate in PEM: the authority could not be trusted.", "Name such a file, or leave the option out and trust what the machine does.");
         return errors.Count > before ? null : new GatewayOptions(http!, https!, one("--gateway-domain"), new Uri(one("--acme")!), one("--acme-root") is { } path ? Path.GetFullPath(path) : null, dns);
     }
 

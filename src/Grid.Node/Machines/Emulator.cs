@@ -9,7 +9,7 @@ namespace Grid.Node.Machines;
 /// console is a pipe that nobody writes to. It comes byte by byte, which the shim would keep byte by byte, each with its time; so lines are made of it first.
 /// <code>
 /// /flist        the flist                 /run          in a tmpfs of its own: console, and qmp
-/// /root.erofs   the flist as one file     /disks/n      disks, and in /keys/n what opens them
+/// /root.erofs   the flist as one file     /disks/n      disks, and in /keys/n what opens them; beside that, credentials
 /// </code>
 /// </summary>
 internal static class Emulator
@@ -63,6 +63,9 @@ internal static class Emulator
                 "-object", $"secret,id=key{i},file={Keys}/{i}", "-blockdev", $"driver=file,node-name=file{i},filename={Disks}/{i}",
                 "-blockdev", $"driver=luks,node-name={Node(i)},file=file{i},key-secret=key{i}", "-device", $"virtio-blk-pci,drive={Node(i)},serial={machine.Disks[i].Serial}");
         }
+        // systemd.system-credentials(7): a guest's systemd finds them by itself, any other below /sys/firmware/qemu_fw_cfg.
+        foreach (var secret in machine.Secrets)
+            args.AddRange("-fw_cfg", $"name=opt/io.systemd.credentials/{secret.At},file={Keys}/{Credential(secret.At)}");
         for (var i = 0; i < machine.Networks.Length; i++)
         {
             args.AddRange(
@@ -71,6 +74,9 @@ internal static class Emulator
         }
         return args.ToImmutable();
     }
+
+    /// <summary>The file of a credential, among those that open disks, which are numbers.</summary>
+    public static string Credential(string name) => $"credential.{name}";
 
     /// <summary>What the n-th disk is called between the emulator and us.</summary>
     public static string Node(int disk) => $"disk{disk}";

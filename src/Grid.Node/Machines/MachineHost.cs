@@ -18,7 +18,7 @@ namespace Grid.Node.Machines;
 /// emulator sees of this node, and what it is asked by QMP.
 /// <code>
 /// run/machines/agr1….vm/root    the emulator's root: this node's /usr, the flist, its image, the disks; all read-only but the disks
-/// run/machines/agr1….vm/keys    what opens the disks
+/// run/machines/agr1….vm/keys    what opens the disks, and the guest's credentials
 /// run/machines/agr1….vm/dev     tun when it has networks, kvm where that runs kernels, and nothing else
 /// run/machines/accelerator      what was found of KVM in this boot
 /// </code>
@@ -76,12 +76,14 @@ public sealed class MachineHost
     /// <param name="flistMount">the flist as it is mounted</param>
     /// <param name="anew">false: what is there is its own, and perhaps in use</param>
     /// <param name="taps">of its networks, in their order</param>
+    /// <param name="credentials">its secrets, opened</param>
     public async Task<(ContainerSpec? Spec, Outcome Outcome)> PrepareAsync(
-        Wish wish, long generation, UidRange uids, string flistMount, VolumeHost? volumes, ImmutableArray<string> taps, int mtu, bool anew)
+        Wish wish, long generation, UidRange uids, string flistMount, VolumeHost? volumes, ImmutableArray<string> taps, int mtu,
+        IReadOnlyCollection<(string Name, byte[] Value)> credentials, bool anew)
     {
         var machine = (Machine)wish.Workload;
         var id = new ContainerId(wish.Key.Agreement, wish.Key.Name);
-        var outcome = anew || !Directory.Exists(Of(id)) ? await Effect.Run(() => Assemble(id, machine, uids, flistMount)) : new Outcome.Done();
+        var outcome = anew || !Directory.Exists(Of(id)) ? await Effect.Run(() => Assemble(id, machine, uids, flistMount, credentials)) : new Outcome.Done();
         for (var i = 0; anew && i < machine.Disks.Length && outcome is Outcome.Done; i++)
         {
             if (volumes is null)
@@ -158,9 +160,8 @@ public sealed class MachineHost
     {
         if (!Directory.Exists(Of(id)))
             return;
-        // Deepest first, and never through a mount: behind one lies somebody's data.
-        foreach (var mount in MountLine.Read("self").Where(m => m.Point.StartsWith(Of(id) + "/", StringComparison.Ordinal)).Reverse())
-            Posix.Detach(mount.Point);
+        // Never through a mount: behind one lies somebody's data.
+        MountLine.DetachBelow(Of(id));
         Directory.Delete(Of(id), recursive: true);
     }
 
@@ -171,15 +172,20 @@ public sealed class MachineHost
 
     private string RootOf(ContainerId id) => Path.Combine(Of(id), "root");
 
-    private Outcome Assemble(ContainerId id, Machine machine, UidRange uids, string flistMount)
+    private Outcome Assemble(ContainerId id, Machine machine, UidRange uids, string flistMount, IEnumerable<(string Name, byte[] Value)> credentials)
     {
         var image = _images.Make(machine.Flist, flistMount);
         Hide(id);
-        MakeRun();
-        Directory.CreateDirectory(Of(id), Private | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+        ContainerPlace.Make(Of(id), uids);
         var (tree, root, keys) = (Path.Combine(Of(id), "tree"), RootOf(id), Path.Combine(Of(id), "keys"));
         foreach (var directory in (ReadOnlySpan<string>)[root, keys])
             Directory.CreateDirectory(directory, Private);
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead, BufferSize = 0 };
+        foreach (var (name, value) in credentials)
+        {
+            using var file = new FileStream(Path.Combine(keys, Emulator.Credential(name)), options);
+            file.Write(value);
+        }
         foreach (var directory in (ReadOnlySpan<string>)["", "usr", "proc", "sys", "dev", Emulator.Run[1..], Emulator.Flist[1..], Emulator.Disks[1..], Emulator.Keys[1..]])
             Directory.CreateDirectory(Path.Combine(tree, directory), Private | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
         foreach (var name in (ReadOnlySpan<string>)["bin", "lib", "lib64", "sbin"])

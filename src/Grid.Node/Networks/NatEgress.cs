@@ -70,11 +70,26 @@ internal sealed class NatEgress(NetworkNamespace node, string scope)
             Close(id, Passes());
     }
 
+    /// <summary>Takes away the rules of links that are gone.</summary>
+    public void Sweep()
+    {
+        lock (_one)
+        {
+            if (Passes() is { Count: > 0 } passes)
+                Sweep(Links(), passes);
+        }
+    }
+
     private void Close(TunnelId id, List<Pass> passes)
     {
         var links = Links();
         if (links.Remove(Outside(id)))
             node.Ip($"link del {Outside(id)}");
+        Sweep(links, passes);
+    }
+
+    private void Sweep(HashSet<string> links, List<Pass> passes)
+    {
         // The veth of a container that ended went with its namespace; what it left here goes now.
         var gone = passes.Where(p => !links.Contains(p.Interface)).ToList();
         if (gone.Count == 0)

@@ -95,7 +95,7 @@ internal sealed class NetworkNamespace : IDisposable
 internal static class Programs
 {
     public const string Ip = "/usr/sbin/ip", Nsenter = "/usr/bin/nsenter", Setsid = "/usr/bin/setsid", WireGuardGo = "/usr/bin/wireguard-go", Nft = "/usr/sbin/nft",
-        Wg = "/usr/bin/wg";
+        Wg = "/usr/bin/wg", Taskset = "/usr/bin/taskset";
 
     /// <summary>All that a program is given. wireguard-go executes itself for ever when WG_PROCESS_FOREGROUND is in it.</summary>
     public static readonly System.Collections.Immutable.ImmutableArray<string> Environment = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"];

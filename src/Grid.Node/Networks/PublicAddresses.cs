@@ -98,13 +98,14 @@ internal sealed class PublicAddresses
         lock (_one)
         {
             var tables = Tables();
-            if (tables.Holders.Find(h => h.Ip.Equals(wish.Ip) && h.Id != id) is { } other)
-                return new Outcome.Transient($"{wish.Ip} is still with {other.Id}");
+            // First what it has: whoever has the other may wait for it.
             if (tables.Holders.Exists(h => h.Id == id && !h.Ip.Equals(wish.Ip)))
             {
                 Release(id, tables);
                 tables = Tables();
             }
+            if (tables.Holders.Find(h => h.Ip.Equals(wish.Ip) && h.Id != id) is { } other)
+                return new Outcome.Transient($"{wish.Ip} is still with {other.Id}");
             Forward(IsFour(wish.Ip));
             var holder = new Holder(id, Outside(id), wish.Ip);
             var gone = tables.Ports.Where(p => p.Ip.Equals(wish.Ip) && !wish.Ports.Contains(p.Port));

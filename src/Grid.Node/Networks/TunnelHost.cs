@@ -23,13 +23,18 @@ public sealed class TunnelHost : IDisposable
     private const int LargestMtu = 1420, WireGuardOverhead = 80;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
 
+    // A handshake that is half done looks as if it had crossed another; and of calls that follow within 20 ms the second is dropped as a flood, and not
+    // repeated for five seconds.
+    private static readonly TimeSpan Lull = TimeSpan.FromMilliseconds(50);
+
     private readonly TunnelKeys _keys;
     private readonly NetworkNamespace _node;
     private readonly int _inNode;
     private readonly IWireGuard _wireGuard;
     private readonly ImmutableArray<IWireGuard> _all;
-    private readonly NatEgress _egress;
+    private readonly WaysOut _waysOut;
     private readonly UdpPorts _ports;
+
     private readonly string _scope;
     private readonly TimeProvider _time;
 
@@ -39,7 +44,7 @@ public sealed class TunnelHost : IDisposable
         // Tunnels that an earlier agent made of the other are kept for as long as they are wished.
         _all = [.. engine.InKernel ? (IWireGuard[])[new KernelWireGuard(inNode, scope)] : [], new WireGuardGo(node, scope)];
         _wireGuard = engine.IsKernel ? _all[0] : _all[^1];
-        _egress = new NatEgress(node, scope);
+        _waysOut = new WaysOut(node, inNode.Pid, scope);
         _ports = new UdpPorts(node);
     }
 
@@ -66,7 +71,11 @@ public sealed class TunnelHost : IDisposable
         {
             engine ??= WireGuardEngine.Find();
             if (engine.IsKernel || WireGuardGo.Missing() is not { } missing)
-                return new TunnelHost(keys, node, process, scope, engine, time);
+            {
+                var host = new TunnelHost(keys, node, process, scope, engine, time);
+                host._waysOut.Sweep();
+                return host;
+            }
             node.Dispose();
             why = $"{engine.Why}, and {missing}";
         }
@@ -84,7 +93,8 @@ public sealed class TunnelHost : IDisposable
         var seen = new Dictionary<TunnelId, TunnelSighting>();
         foreach (var tunnel in Find())
             seen[tunnel.Id] = Observe(tunnel, init(tunnel.Id));
-        return Confirmed(seen);
+        _waysOut.Confirm(seen);
+        return seen;
     }
 
     /// <summary>Makes it, or makes of it what is wished. Sessions with peers that stay are not dropped, and nothing in the container is restarted.</summary>
@@ -102,11 +112,22 @@ public sealed class TunnelHost : IDisposable
     {
         if (!Find(id).TrueForAll(t => t.End()))
             return new Outcome.Transient($"{id} does not end");
-        _egress.Close(id);
         foreach (var wireGuard in _all)
             wireGuard.Forget(NameOf(id));
+        _waysOut.Close(id);
         return new Outcome.Done();
     });
+
+    /// <summary>Ends what is left of a container's ways out, once the container is gone.</summary>
+    public async Task<Outcome> ReleaseAsync(ContainerId container)
+    {
+        foreach (var id in _waysOut.Of(container))
+        {
+            if (await RemoveAsync(id) is not Outcome.Done and var failed)
+                return failed;
+        }
+        return new Outcome.Done();
+    }
 
     /// <summary>A UDP port for a new tunnel, the same every time while it is free: from its hash on, the next that is not taken.</summary>
     /// <param name="taken">by other tunnels of this node that are agreed but may not run yet</param>
@@ -136,7 +157,7 @@ public sealed class TunnelHost : IDisposable
             return new TunnelSighting.Present(
                 state, state.Port != 0 && NamespaceView.UdpIsBound(_inNode, state.Port),
                 init is { } process && Processes.Identify(process.Pid) == process ? PlaceOf(process.Pid, tunnel.Id) : null,
-                init is { } first && _egress.IsLinked(tunnel.Id, _inNode, first))
+                init is { } first && _waysOut.IsLinked(tunnel.Id, first))
             {
                 IsYoung = tunnel.IsYoung(_time.GetUtcNow()),
             };
@@ -145,27 +166,6 @@ public sealed class TunnelHost : IDisposable
         {
             return new TunnelSighting.Unknown(e.Message);
         }
-    }
-
-    /// <summary>Links alone are no way out: what flushed the node's rules took the way with them.</summary>
-    private Dictionary<TunnelId, TunnelSighting> Confirmed(Dictionary<TunnelId, TunnelSighting> seen)
-    {
-        var linked = seen.Where(s => s.Value is TunnelSighting.Present { Nat: true }).ToList();
-        if (linked.Count == 0)
-            return seen;
-        IReadOnlySet<string>? passing = null;
-        var why = "";
-        try
-        {
-            passing = _egress.Passing();
-        }
-        catch (Exception e) when (Effect.IsOfTheMachine(e))
-        {
-            why = e.Message;
-        }
-        foreach (var (id, sighting) in linked)
-            seen[id] = passing is null ? new TunnelSighting.Unknown(why) : (TunnelSighting.Present)sighting with { Nat = passing.Contains(_egress.Outside(id)) };
-        return seen;
     }
 
     private Outcome Apply(TunnelId id, Tunnel wish, ProcessIdentity init, NetworkNamespace inside)
@@ -189,13 +189,7 @@ public sealed class TunnelHost : IDisposable
             else
                 Place(inside, name, wish);
         }
-        if (wish.Egress is Egress.None)
-        {
-            if (NamespaceView.Has(_inNode, _egress.Outside(id)))
-                _egress.Close(id);
-        }
-        else if (!_egress.IsLinked(id, _inNode, init) || !_egress.Passing().Contains(_egress.Outside(id)))
-            _egress.Open(id, inside);
+        _waysOut.Apply(id, wish.Egress, init, inside);
         return new Outcome.Done();
     }
 
@@ -244,7 +238,13 @@ public sealed class TunnelHost : IDisposable
 
     private void Configure(IRunningTunnel tunnel, Tunnel wish)
     {
-        if (WireGuardChange.Between(tunnel.Get(), wish, _time.GetUtcNow()) is not { } change)
+        var change = WireGuardChange.Between(tunnel.Get(), wish, _time.GetUtcNow());
+        if (change?.CallsAnew == true)
+        {
+            Thread.Sleep(Lull);
+            change = WireGuardChange.Between(tunnel.Get(), wish, _time.GetUtcNow());
+        }
+        if (change is null)
             return;
         Span<byte> key = stackalloc byte[TunnelKeys.SecretSize];
         try

@@ -15,6 +15,9 @@ public sealed record WireGuardChange(bool Key, int? Port, ImmutableArray<TunnelK
     /// <summary>A node that moved is followed by what it sends; behind a NAT that forgets, so does the way to it.</summary>
     public const int KeepAliveSeconds = 25;
 
+    /// <summary>A handshake crossed another, see <see cref="PeerSighting.HasCrossed"/>.</summary>
+    public bool CallsAnew => Set.Any(p => p.Anew);
+
     /// <returns>null when nothing differs</returns>
     public static WireGuardChange? Between(WireGuardState state, Tunnel wish, DateTimeOffset now)
     {

@@ -14,8 +14,12 @@ namespace Grid.Node.Networks;
 /// </summary>
 internal sealed class WireGuardGo(NetworkNamespace node, string scope) : IWireGuard
 {
-    private const string TunnelVariable = "GRID_TUNNEL=", NodeVariable = "GRID_NODE=";
+    private const string TunnelVariable = "GRID_TUNNEL=", NodeVariable = "GRID_NODE=", AllowedField = "Cpus_allowed_list:";
     private static readonly TimeSpan Birth = TimeSpan.FromSeconds(5), Moment = TimeSpan.FromMilliseconds(100);
+
+    // As cpuset(7) writes them: 0-3,8.
+    private static readonly string Processors = (Processes.Read(Environment.ProcessId, "status") ?? "").Split('\n')
+        .FirstOrDefault(l => l.StartsWith(AllowedField, StringComparison.Ordinal))?[AllowedField.Length..].Trim() ?? "0";
 
     /// <returns>what is missing, or null</returns>
     public static string? Missing()
@@ -47,17 +51,27 @@ internal sealed class WireGuardGo(NetworkNamespace node, string scope) : IWireGu
         return found.ToImmutable();
     }
 
-    /// <summary>Starts it and waits until it answers.</summary>
+    /// <summary>
+    /// Starts it and waits until it answers. It is born on one processor and given all of them afterwards, since it makes as many threads for handshakes as it
+    /// finds then, and two of them may make one session of two: the state of a handshake is read under one lock and changed under the next
+    /// (device/noise-protocol.go), so a peer's call that arrives with the peer's answer leaves a session with an index that nobody knows, and the two do not
+    /// hear each other until WireGuard gives it up after fifteen seconds.
+    /// </summary>
     /// <exception cref="IOException">it does not</exception>
     public IRunningTunnel Start(TunnelId id, string name)
     {
         for (var clock = Stopwatch.StartNew(); clock.Elapsed < Birth;)
         {
-            node.Leave(Programs.WireGuardGo, ["-f", name], [TunnelVariable + id, NodeVariable + scope, "LOG_LEVEL=silent"]);
+            node.Leave(
+                Programs.Taskset, ["-c", Processors.Split('-', ',')[0], Programs.WireGuardGo, "-f", name],
+                [TunnelVariable + id, NodeVariable + scope, "LOG_LEVEL=silent", $"GOMAXPROCS={Environment.ProcessorCount}"]);
             do
             {
-                if (TunnelProcess.Answer(name, Moment) is not null && Find().FirstOrDefault(p => p.Id == id) is { } started)
+                if (TunnelProcess.Answer(name, Moment) is not null && Find().FirstOrDefault(p => p.Id == id) is TunnelProcess started)
+                {
+                    Tool.Run("taskset", new Command(Programs.Taskset, ["-acp", Processors, $"{started.Process.Pid}"], Programs.Environment), Birth);
                     return started;
+                }
             }
             while (clock.Elapsed < Birth && Find().Any(p => p.Id == id));
             // It ended at once: one that was killed before it may still be dying, and hold a socket that looks in use.

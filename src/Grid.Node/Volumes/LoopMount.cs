@@ -34,7 +34,8 @@ internal sealed record LoopMount(int Loop, string Root, string Point, bool IsRea
         {
             var directory = $"/sys/fs/ext4/loop{loop}/";
             string Read(string name) => File.ReadAllText(directory + name).Trim();
-            return Read("errors_count") is "0" ? null : $"{Read("errors_count")} errors, the last in {Read("last_error_func")}, block {Read("last_error_block")}";
+            // The first, for it stays the same however many follow.
+            return Read("errors_count") is "0" ? null : $"its file system counts errors since {Read("first_error_func")}, block {Read("first_error_block")}";
         }
         catch (Exception e) when (Processes.Gone(e))
         {

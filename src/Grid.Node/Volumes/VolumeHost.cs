@@ -60,9 +60,6 @@ public sealed partial class VolumeHost : IDisposable
         return why.Length == 0 ? new VolumeHost(open.ToImmutable(), Path.Combine(Path.GetFullPath(run), "volumes"), new VolumeKeys(secret), time) : null;
     }
 
-    /// <summary>What the volumes are made of, for the node's status.</summary>
-    public string Mechanism { get; } = "ext4 with fscrypt (AES-256-XTS) on loop devices" + (CanGrow ? "" : "; mounted file systems cannot be grown without CAP_SYS_RESOURCE");
-
     /// <summary>What can be offered as <see cref="Capacity.Ssd"/> and <see cref="Capacity.Hdd"/>: what volumes hold and what is free for more.</summary>
     /// <exception cref="IOException">a disk does not answer</exception>
     public Capacity Capacity()
@@ -110,9 +107,10 @@ public sealed partial class VolumeHost : IDisposable
     public string PathOf(WorkloadKey key) => Path.Combine(MountPointOf(IdOf(key)), Ext4.DataDirectory);
 
     /// <summary>Absent: made and mounted. Idle: mounted. Smaller: grown, while workloads write. A volume that would have to shrink is refused.</summary>
-    public Task<Outcome> MakeAsync(WorkloadKey key, Volume volume) => OnDisk(() =>
+    /// <param name="promised">what else has to find a place on the disks</param>
+    public Task<Outcome> MakeAsync(WorkloadKey key, Volume volume, ImmutableDictionary<WorkloadKey, Volume>? promised = null) => OnDisk(() =>
     {
-        var outcome = Make(IdOf(key), volume);
+        var outcome = Make(IdOf(key), volume, promised ?? ImmutableDictionary<WorkloadKey, Volume>.Empty);
         // Written once it is there; until then nothing destroys it.
         if (outcome is Outcome.Done && Locate(IdOf(key), out _) is { } files && files.Keep != volume.Keep)
         {
@@ -178,8 +176,9 @@ public sealed partial class VolumeHost : IDisposable
 
     public void Dispose() => _keys.Dispose();
 
+    /// <summary>Whether files that are mounted can grow here.</summary>
     // CAP_SYS_RESOURCE is bit 24 (capability.h).
-    internal static bool CanGrow { get; } = File.ReadLines("/proc/self/status").FirstOrDefault(l => l.StartsWith("CapEff:", StringComparison.Ordinal)) is { } line
+    public static bool CanGrow { get; } = File.ReadLines("/proc/self/status").FirstOrDefault(l => l.StartsWith("CapEff:", StringComparison.Ordinal)) is { } line
         && (ulong.Parse(line.AsSpan(7).Trim(), NumberStyles.HexNumber, CultureInfo.InvariantCulture) & (1UL << 24)) != 0;
 
     private static ContainerId IdOf(WorkloadKey key) => new(key.Agreement, key.Name);
@@ -192,7 +191,7 @@ public sealed partial class VolumeHost : IDisposable
         if (mount is not null && File.Exists(files.Image))
         {
             var errors = LoopMount.ErrorsOf(mount.Loop);
-            return new VolumeSighting.Mounted(files.Size, media, mount.IsReadOnly ? $"it is read-only now: {errors ?? "no error was counted"}" : errors) { Keep = files.Keep };
+            return new VolumeSighting.Mounted(files.Size, media, mount.IsReadOnly ? $"it is read-only now; {errors ?? "no error was counted"}" : errors) { Keep = files.Keep };
         }
         var key = File.Exists(files.Key) ? File.ReadAllBytes(files.Key) : null;
         return (Image: File.Exists(files.Image), Key: key) switch

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Grid.Node.Containers;
 using Grid.Node.Volumes.Interop;
+using Grid.Secrets;
 using NSec.Cryptography;
 
 namespace Grid.Node.Volumes;
@@ -18,8 +19,7 @@ namespace Grid.Node.Volumes;
 internal sealed class VolumeKeys : IDisposable
 {
     public const int FileSize = 4096;
-    private const int PublicSize = 32, SealedSize = LinuxFscrypt.KeySize + 16;
-    private static readonly AeadAlgorithm Aead = AeadAlgorithm.ChaCha20Poly1305;
+    private const int PublicSize = 32, SealedSize = LinuxFscrypt.KeySize + KeyAgreement.TagSize;
 
     private readonly Key _node;
 
@@ -31,6 +31,8 @@ internal sealed class VolumeKeys : IDisposable
         _node = Key.Import(KeyAgreementAlgorithm.X25519, key, KeyBlobFormat.RawPrivateKey);
         CryptographicOperations.ZeroMemory(key);
     }
+
+    private byte[] NodePublic => _node.PublicKey.Export(KeyBlobFormat.RawPublicKey);
 
     private static ReadOnlySpan<byte> Magic => "grid volume key1"u8;
 
@@ -44,9 +46,8 @@ internal sealed class VolumeKeys : IDisposable
         var publicKey = ephemeral.PublicKey.Export(KeyBlobFormat.RawPublicKey);
         Magic.CopyTo(file);
         publicKey.CopyTo(file.AsSpan(Magic.Length));
-        using var shared = KeyAgreementAlgorithm.X25519.Agree(ephemeral, _node.PublicKey)!;
-        using var sealer = Sealer(shared, publicKey);
-        Aead.Encrypt(sealer, new byte[Aead.NonceSize], Encoding.UTF8.GetBytes(id.ToString()), key, file.AsSpan(Magic.Length + PublicSize, SealedSize));
+        using var sealer = KeyAgreement.SealerOf(ephemeral, NodePublic, publicKey, NodePublic, Info)!;
+        KeyAgreement.Aead.Encrypt(sealer, KeyAgreement.Nonce, Encoding.UTF8.GetBytes(id.ToString()), key, file.AsSpan(Magic.Length + PublicSize, SealedSize));
         return file;
     }
 
@@ -57,13 +58,8 @@ internal sealed class VolumeKeys : IDisposable
         if (file.Length != FileSize || !file.StartsWith(Magic))
             return false;
         var publicKey = file.Slice(Magic.Length, PublicSize);
-        if (!PublicKey.TryImport(KeyAgreementAlgorithm.X25519, publicKey, KeyBlobFormat.RawPublicKey, out var ephemeral))
-            return false;
-        using var shared = KeyAgreementAlgorithm.X25519.Agree(_node, ephemeral!);
-        if (shared is null)
-            return false;
-        using var sealer = Sealer(shared, publicKey);
-        return Aead.Decrypt(sealer, new byte[Aead.NonceSize], Encoding.UTF8.GetBytes(id.ToString()), file.Slice(Magic.Length + PublicSize, SealedSize), key);
+        using var sealer = KeyAgreement.SealerOf(_node, publicKey, publicKey, NodePublic, Info);
+        return sealer is not null && KeyAgreement.Aead.Decrypt(sealer, KeyAgreement.Nonce, Encoding.UTF8.GetBytes(id.ToString()), file.Slice(Magic.Length + PublicSize, SealedSize), key);
     }
 
     /// <summary>Writes a key file that was not there, and waits until the disk has it.</summary>
@@ -88,7 +84,4 @@ internal sealed class VolumeKeys : IDisposable
     public static bool IsKey(ReadOnlySpan<byte> file) => file.Length == FileSize && file.StartsWith(Magic);
 
     public void Dispose() => _node.Dispose();
-
-    private Key Sealer(SharedSecret shared, ReadOnlySpan<byte> ephemeral) => KeyDerivationAlgorithm.HkdfSha256.DeriveKey(
-        shared, [.. ephemeral, .. _node.PublicKey.Export(KeyBlobFormat.RawPublicKey)], Info, Aead);
 }

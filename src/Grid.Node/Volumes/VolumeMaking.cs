@@ -1,18 +1,21 @@
+using System.Collections.Immutable;
 using System.ComponentModel;
 using System.Security.Cryptography;
 using Grid.Node.Containers;
 using Grid.Node.Containers.Interop;
 using Grid.Node.Machines;
 using Grid.Node.Volumes.Interop;
+using Grid.Reconciliation;
 using Grid.Units;
 using Grid.Workloads;
+using Microsoft.Win32.SafeHandles;
 
 namespace Grid.Node.Volumes;
 
 /// <summary>How a volume comes to be there: made once, mounted ever after, grown.</summary>
 public sealed partial class VolumeHost
 {
-    private Outcome Make(ContainerId id, Volume volume)
+    private Outcome Make(ContainerId id, Volume volume, ImmutableDictionary<WorkloadKey, Volume> promised)
     {
         var files = Locate(id, out var fault);
         if (files is null && fault is not null)
@@ -20,7 +23,7 @@ public sealed partial class VolumeHost
         if (volume.Size < Volume.Smallest)
             return new Outcome.Refused(new Refusal(RefusalCode.SizeInvalid, $"The volume '{volume.Name}' has {volume.Size}; the smallest has {Volume.Smallest}."));
         if (files is null)
-            return MakeNew(id, volume);
+            return MakeNew(id, volume, promised);
         if (files.Disk.Media != volume.Media)
             return new Outcome.Refused(new Refusal(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' cannot move to another medium.", "Add a new volume and copy."));
         if (File.Exists(files.Image) && files.Form != volume.Form)
@@ -31,7 +34,7 @@ public sealed partial class VolumeHost
                 if (!File.Exists(files.Key))
                 {
                     Discard(files);
-                    return MakeNew(id, volume);
+                    return MakeNew(id, volume, promised);
                 }
                 // Whole and sealed: only its name was missing.
                 File.Move(files.MakingImage, files.Image);
@@ -39,85 +42,86 @@ public sealed partial class VolumeHost
                 break;
             case VolumeSighting.Wiped:
                 // Its key is gone, and with it all that could be lost.
-                return Destroy(files) is Outcome.Done ? MakeNew(id, volume) : new Outcome.Transient($"{id} is being destroyed");
+                return Destroy(files) is Outcome.Done ? MakeNew(id, volume, promised) : new Outcome.Transient($"{id} is being destroyed");
             case VolumeSighting.Lost lost:
                 return new Outcome.Broken($"{id}: {lost.Why}; nothing is made in its place");
         }
         return Use(files, volume);
     }
 
-    private Outcome MakeNew(ContainerId id, Volume volume)
+    private Outcome MakeNew(ContainerId id, Volume volume, ImmutableDictionary<WorkloadKey, Volume> promised)
     {
-        var disks = _disks.Where(d => d.Media == volume.Media).ToList();
-        if (disks.Count == 0)
+        if (!_disks.Any(d => d.Media == volume.Media))
             return new Outcome.Refused(new Refusal(RefusalCode.Capacity, $"This node has no {volume.Media} disk for volumes."));
-        if (disks.OrderByDescending(d => d.Free).First() is var disk && disk.Free < OpenDisk.Footprint(LengthOf(volume.Size, volume.Form)))
-            return new Outcome.Transient($"no {volume.Media} disk has {volume.Size} free; {disk.Directory} has {disk.Free}");
-        var files = new VolumeFiles(disk, id);
+        VolumeFiles? files = null;
         try
         {
-            return volume.Form is VolumeForm.Disk ? MakeNewDisk(files, volume.Size) : MakeNew(files, volume.Size);
+            using var image = Take(id, volume, promised, out files);
+            return image is null ? new Outcome.Transient($"no {volume.Media} disk has {volume.Size} free")
+                : volume.Form is VolumeForm.Disk ? MakeNewDisk(files!, image, volume.Size)
+                : MakeNew(files!, image, volume.Size);
         }
         catch (Exception e) when (Effect.IsOfTheMachine(e))
         {
             // Cut short by a failure rather than a kill. With its key in place it is whole, and is finished later.
-            if (!File.Exists(files.Key))
+            if (files is not null && !File.Exists(files.Key))
                 Discard(files);
             throw;
         }
     }
 
-    private Outcome MakeNew(VolumeFiles files, Bytes size)
+    /// <summary>Takes all the room of its image.</summary>
+    /// <returns>null when there is not so much</returns>
+    private SafeFileHandle? Take(ContainerId id, Volume volume, ImmutableDictionary<WorkloadKey, Volume> promised, out VolumeFiles? files)
     {
-        using (var image = FcntlH.Open(files.MakingImage, FcntlH.O_RDWR | FcntlH.O_CREAT | FcntlH.O_EXCL, 0b110_000_000))
+        lock (_placing)
         {
-            if (!FcntlH.Allocate(image, size.Value))
+            files = Choose(id, volume, promised) is { } disk ? new VolumeFiles(disk, id) : null;
+            if (files is null)
+                return null;
+            var image = FcntlH.Open(files.MakingImage, FcntlH.O_RDWR | FcntlH.O_CREAT | FcntlH.O_EXCL, 0b110_000_000);
+            var length = LengthOf(volume.Size, volume.Form).Value;
+            if (FcntlH.Allocate(image, length))
             {
-                Discard(files);
-                return new Outcome.Transient($"{files.Disk.Directory} has not {size} free");
+                FcntlH.SetLength(image, length);
+                return image;
             }
-            FcntlH.SetLength(image, size.Value);
-            Ext4.Format(files.MakingImage, files.Id);
-            // mke2fs may have given blocks back where it wanted zeros.
-            if (!FcntlH.Allocate(image, size.Value))
-            {
-                Discard(files);
-                return new Outcome.Transient($"{files.Disk.Directory} has not {size} free");
-            }
-            Span<byte> key = stackalloc byte[LinuxFscrypt.KeySize];
-            RandomNumberGenerator.Fill(key);
-            try
-            {
-                VolumeKeys.Write(files.MakingKey, _keys.Seal(files.Id, key));
-                using var device = LoopDevice.Of(files.MakingImage, files.Id.ToString());
-                using var mount = Ext4.Mount(device);
-                Ext4.Encrypt(mount, key);
-                files.SizeOfMaking = size;
-                FcntlH.Sync(image);
-                File.Move(files.MakingKey, files.Key);
-                files.SyncNames();
-                File.Move(files.MakingImage, files.Image);
-                files.SyncNames();
-                Place(mount, files.Id);
-            }
-            finally
-            {
-                CryptographicOperations.ZeroMemory(key);
-            }
+            image.Dispose();
+            Discard(files);
+            return null;
+        }
+    }
+
+    private Outcome MakeNew(VolumeFiles files, SafeFileHandle image, Bytes size)
+    {
+        Ext4.Format(files.MakingImage, files.Id);
+        // mke2fs may have given blocks back where it wanted zeros.
+        if (!FcntlH.Allocate(image, size.Value))
+        {
+            Discard(files);
+            return new Outcome.Transient($"{files.Disk.Directory} has not {size} free");
+        }
+        Span<byte> key = stackalloc byte[LinuxFscrypt.KeySize];
+        RandomNumberGenerator.Fill(key);
+        try
+        {
+            VolumeKeys.Write(files.MakingKey, _keys.Seal(files.Id, key));
+            using var device = LoopDevice.Of(files.MakingImage, files.Id.ToString());
+            using var mount = Ext4.Mount(device);
+            Ext4.Encrypt(mount, key);
+            Name(files, image, size);
+            Place(mount, files.Id);
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(key);
         }
         return new Outcome.Done();
     }
 
     /// <summary>Nothing is formatted: what the disk holds is its machine's.</summary>
-    private Outcome MakeNewDisk(VolumeFiles files, Bytes size)
+    private Outcome MakeNewDisk(VolumeFiles files, SafeFileHandle image, Bytes size)
     {
-        using var image = FcntlH.Open(files.MakingImage, FcntlH.O_RDWR | FcntlH.O_CREAT | FcntlH.O_EXCL, 0b110_000_000);
-        if (!FcntlH.Allocate(image, LengthOf(size, VolumeForm.Disk).Value))
-        {
-            Discard(files);
-            return new Outcome.Transient($"{files.Disk.Directory} has not {size} free");
-        }
-        FcntlH.SetLength(image, LengthOf(size, VolumeForm.Disk).Value);
         Span<byte> key = stackalloc byte[LinuxFscrypt.KeySize];
         RandomNumberGenerator.Fill(key);
         try
@@ -130,13 +134,19 @@ public sealed partial class VolumeHost
             CryptographicOperations.ZeroMemory(key);
         }
         files.MakingIsDisk();
+        Name(files, image, size);
+        return new Outcome.Done();
+    }
+
+    /// <summary>It is a volume from when its image has its name, and by then its key has.</summary>
+    private static void Name(VolumeFiles files, SafeFileHandle image, Bytes size)
+    {
         files.SizeOfMaking = size;
         FcntlH.Sync(image);
         File.Move(files.MakingKey, files.Key);
         files.SyncNames();
         File.Move(files.MakingImage, files.Image);
         files.SyncNames();
-        return new Outcome.Done();
     }
 
     private static Bytes LengthOf(Bytes size, VolumeForm form) => form is VolumeForm.Disk ? size + new Bytes(LuksHeader.Size) : size;
@@ -158,7 +168,7 @@ public sealed partial class VolumeHost
             return files.Size < volume.Size ? GrowDisk(files, length, volume.Size) : new Outcome.Done();
         if (LoopMount.Read().All(m => m.Point != MountPointOf(files.Id)) && Mount(files) is { } failed)
             return failed;
-        return files.Size < volume.Size ? Grow(files, length, volume.Size) : new Outcome.Done();
+        return files.Size < volume.Size ? Grow(files, length, volume) : new Outcome.Done();
     }
 
     private Outcome.Broken? Mount(VolumeFiles files)
@@ -185,10 +195,10 @@ public sealed partial class VolumeHost
         }
     }
 
-    private void Place(Microsoft.Win32.SafeHandles.SafeFileHandle mount, ContainerId id)
+    private void Place(SafeFileHandle mount, ContainerId id)
     {
-        // A container's root, nobody in particular out here, may walk through it.
-        Directory.CreateDirectory(_mounts, (UnixFileMode)0b111_001_001);
+        // Containers have views of their own; nobody else of this machine has business with these.
+        Directory.CreateDirectory(_mounts, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         Directory.CreateDirectory(MountPointOf(id));
         MountApi.Place(mount, MountPointOf(id));
     }
@@ -210,11 +220,13 @@ public sealed partial class VolumeHost
         return new Outcome.Done();
     }
 
-    private Outcome Grow(VolumeFiles files, Bytes length, Bytes size)
+    private Outcome Grow(VolumeFiles files, Bytes length, Volume volume)
     {
+        var size = volume.Size;
         using var device = LoopDevice.Of(files.Image, files.Id.ToString());
-        if (!CanGrow && device.Ext4Blocks() < (ulong)(size.Value / Ext4.BlockSize))
-            return new Outcome.Broken($"{files.Id} cannot grow: ext4 wants CAP_SYS_RESOURCE, which the agent does not have");
+        // Nothing is broken: it is what this node said it cannot do.
+        if (device.Ext4Blocks() < (ulong)(size.Value / Ext4.BlockSize) && CannotGrow(volume, files.Size) is { } cannot)
+            return new Outcome.Refused(cannot);
         using var image = FcntlH.Open(files.Image, FcntlH.O_RDWR);
         if (length < size && files.Disk.Free < OpenDisk.Footprint(size - length) || !FcntlH.Allocate(image, size.Value))
         {

@@ -83,7 +83,7 @@ public sealed class NodeOptionsTests
     public void What_no_ledger_is_called_is_said(string origin)
     {
         Assert.Null(NodeOptions.Parse([.. Right.Select(r => r == "grid.test/main" ? origin : r)], out var wrong));
-        Assert.Contains($"--origin '{origin}' is not the name of a ledger", Assert.Single(wrong), StringComparison.Ordinal);
+        Assert.Contains($"--origin '{origin}' is not the name of a ledger", Assert.Single(wrong).Detail, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -91,14 +91,16 @@ public sealed class NodeOptionsTests
     {
         Assert.Null(NodeOptions.Parse(["--gateway-http", "x", "--dns", "y", "--public", "", "--what", "z"], out var wrong));
         foreach (var about in new[] { "--gateway-http 'x'", "--gateway-https is missing", "--acme is missing", "--dns 'y'", "--public ''", "'--what'", "--ledger is missing", "--origin is missing", "--ledger-key is missing", "--hub is missing" })
-            Assert.Single(wrong, w => w.StartsWith(about, StringComparison.Ordinal));
+            Assert.Single(wrong, w => w.Detail.StartsWith(about, StringComparison.Ordinal));
         Assert.Equal(10, wrong.Length);
+        Assert.All(wrong, w => Assert.Equal(("usage", true), (w.Code, w.Next?.Length > 0)));
     }
 
     private static void Says(string[] more, string name, string said)
     {
         Assert.Null(NodeOptions.Parse([.. Right, .. more], out var wrong));
-        var one = Assert.Single(wrong);
+        var refusal = Assert.Single(wrong);
+        var one = $"{refusal.Detail} {refusal.Next}";
         Assert.StartsWith("--", one, StringComparison.Ordinal);
         Assert.Contains(name, one, StringComparison.Ordinal);
         Assert.Contains(said, one, StringComparison.Ordinal);

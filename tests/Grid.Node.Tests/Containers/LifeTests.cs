@@ -70,18 +70,18 @@ public sealed class LifeTests(Machine machine) : IDisposable
             {
                 // A removal that was cut short looks like an end, and is finished before the next start.
                 if (await Settled(spec.Id) is Observation.Present { Phase: Phase.Exited })
-                    Assert.IsType<Outcome.Done>(await machine.Host.RemoveAsync(spec.Id, keepLog: true));
-                Assert.IsType<Outcome.Done>(await machine.Host.StartAsync(spec));
+                    await Effects.DoneAsync(() => machine.Host.RemoveAsync(spec.Id, keepLog: true));
+                await Effects.DoneAsync(() => machine.Host.StartAsync(spec));
                 Assert.Equal(spec.Label, (await machine.UntilAsync(spec.Id, p => p.Phase is Phase.Running)).Label);
             }
-            Assert.IsType<Outcome.Done>(await machine.Host.RemoveAsync(spec.Id, keepLog: false));
+            await Effects.DoneAsync(() => machine.Host.RemoveAsync(spec.Id, keepLog: false));
         }
         // A shim that its agent was just about to execute when it was killed shows itself after the first removal; a later sweep finds it.
         var clock = Stopwatch.StartNew();
         while (machine.Look() != clean && clock.Elapsed < TimeSpan.FromSeconds(10))
         {
             foreach (var id in machine.Host.Observe().Containers.Keys)
-                Assert.IsType<Outcome.Done>(await machine.Host.RemoveAsync(id, keepLog: false));
+                await Effects.DoneAsync(() => machine.Host.RemoveAsync(id, keepLog: false));
         }
         Assert.Equal(clean, machine.Look());
         TestContext.Current.TestOutputHelper!.WriteLine(string.Join(' ', found));

@@ -52,11 +52,11 @@ public sealed class DiskTests
         foreach (var wrong in new[] { volume with { Size = Bytes.MiB(15) }, volume with { Form = VolumeForm.Files } })
             Assert.Equal(RefusalCode.VolumeShrink, Assert.IsType<Outcome.Refused>(await lab.Host.MakeAsync(key, wrong)).Refusal.Code);
         Assert.Equal(before, VolumeLab.DigestOf(lab.Image(key)));
-        await VolumeLab.DoneAsync(lab.Host.DetachAsync(key));
+        await Effects.DoneAsync(() => lab.Host.DetachAsync(key));
         Assert.IsType<VolumeSighting.Idle>(lab.Host.Observe()[key]);
         await VolumeLab.DoneAsync(lab.Host.MakeAsync(key, volume));
         Assert.Equal(before, VolumeLab.DigestOf(lab.Image(key)));
-        await VolumeLab.DoneAsync(lab.Host.DestroyAsync(key));
+        await Effects.DoneAsync(() => lab.Host.DestroyAsync(key));
         Assert.Equal((false, false), (File.Exists(lab.Image(key)), File.Exists(lab.KeyFile(key))));
     }
 

@@ -2,6 +2,7 @@ using System.Net;
 using Grid.Machines;
 using Grid.Networks;
 using Grid.Node.Machines;
+using Grid.Secrets;
 using Grid.Units;
 using Grid.Workloads;
 
@@ -11,7 +12,7 @@ public sealed class EmulatorTests
 {
     internal static readonly Machine Machine = new(
         "vm", default, default, "/boot/vmlinuz", "/boot/initrd.img", "console=ttyS0 a,b=c \"d\" $(e)", new MilliCores(1001), Bytes.MiB(300), [new MachineDisk("data", "volume")],
-        new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1)), Bytes.MiB(1), [new NetworkAddress("net", IPAddress.Parse("10.42.0.2"))]);
+        new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1)), Bytes.MiB(1), [new Secret("api.token", new byte[112])], [new NetworkAddress("net", IPAddress.Parse("10.42.0.2"))]);
 
     [Fact]
     public void The_emulator_is_given_what_was_agreed_and_nothing_else()
@@ -28,6 +29,7 @@ public sealed class EmulatorTests
         Assert.Contains("virtio-blk-pci,drive=disk0,serial=data", args);
         Assert.Contains("tap,id=net0,ifname=gt0,script=no,downscript=no", args);
         Assert.Contains("virtio-net-pci,netdev=net0,mac=52:54:00:67:00:00,host_mtu=1420,romfile=", args);
+        Assert.Contains("name=opt/io.systemd.credentials/api.token,file=/keys/credential.api.token", args);
         Assert.Equal(5, args.Count(a => a == "-device"));
         Assert.DoesNotContain(args, a => a.Contains("vnc", StringComparison.Ordinal) || a.Contains("vhost", StringComparison.Ordinal) || a.Contains("user,", StringComparison.Ordinal));
     }

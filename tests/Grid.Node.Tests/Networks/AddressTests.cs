@@ -161,6 +161,18 @@ public sealed class AddressTests : IDisposable
         Assert.Equal(["lo"], web.Interfaces);
     }
 
+    [Fact]
+    public void Two_that_change_places_do_not_wait_for_each_other()
+    {
+        var (seven, eight, a, b) = (Listed("203.0.113.7/24@203.0.113.1"), Listed("203.0.113.8/24@203.0.113.1"), Container(), Container());
+        Bind("a", seven.Address, a, seven);
+        Bind("b", eight.Address, b, eight);
+        Assert.IsType<Outcome.Transient>(_host.Bind(Id("a"), Wish("a", eight.Address), eight, a.Init));
+        Bind("b", seven.Address, b, seven);
+        Bind("a", eight.Address, a, eight);
+        Assert.Equal([("a", "c0", eight.Address), ("b", "c1", seven.Address)], Seen().OrderBy(s => s.Key).Select(s => (s.Key, s.Value.Workload, s.Value.Ip)));
+    }
+
     [Theory]
     [InlineData("203.0.113.7/24@203.0.113.1", "203.0.113.1/24")]
     [InlineData("2001:db8:2::7/64@2001:db8:2::1", "2001:db8:2::1/64 nodad")]

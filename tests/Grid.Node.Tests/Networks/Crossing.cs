@@ -10,11 +10,12 @@ internal sealed class Crossing : IDisposable
     private readonly Socket[] _sockets;
 
     /// <param name="at">the node that it runs on</param>
-    public Crossing(LabNode at, Member[] members)
+    /// <param name="together">how many of the second's packets the first gets at once, the last of them first: with two the answer to its call, and the other's call</param>
+    public Crossing(LabNode at, Member[] members, int together = 1)
     {
         _sockets = [Bind(at), Bind(at)];
-        for (var from = 0; from < 2; from++)
-            _ = PassAsync(from, new IPEndPoint(members[1 - from].Node.Underlay, members[1 - from].Port));
+        _ = PassAsync(0, new IPEndPoint(members[1].Node.Underlay, members[1].Port), 1);
+        _ = PassAsync(1, new IPEndPoint(members[0].Node.Underlay, members[0].Port), together);
     }
 
     /// <summary>Where either of the members believes that the other is.</summary>
@@ -35,17 +36,23 @@ internal sealed class Crossing : IDisposable
         return socket;
     }
 
-    private async Task PassAsync(int from, IPEndPoint to)
+    private async Task PassAsync(int from, IPEndPoint to, int together)
     {
         var buffer = new byte[2048];
+        var held = new Stack<byte[]>();
         try
         {
             while (true)
             {
                 var count = await _sockets[from].ReceiveAsync(buffer);
                 _called[from].TrySetResult();
+                held.Push(buffer[..count]);
+                if (held.Count < together)
+                    continue;
                 await BothCalled;
-                await _sockets[1 - from].SendToAsync(buffer.AsMemory(0, count), to);
+                while (held.TryPop(out var packet))
+                    _sockets[1 - from].SendTo(packet, to);
+                together = 1;
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException or TimeoutException)

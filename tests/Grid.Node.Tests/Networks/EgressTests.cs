@@ -92,6 +92,25 @@ public abstract class EgressTests(By by)
         Assert.Equal("", lab.A.Space.Run("/usr/sbin/nft", "list", "ruleset"));
     }
 
+    /// <summary>Found as rules that outlived the last agreement: with its container a tunnel is gone, and nobody removed it.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Nothing_is_left_of_the_last_container_that_ended_by_itself(bool agentRestarts)
+    {
+        using var lab = new Lab(by);
+        var a = lab.Join(lab.A, "a", "10.20.0.1");
+        Assert.Equal(new Outcome.Done(), await lab.A.Host.ApplyAsync(a.Id, a.Wish([], Egress.Nat), a.Container.Init));
+        a.Container.Dispose();
+        Wait.For(() => lab.A.Space.Interfaces.Length == 2 && lab.A.Host.Observe(_ => null).Count == 0, "end of the veth and the tunnel");
+        Assert.NotEqual("", lab.A.Space.Run("/usr/sbin/nft", "list", "ruleset"));
+        if (agentRestarts)
+            lab.A.Open(Lab.Engine(by)).Dispose();
+        else
+            Assert.Equal(new Outcome.Done(), await lab.A.Host.ReleaseAsync(new ContainerId(a.Id.Agreement, "a")));
+        Assert.Equal("", lab.A.Space.Run("/usr/sbin/nft", "list", "ruleset"));
+    }
+
     private static (IPAddress Near, IPAddress Far) Ends(Member member)
     {
         // default via NEAR dev gc…; the other of the pair is the next.

@@ -60,12 +60,38 @@ internal sealed class Space : IDisposable
     /// <summary>A socket stays in the namespace it was made in; the thread that entered it ends.</summary>
     public Socket Make(Func<Socket> make)
     {
-        Socket? made = null;
+        var made = new TaskCompletionSource<Socket>();
         using var space = Posix.OpenPath(Path);
-        var thread = new Thread(() => made = Sched.setns(Posix.Number(space), Sched.CLONE_NEWNET) == 0 ? make() : null);
+        var thread = new Thread(() =>
+        {
+            try
+            {
+                made.SetResult(Sched.setns(Posix.Number(space), Sched.CLONE_NEWNET) == 0 ? Patiently(make) : throw new IOException("setns"));
+            }
+            catch (Exception e)
+            {
+                made.SetException(e);
+            }
+        });
         thread.Start();
         thread.Join();
-        return made ?? throw new IOException("setns");
+        return made.Task.GetAwaiter().GetResult();
+    }
+
+    // What was closed a moment ago may be bound still: a process that another test is starting has copies of all that was open, until it is executed.
+    private static Socket Patiently(Func<Socket> make)
+    {
+        for (var clock = Stopwatch.StartNew(); ; Thread.Sleep(5))
+        {
+            try
+            {
+                return make();
+            }
+            catch (SocketException e) when (e.SocketErrorCode is SocketError.AddressAlreadyInUse && clock.Elapsed < TimeSpan.FromSeconds(15))
+            {
+                // Tried again.
+            }
+        }
     }
 
     public void Dispose()
@@ -83,7 +109,7 @@ internal static class Wait
 {
     public static void For(Func<bool> reached, string what)
     {
-        for (var clock = Stopwatch.StartNew(); !reached(); Thread.Yield())
+        for (var clock = Stopwatch.StartNew(); !reached(); Thread.Sleep(5))
         {
             if (clock.Elapsed > TimeSpan.FromSeconds(15))
                 Assert.Fail($"Still no {what}.");

@@ -31,11 +31,11 @@ public sealed class KillTests
             if (round % 2 == 0)
             {
                 if (seen[passing] is VolumeSighting.Wiped)
-                    await VolumeLab.DoneAsync(lab.Host.DestroyAsync(passing));
+                    await Effects.DoneAsync(() => lab.Host.DestroyAsync(passing));
                 await VolumeLab.DoneAsync(lab.Host.MakeAsync(passing, volume));
                 Assert.Equal(new VolumeSighting.Mounted(Bytes.MiB(8), volume.Media, null), lab.Host.Observe()[passing]);
             }
-            await VolumeLab.DoneAsync(lab.Host.DestroyAsync(passing));
+            await Effects.DoneAsync(() => lab.Host.DestroyAsync(passing));
             Assert.Equal([Path.GetFileName(lab.Image(kept)), Path.GetFileName(lab.KeyFile(kept))], Directory.GetFiles(lab.Ssd).Select(Path.GetFileName).Order(StringComparer.Ordinal));
         }
         Assert.Single(lab.Loops());

@@ -44,8 +44,8 @@ public sealed class SharingTests(Machine machine) : IDisposable
         Assert.Equal(["mine"], Directory.GetFiles(lab.Host.PathOf(own)).Select(Path.GetFileName));
         foreach (var view in (ReadOnlySpan<string>)["a", "b", "c"])
             VolumeLab.Execute("/usr/bin/umount", Path.Combine(lab.Run, view));
-        await VolumeLab.DoneAsync(lab.Host.DestroyAsync(shared));
-        await VolumeLab.DoneAsync(lab.Host.DestroyAsync(own));
+        await Effects.DoneAsync(() => lab.Host.DestroyAsync(shared));
+        await Effects.DoneAsync(() => lab.Host.DestroyAsync(own));
         Assert.Empty(lab.Loops());
     }
 

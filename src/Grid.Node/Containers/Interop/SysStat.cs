@@ -51,6 +51,12 @@ internal static unsafe partial class SysStat
             throw Posix.Failed($"mknod {path}");
     }
 
+    public static void SetOwner(string path, uint owner, uint group)
+    {
+        if (lchown(path, owner, group) != 0)
+            throw Posix.Failed($"lchown {path}");
+    }
+
     public static ulong MountFlags(string path)
     {
         var vfs = stackalloc ulong[14 + 8];

@@ -4,6 +4,7 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Grid.Gateways;
 using Grid.Node.Gateways.Front;
+using Grid.Units;
 
 namespace Grid.Node.Gateways.Acme;
 
@@ -43,6 +44,7 @@ internal sealed class CertificateKeeper : IDisposable
 
     public async Task RunAsync(CancellationToken cancel)
     {
+        var rung = _look.WaitAsync(cancel);
         try
         {
             while (true)
@@ -58,10 +60,17 @@ internal sealed class CertificateKeeper : IDisposable
                 // A few at once: one whose name leads astray is waited for at length, and the authority is nobody's to flood.
                 foreach (var due in _routes.All.Where(r => r.Route.Tls is Tls.Terminate && !_orders.ContainsKey(r) && Of(r).Next <= now).Take(AtOnce - _orders.Count).ToList())
                     _orders[due] = KeepAsync(due, cancel);
-                // The end of an order wakes as well.
                 var next = _orders.Count == AtOnce ? DateTimeOffset.MaxValue
                     : _routes.All.Where(r => r.Route.Tls is Tls.Terminate && !_orders.ContainsKey(r)).Select(r => Of(r).Next).DefaultIfEmpty(DateTimeOffset.MaxValue).Min();
-                await _look.WaitAsync(next <= now ? TimeSpan.Zero : next - now < LongestSleep ? next - now : LongestSleep, cancel);
+                var sleep = next <= now ? TimeSpan.Zero : next - now < LongestSleep ? next - now : LongestSleep;
+                // The end of an order wakes by itself: one that rang could be looked at before it counts as completed, and be forgotten for hours.
+                await ((Task)Task.WhenAny([rung, .. _orders.Values])).WaitAsync(sleep, _time, cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                if (rung.IsCompleted)
+                {
+                    await rung;
+                    rung = _look.WaitAsync(cancel);
+                }
+                cancel.ThrowIfCancellationRequested();
             }
         }
         finally
@@ -88,7 +97,7 @@ internal sealed class CertificateKeeper : IDisposable
             using var either = CancellationTokenSource.CreateLinkedTokenSource(cancel, route.Over);
             await OrderAsync(route, either.Token);
             _standings[route] = Load(route) ?? throw new AcmeException("The authority's certificate is not for this name, or not for now.");
-            _log.Write($"{route.Route.Hostname}: certificate until {_standings[route].Until:u}");
+            _log.Write($"{route.Route.Hostname}: certificate until {_standings[route].Until?.Text()}");
         }
         catch (OperationCanceledException) when (!cancel.IsCancellationRequested && route.Over.IsCancellationRequested)
         {
@@ -100,10 +109,6 @@ internal sealed class CertificateKeeper : IDisposable
             _standings[route] = standing with { Next = _time.GetUtcNow() + (wait < LongestWait ? wait : LongestWait), Failures = standing.Failures + 1 };
             _log.Write($"{route.Route.Hostname}: no certificate: {e.Message}");
             _routes.Tell(route, e.Message.Length > 200 ? e.Message[..200] : e.Message, standing.Until);
-        }
-        finally
-        {
-            Look();
         }
     }
 

@@ -118,7 +118,7 @@ internal static class FrontProgram
     private static (GatewayOptions Options, string Data, string Run)? Parse(IReadOnlyList<string> arguments)
     {
         string? One(string name) => arguments.Chunk(2).Where(p => p.Length == 2 && p[0] == name).Select(p => p[1]).FirstOrDefault();
-        var errors = new List<string>();
+        var errors = new List<Refusal>();
         var known = arguments.Chunk(2).All(p => p.Length == 2 && (p[0] is "--data" or "--run" || GatewayOptions.Names.Contains(p[0])));
         return known && One("--data") is { } data && One("--run") is { } run && GatewayOptions.Parse(One, errors) is { } options ? (options, Path.GetFullPath(data), Path.GetFullPath(run)) : null;
     }

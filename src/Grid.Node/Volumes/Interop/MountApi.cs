@@ -11,12 +11,13 @@ internal static unsafe partial class MountApi
     private const int AT_FDCWD = -100, AT_EMPTY_PATH = 0x1000, UMOUNT_NOFOLLOW = 8;
     private const uint MOVE_MOUNT_F_EMPTY_PATH = 4, ClosedOnExec = 1;
     private const uint MOUNT_ATTR_RDONLY = 1, MOUNT_ATTR_NOSUID = 2, MOUNT_ATTR_NODEV = 4, MOUNT_ATTR_NOEXEC = 8;
-    private const uint FSCONFIG_SET_STRING = 1, FSCONFIG_CMD_CREATE = 6;
+    private const uint FSCONFIG_SET_FLAG = 0, FSCONFIG_SET_STRING = 1, FSCONFIG_CMD_CREATE = 6;
 
     /// <summary>Mounts it where nobody sees it: noexec, nosuid, nodev. It goes with the descriptor, unless it is placed before.</summary>
     /// <exception cref="System.ComponentModel.Win32Exception">with what the file system said of it</exception>
+    /// <param name="options">one without a value is a flag</param>
     /// <param name="devices">device nodes in it can be opened</param>
-    public static SafeFileHandle Mount(string type, string source, IEnumerable<(string Key, string Value)> options, bool devices = false)
+    public static SafeFileHandle Mount(string type, string source, IEnumerable<(string Key, string? Value)> options, bool devices = false)
     {
         var context = fsopen(type, ClosedOnExec);
         if (context < 0)
@@ -24,7 +25,7 @@ internal static unsafe partial class MountApi
         using var file = new SafeFileHandle(context, true);
         foreach (var (key, value) in options.Prepend(("source", source)))
         {
-            if (fsconfig(context, FSCONFIG_SET_STRING, key, value, 0) != 0)
+            if (fsconfig(context, value is null ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING, key, value, 0) != 0)
                 throw Failed(context, $"{key}={value}");
         }
         if (fsconfig(context, FSCONFIG_CMD_CREATE, null, null, 0) != 0)

@@ -1,0 +1,77 @@
+using Grid.Agreements;
+using Grid.Node.Agent;
+using Grid.Node.Secrets;
+using Grid.Node.Tests.Containers;
+using Grid.Offers;
+using Grid.Reconciliation;
+using Grid.Statements;
+using Grid.Units;
+using Grid.Workloads;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Grid.Node.Tests.Agent;
+
+[Collection(OnThisMachine.Name)]
+public sealed class ReceiptsTests(Machine machine) : IDisposable
+{
+    private const string Origin = "grid.test/main";
+
+    private static readonly NodeId Node = new(Digest.Of("node"u8));
+    private static readonly AgreementId Agreement = new(Digest.Of("agreement"u8));
+
+    private readonly SigningKey _key = SigningKey.FromSeed(new byte[32]);
+    private readonly HearingLedger _ledger = new(Origin);
+    private readonly string _directory = Directory.CreateTempSubdirectory("grid-receipts-").FullName;
+
+    public void Dispose()
+    {
+        _ledger.Dispose();
+        _key.Dispose();
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    [Theory]
+    [InlineData(null, null)]
+    [InlineData("it is read-only now", "its volume 'data': it is read-only now")]
+    public async Task A_workload_runs_and_is_told_what_is_wrong_with_the_disk_it_writes_to(string? fault, string? told)
+    {
+        var web = Web with { Mounts = [new VolumeMount("/data", "data")] };
+        var observed = Seeing(web) with { Volumes = Observed.Nothing.Volumes.Add(new WorkloadKey(Agreement, "data"), new Sighting<VolumeSeen>.Present(new VolumeSeen(Bytes.GiB(1), true, null, TimeSpan.Zero) { Fault = fault })) };
+        var said = await SaidAsync(observed, new Volume("data", Node, Bytes.GiB(1), Media.Ssd, TimeSpan.Zero), web);
+        Assert.Equal(["data", "web"], said.Workloads.Select(w => w.Name));
+        Assert.All(said.Workloads, w => Assert.Equal(WorkloadState.Running, w.State));
+        Assert.Equal((fault, told), (said.Workloads[0].Reason, said.Workloads[1].Reason));
+    }
+
+    [Fact]
+    public async Task The_disk_of_a_neighbour_is_nothing_to_it()
+    {
+        var observed = Seeing(Web) with { Volumes = Observed.Nothing.Volumes.Add(new WorkloadKey(Agreement, "data"), new Sighting<VolumeSeen>.Unknown("it is on two disks")), VolumesUnseen = "a disk is away" };
+        Assert.Null(Assert.Single((await SaidAsync(observed, Web)).Workloads).Reason);
+    }
+
+    private static Container Web { get; } = new(
+        "web", Node, default, "/web", [], [], "/", new ContainerUser(0, 0), new MilliCores(100), Bytes.MiB(64), 16, [], [],
+        new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1)), Bytes.MiB(1), [], []);
+
+    private static Observed Seeing(Container web)
+    {
+        var wish = new Wish(new WorkloadKey(Agreement, web.Name), default, web, Paused: false);
+        return Observed.Nothing with { Containers = Observed.Nothing.Containers.Add(wish.Key, new Sighting<ContainerSeen>.Present(new ContainerSeen(wish.Spec, default, 1, ContainerPhase.Running))) };
+    }
+
+    private async Task<Receipt> SaidAsync(Observed observed, params Workload[] workloads)
+    {
+        var (user, farm, now) = (new AccountId(Digest.Of("user"u8)), new FarmId(Digest.Of("farm"u8)), DateTimeOffset.UnixEpoch);
+        var terms = new AgreementTerms(
+            1, null, user, [new FarmPart(farm, default, [Node])], new Term(null, null, TimeSpan.Zero, now, now.AddHours(1), new Offline(TimeSpan.FromHours(1), Pause: false)),
+            new MoneyTerms(new Currency("EUR", 9), Money.Zero, [new FarmRate(farm, Money.Zero)], TimeSpan.Zero), [.. workloads], "");
+        var paths = new NodePaths(machine.Paths.Run, machine.Paths.Run, machine.Paths.CgroupParent);
+        var effects = new WorkloadEffects(machine.Host, new NodeSecrets(null, new SecretPlaces(paths.Secrets), inMemory: false), null, null, null, null, null, null, paths, []);
+        var contact = new LedgerContact(Path.Combine(_directory, "heard"), TimeProvider.System);
+        var receipts = new Grid.Node.Agent.Receipts(Path.Combine(_directory, "receipts"), _ledger.Client, contact, new NodeVoice(_key, Node, Origin, TimeProvider.System), effects, TimeProvider.System, NullLogger.Instance);
+        receipts.Write([new Agreement.Ready(Agreement, new Agreements.Version(new StatementId(Digest.Of("version"u8)), terms), [], null, [])], observed);
+        await receipts.DeliverAsync(TestContext.Current.CancellationToken);
+        return Assert.IsType<Receipt>(_ledger.Last);
+    }
+}
