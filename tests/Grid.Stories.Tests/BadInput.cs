@@ -86,7 +86,7 @@ public sealed class BadInput
 
     private static async Task<(int Code, string Output, string Errors)> GridAsync(string home, IEnumerable<string> arguments)
     {
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "grid-cli"), arguments)
+        var start = new ProcessStartInfo(Programs.Find("grid-cli"), arguments)
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,

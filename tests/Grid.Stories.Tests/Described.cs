@@ -1,3 +1,4 @@
+using System.Text;
 using Grid.Agreements;
 using Grid.Stories.Tests.Stage;
 using Grid.Units;
@@ -13,12 +14,15 @@ public sealed class Described
     [InlineData(RefusalCode.EntryNotDescribed)]
     [InlineData(RefusalCode.LibraryNotDescribed)]
     [InlineData(RefusalCode.InterpreterNotDescribed)]
+    [InlineData(RefusalCode.InterpreterNotDescribed, "/bin/unloaded")]
     [InlineData(RefusalCode.FlistIncomplete)]
-    public async Task Undescribed_files_are_refused_by_the_ledger_and_by_the_node(string code)
+    public async Task Undescribed_files_are_refused_by_the_ledger_and_by_the_node(string code, string? entry = null)
     {
         await using var stage = await Stage.Stage.SetAsync(examine: true);
         var node = await stage.AddNodeAsync(await stage.AddFarmAsync("north"), "left");
         var container = Undescribed(code, node.Id, await stage.PublishAsync(Trees.Make(stage, "web", Holes)));
+        if (entry is not null)
+            container = container with { Entry = entry };
         Assert.Equal(code, await stage.RefusedAsync(stage.Proposal(stage.Terms(container), stage.Farms[0])));
 
         // The same ledger, now run by somebody who does not care: it records the agreement, and the node refuses it by itself.
@@ -26,6 +30,24 @@ public sealed class Described
         await stage.StartLedgerAsync(examine: false);
         var id = await stage.AgreeAsync(stage.Terms(container), "refused");
         Assert.Equal(code, Assert.IsType<Agreement.Refused>((await stage.BundleAsync(id)).Agreement).Code);
+        Assert.Empty(node.Traces());
+    }
+
+    [Fact]
+    public async Task A_flist_by_name_is_refused_whoever_signed()
+    {
+        await using var stage = await Stage.Stage.SetAsync(examine: false);
+        var node = await stage.AddNodeAsync(await stage.AddFarmAsync("north"), "left");
+        var flist = await stage.PublishAsync(Trees.Make(stage, "web"));
+        var bytes = stage.Proposal(stage.Terms(Trees.Web("web", node.Id, flist)), stage.Farms[0]).Bytes.ToArray();
+        // CBOR: the text "flist", then 32 bytes; a text of 32 letters is as long. Whose signatures these are is looked at later.
+        var at = bytes.AsSpan().IndexOf((byte[])[0x65, .. "flist"u8, 0x58, 0x20]) + 6;
+        bytes[at] = 0x78;
+        "hub.example/some/page/nginx:1.27"u8.CopyTo(bytes.AsSpan(at + 2));
+        using var http = new HttpClient { BaseAddress = stage.LedgerAddress };
+        using var content = new ByteArrayContent(bytes) { Headers = { ContentType = new("application/cose") } };
+        using var answer = await http.PostAsync("v1/statements", content);
+        Assert.Contains($"\"code\":\"{RefusalCode.MutableReference}\"", await answer.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         Assert.Empty(node.Traces());
     }
 
@@ -41,7 +63,7 @@ public sealed class Described
         };
     }
 
-    // A dynamic program with its loader but without its libraries, and a script without its interpreter.
+    // A dynamic program with its loader but without its libraries, one that asks for another loader, and a script without its interpreter.
     private static void Holes(string root)
     {
         const string Loader = "/lib64/ld-linux-x86-64.so.2";
@@ -49,6 +71,11 @@ public sealed class Described
         Directory.CreateDirectory(Path.Combine(root, "lib64"));
         File.Copy(Loader, root + Loader);
         File.Copy("/bin/ls", Path.Combine(root, "bin/dynamic"));
+        var unloaded = File.ReadAllBytes("/bin/ls");
+        var loader = Encoding.ASCII.GetBytes(Loader);
+        unloaded[unloaded.AsSpan().IndexOf(loader) + loader.Length - 1] = (byte)'9';
+        File.WriteAllBytes(Path.Combine(root, "bin/unloaded"), unloaded);
+        File.SetUnixFileMode(Path.Combine(root, "bin/unloaded"), File.GetUnixFileMode("/bin/ls"));
         Trees.Script(root, "bin/script", "#!/bin/nowhere\n");
     }
 }

@@ -107,7 +107,7 @@ public sealed class HundredKills
             new PublicAddress("public", node, Public, [new Port(Transport.Tcp, 8080)], "web"),
             new Machine(
                 "vm", node, system, Systems.Kernel, Systems.Initrd, "console=ttyS0 quiet panic=-1", new MilliCores(500), Bytes.MiB(256), [],
-                new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(8)), Bytes.KiB(256), []),
+                new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(8)), Bytes.KiB(256), [], []),
             new Network("net", IPNetwork.Parse("10.45.0.0/24"), Egress.None),
         ];
     }

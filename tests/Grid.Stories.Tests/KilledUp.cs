@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Grid.Stories.Tests.Stage;
 
 namespace Grid.Stories.Tests;
 
@@ -78,7 +79,7 @@ public sealed class KilledUp
 
         public Up(params string[] arguments)
         {
-            var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "grid-cli"), ["up", .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+            var start = new ProcessStartInfo(Programs.Find("grid-cli"), ["up", .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
             _process = Process.Start(start)!;
             _process.OutputDataReceived += Hear;
             _process.ErrorDataReceived += Hear;

@@ -16,7 +16,7 @@ public sealed class Kills
         var flist = await stage.PublishAsync(Trees.Make(stage, "web"));
         var random = new Random(20);
         var pids = new Dictionary<string, int>();
-        var ended = new List<AgreementId>();
+        var running = new List<AgreementId>();
         for (var kill = 0; kill < 20; kill++)
         {
             // Half of the kills come while it converges, half while it idles.
@@ -29,18 +29,23 @@ public sealed class Kills
             }
             await Task.Delay(random.Next(600));
             await node.KillAgentAsync();
+            // Also what was just being started is kept as it is.
+            var kept = node.Running();
             foreach (var (workload, pid) in pids)
-                Assert.Equal(pid, node.Running().GetValueOrDefault(workload));
+                Assert.Equal(pid, kept.GetValueOrDefault(workload));
             await node.StartAsync();
             if (fresh is { } id)
             {
                 await stage.UntilAsync(id, "running");
                 pids[name] = node.Running()[name];
+                if (kept.TryGetValue(name, out var converging))
+                    Assert.Equal(converging, pids[name]);
+                running.Add(id);
                 if (kill % 4 == 0)
                 {
+                    running.Remove(id);
                     await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
                     pids.Remove(name);
-                    ended.Add(id);
                 }
             }
             foreach (var (workload, pid) in pids)
@@ -48,8 +53,19 @@ public sealed class Kills
         }
         await Wait.ForAsync("what was cancelled to be gone", () => node.Running().Count == pids.Count, stage.Logs);
         Assert.Equal(pids.OrderBy(p => p.Key), node.Running().OrderBy(p => p.Key));
-        // One mount of the flist, one root for each container, and nothing else.
-        await Wait.ForAsync("nothing to be left over", () => node.Traces().Count == pids.Count + 1 + pids.Count, stage.Logs);
+        // One mount of the flist, one root for each container in a place of its own, and nothing else.
+        await Wait.ForAsync("nothing to be left over", () => node.Traces().Count == 1 + 3 * pids.Count, stage.Logs);
+        // As the kernel counts: each program once, a shim for each, and the two processes of the mount.
+        Assert.Equal(pids.Count, Count("httpd\0"));
+        Assert.Equal(pids.Count + 2, node.Mentioning().Count);
+
+        foreach (var id in running)
+            await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
+        await Wait.ForAsync("every trace to be gone", () => node.EveryTrace().Count == 0, () => string.Join('\n', node.EveryTrace()) + stage.Logs());
+        await Wait.ForAsync("the agent to be alone", () => node.Mentioning().Count == 0, () => string.Join(' ', node.Mentioning()) + stage.Logs());
+        Assert.Equal(0, Count("httpd\0"));
+
+        int Count(string argument) => Directory.EnumerateDirectories("/proc").Count(p => int.TryParse(Path.GetFileName(p), out _) && StageNode.Reads(Path.Combine(p, "cmdline")).Contains(argument, StringComparison.Ordinal));
     }
 
     [Fact]

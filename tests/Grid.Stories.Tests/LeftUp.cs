@@ -18,7 +18,7 @@ public sealed partial class LeftUp : IDisposable
     {
         if (!Environment.IsPrivilegedProcess || !File.Exists("/usr/bin/mmdebstrap"))
             Assert.Skip("grid up needs root and mmdebstrap; run tools/setup.");
-        using var up = Process.Start(new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "grid-cli"), ["up"]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        using var up = Process.Start(new ProcessStartInfo(Programs.Find("grid-cli"), ["up"]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         var said = new System.Text.StringBuilder();
         void Hear(object sender, DataReceivedEventArgs e)
         {
@@ -83,7 +83,7 @@ public sealed partial class LeftUp : IDisposable
 
     private static async Task<string> GridAsync(Dictionary<string, string> environment, params string[] arguments)
     {
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "grid-cli"), arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(Programs.Find("grid-cli"), arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var (name, value) in environment)
             start.Environment[name] = value;
         using var process = Process.Start(start)!;

@@ -81,7 +81,7 @@ public sealed class Logs
 
     private static Process Start(Stage.Stage stage, Listener carrier, string home, params string[] arguments)
     {
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "grid-cli"), arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(Programs.Find("grid-cli"), arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var (name, value) in new[]
         {
             ("GRID_HOME", home), ("GRID_LEDGER", carrier.Address.AbsoluteUri), ("GRID_LEDGER_KEY", stage.LedgerKey.ToString()), ("GRID_KEY", "me"),

@@ -34,7 +34,7 @@ public sealed partial class LyingHubs
     public async Task Nothing_starts_and_no_wrong_byte_is_read_while_a_hub_lies_and_all_of_it_runs_when_it_does_not()
     {
         await using var stage = await Stage.Stage.SetAsync();
-        await using var hub = await LyingHub.StartAsync(stage.HubAddress.AbsoluteUri);
+        await using var hub = await LyingServer.StartAsync(stage.HubAddress.AbsoluteUri);
         var farm = await stage.AddFarmAsync("north");
         var node = await stage.AddNodeAsync(farm, "one", hub: new Uri(hub.Address));
         var honest = await stage.PublishAsync(Trees.Make(stage, "honest"));

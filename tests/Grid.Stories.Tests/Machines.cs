@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Security.Cryptography;
 using System.Text;
 using Grid.Agreements;
 using Grid.Machines;
@@ -15,6 +16,8 @@ namespace Grid.Stories.Tests;
 [Collection("one at a time")]
 public sealed class Machines
 {
+    private const string Token = "what-only-the-guest-may-know";
+
     private static readonly IPAddress Address = IPAddress.Parse("10.42.0.2");
 
     // Longer than the agent waits for the ledger to have news.
@@ -34,7 +37,7 @@ public sealed class Machines
         var disk = new Volume("disk", node.Id, Bytes.MiB(64), Media.Ssd, TimeSpan.Zero, VolumeForm.Disk);
         var machine = new Machine(
             "vm", node.Id, system, Systems.Kernel, Systems.Initrd, $"console=ttyS0 quiet panic=-1 address={Address}/24", new MilliCores(1000), Bytes.MiB(256), [new MachineDisk("data", "disk")],
-            new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(8)), Bytes.KiB(256), [new NetworkAddress("net", Address)]);
+            new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(8)), Bytes.KiB(256), [await stage.SealAsync(node, "token", Token)], [new NetworkAddress("net", Address)]);
         var terms = stage.Terms(client, disk, machine, new Network("net", IPNetwork.Parse("10.42.0.0/24"), Egress.None));
         terms = terms with { Term = terms.Term with { Offline = new Offline(Silence, Pause: true) } };
         var id = await stage.AgreeAsync(terms, "running");
@@ -55,6 +58,10 @@ public sealed class Machines
         Assert.NotEqual(emulated, File.Exists($"/proc/{pid}/root/dev/kvm"));
         Assert.Contains($"-accel\0{(emulated ? "tcg" : "kvm")}", File.ReadAllText($"/proc/{pid}/cmdline"), StringComparison.Ordinal);
 
+        // Its firmware handed over what was sealed for it, which no other process was told.
+        Assert.Contains($"CREDENTIAL {Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Token)))}", node.Log(id, "vm"));
+        Assert.DoesNotContain(Token, File.ReadAllText($"/proc/{pid}/cmdline") + File.ReadAllText($"/proc/{pid}/environ"));
+
         // The emulator may do nothing and sees nothing of this node but what it was given.
         var status = File.ReadAllLines($"/proc/{pid}/status");
         Assert.Contains("NoNewPrivs:\t1", status);
@@ -62,6 +69,10 @@ public sealed class Machines
         Assert.Contains(status, l => l.StartsWith("Uid:", StringComparison.Ordinal) && uint.Parse(l.Split('\t')[1]) >= UidRange.Base);
         Assert.False(Directory.Exists($"/proc/{pid}/root/etc"));
         Assert.Equal(["gt", "gw", "lo"], File.ReadLines($"/proc/{pid}/net/dev").Skip(2).Select(l => l.Split(':')[0].Trim()[..2]).Order(StringComparer.Ordinal));
+
+        // Nor does any other user of the machine see what it does.
+        Assert.True(Directory.Exists(Path.Combine(node.Run, "machines", $"{id}.vm", "root")) && Outsider.Sees(Path.Combine(node.Run, "machines")));
+        Assert.False(Outsider.Sees(Path.Combine(node.Run, "machines", $"{id}.vm", "root")));
 
         // What the guest wrote lies on the node's disk as nobody can read it.
         Assert.All(Images(node), image => Assert.Equal(-1, File.ReadAllBytes(image).AsSpan().IndexOf(Encoding.ASCII.GetBytes(Systems.Boot))));
@@ -107,7 +118,7 @@ public sealed class Machines
         Assert.Contains("SHUTTING DOWN", node.Log(id, "vm"));
         Assert.Contains("Power down", node.Log(id, "vm"));
         Assert.False(Directory.Exists($"/proc/{pid}"));
-        Assert.DoesNotContain(File.ReadLines("/proc/self/mounts"), m => m.Contains(node.Run, StringComparison.Ordinal));
+        Assert.DoesNotContain(File.ReadLines("/proc/self/mounts"), m => m.Contains(node.Run + "/", StringComparison.Ordinal));
         Assert.Empty(Directory.GetFiles(Path.Combine(node.Data, "machine-roots")));
     }
 

@@ -87,12 +87,20 @@ public sealed class PrivateNetworks
             var watch = Stopwatch.StartNew();
             while (await TryPageAsync(all["a-0"], Members - 1, TimeSpan.FromMilliseconds(300)) is not null)
                 Assert.True(watch.Elapsed < TimeSpan.FromSeconds(5), "It was reached five seconds after it was dropped.");
+            // One that was only late would answer now.
+            Assert.Null(await TryPageAsync(all["a-0"], Members - 1, TimeSpan.FromSeconds(3)));
             await stage.UntilAsync(first, "running");
             await Wait.ForAsync("the dropped member to be gone", () => !Inits(nodes, first).ContainsKey(last), stage.Logs);
             var after = Inits(nodes, first);
             Assert.Equal(before.Where(b => b.Key != last).OrderBy(b => b.Key), after.ToDictionary(a => a.Key, a => a.Value.Pid).OrderBy(a => a.Key));
             Assert.NotNull(await EachReachesEachAsync(after, Members - 1));
-            Assert.All(captures, c => Assert.Equal(0, c.Found));
+            Assert.All(captures, c => Assert.Equal((0, 0), (c.Found, c.Lost)));
+            // What is said in plain is seen by every one of them.
+            foreach (var (capture, node) in captures.Zip(nodes))
+            {
+                Say(node.Space);
+                await Wait.ForAsync("plain text to be seen", () => capture.Found > 0);
+            }
         }
         finally
         {
@@ -101,6 +109,13 @@ public sealed class PrivateNetworks
         foreach (var id in new[] { first, second })
             await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
         await Wait.ForAsync("every trace to be gone", () => nodes.All(n => n.Traces().Count == 0), stage.Logs);
+    }
+
+    private static void Say(string space)
+    {
+        using var socket = UnderlayNetwork.Inside(space, () => new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp));
+        socket.SendTo(System.Text.Encoding.ASCII.GetBytes(Marker), new IPEndPoint(IPAddress.Parse("10.99.0.200"), 9));
+        socket.SendTo(System.Text.Encoding.ASCII.GetBytes(Marker), new IPEndPoint(IPAddress.Loopback, 9));
     }
 
     private static Network Net => new("net", IPNetwork.Parse("10.42.0.0/24"), Egress.None);

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Grid.Agreements;
 using Grid.Statements;
 using Grid.Stories.Tests.Stage;
@@ -18,6 +19,7 @@ public sealed class Tampering
         var statement = stage.Proposal(stage.Terms(Trees.Web("web", node.Id, flist)), stage.Farms[0]);
         using var http = new HttpClient { BaseAddress = stage.LedgerAddress };
         var random = new Random(1);
+        var codes = new Dictionary<string, int>();
         var before = (await stage.Client.InfoAsync(default)).Try(out var info, out _) ? info.Index : -1;
         for (var round = 0; round < 1000; round++)
         {
@@ -25,11 +27,14 @@ public sealed class Tampering
             bytes[random.Next(bytes.Length)] ^= (byte)(1 << random.Next(8));
             using var content = new ByteArrayContent(bytes) { Headers = { ContentType = new("application/cose") } };
             using var answer = await http.PostAsync("v1/statements", content);
-            Assert.InRange((int)answer.StatusCode, 400, 499);
-            Assert.Contains("\"code\"", await answer.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+            using var problem = JsonDocument.Parse(await answer.Content.ReadAsStringAsync());
+            var code = problem.RootElement.GetProperty("code").GetString()!;
+            codes[code] = codes.GetValueOrDefault(code) + 1;
         }
+        // It is no statement, or it is not what was signed; nothing was refused for another reason, as that it came too often.
+        Assert.Subset(new HashSet<string>([RefusalCode.Malformed, RefusalCode.TooLarge, RefusalCode.UnknownField, RefusalCode.MissingField, RefusalCode.UnknownKind, RefusalCode.UnknownVersion, RefusalCode.BadSignature]), codes.Keys.ToHashSet());
         Assert.Equal(before, (await stage.Client.InfoAsync(default)).Try(out info, out _) ? info.Index : -2);
-        Assert.Empty(node.Traces());
+        await OnlyAsync(stage, node, flist);
     }
 
     [Fact]
@@ -37,11 +42,13 @@ public sealed class Tampering
     {
         await using var stage = await Stage.Stage.SetAsync();
         var node = await stage.AddNodeAsync(await stage.AddFarmAsync("north"), "left");
-        var statement = stage.Proposal(stage.Terms(Trees.Web("web", node.Id, await stage.PublishAsync(Trees.Make(stage, "web")))), stage.Farms[0]);
+        var flist = await stage.PublishAsync(Trees.Make(stage, "web"));
+        var statement = stage.Proposal(stage.Terms(Trees.Web("web", node.Id, flist)), stage.Farms[0]);
         Assert.Equal(RefusalCode.SignatureMissing, await stage.RefusedAsync(statement.Only(k => k != stage.Key("user").Public)));
         var id = new AgreementId((await stage.SubmitAsync(statement.Only(k => k == stage.Key("user").Public))).Statement.Id.Value);
         Assert.Equal("proposed", (await stage.BundleAsync(id)).Agreement.Status);
-        Assert.Empty(node.Traces());
+        await OnlyAsync(stage, node, flist);
+        Assert.Equal("proposed", (await stage.BundleAsync(id)).Agreement.Status);
     }
 
     [Fact]
@@ -62,5 +69,13 @@ public sealed class Tampering
         var id = await stage.AgreeAsync(stage.Terms(Trees.Web("web", node.Id, flist)), "refused");
         Assert.Contains(Assert.IsType<Agreement.Refused>((await stage.BundleAsync(id)).Agreement).Code, new[] { RefusalCode.FlistInvalid, RefusalCode.FlistIncomplete });
         Assert.Empty(node.Traces());
+    }
+
+    /// <summary>Something else is agreed and runs, and by then nothing but that ever did.</summary>
+    private static async Task OnlyAsync(Stage.Stage stage, StageNode node, FlistId flist)
+    {
+        await stage.AgreeAsync(stage.Terms(Trees.Web("other", node.Id, flist)), "running");
+        Assert.Equal(["other"], node.Running().Keys);
+        Assert.Equal(["other"], Directory.EnumerateFiles(Path.Combine(node.Data, "logs"), "agr1*.log").Select(f => Path.GetFileName(f).Split('.')[1]));
     }
 }

@@ -20,6 +20,10 @@ public sealed class TheMainJob
         Assert.StartsWith("Hello from inside", result.GetProperty("page").GetString(), StringComparison.Ordinal);
         Assert.StartsWith("agr1", result.GetProperty("agreement").GetString(), StringComparison.Ordinal);
         Assert.StartsWith("fl1", result.GetProperty("flist").GetString(), StringComparison.Ordinal);
+        Assert.StartsWith("st1", result.GetProperty("plan").GetString(), StringComparison.Ordinal);
+        Assert.Equal("workload running", result.GetProperty("receipt").GetProperty("what").GetString());
+        Assert.StartsWith("node1", result.GetProperty("nodes").GetProperty("north").GetString(), StringComparison.Ordinal);
+        Assert.All(result.GetProperty("stages").EnumerateArray(), s => Assert.True(s.GetProperty("seconds").GetDouble() > 0));
         Assert.Contains(result.GetProperty("stages").EnumerateArray(), s => s.GetProperty("stage").GetString() == "run");
     }
 }

@@ -1,5 +1,6 @@
 using Grid.Agreements;
 using Grid.Cli.Up;
+using Grid.Node.Containers;
 using Grid.Statements;
 using Grid.Stories.Tests.Stage;
 using Grid.Units;
@@ -31,11 +32,22 @@ public sealed class TwoFarms
         Assert.Empty(left.Running());
         Assert.Empty(left.Traces());
 
+        var both = DateTimeOffset.UtcNow;
         await right.StartAsync();
         var running = await stage.UntilAsync(id, "running");
         Assert.Equal(["web-left"], left.Running().Keys);
         Assert.Equal(["web-right"], right.Running().Keys);
+        // The clock that counts from the machine's start is exact to a second.
+        Assert.All(left.Processes().Values, p => Assert.True(Processes.Started(p) > both - TimeSpan.FromSeconds(1), $"It ran at {Processes.Started(p)}, before the other was there at {both}."));
         Assert.Equal("page of web\n", await NamespacePage.GetAsync(left.Running()["web-left"], Trees.Loopback, default));
+
+        // No user of the machine reads a tenant's files where they are mounted, or sees whose there are.
+        string Mode(string directory) => Convert.ToString((int)File.GetUnixFileMode(Path.Combine(left.Run, directory)), 8);
+        Assert.Equal(("700", "711"), (Mode("flists"), Mode("roots")));
+        var root = Path.Combine(left.Run, "roots", $"{id}.web-left");
+        Assert.Equal("page of web\n", File.ReadAllText(Path.Combine(root, "root/srv/index.html")));
+        Assert.True(Outsider.Sees(root));
+        Assert.False(Outsider.Sees(Path.Combine(root, "root/srv/index.html")));
 
         // Both nodes' receipts are in the proof, signed by their keys.
         var receipts = running.History.Where(h => h.Statement.Payload.Body is Receipt).Select(h => h.Statement.Payload.By).Distinct();
@@ -55,11 +67,16 @@ public sealed class TwoFarms
         var (left, right) = (await stage.AddNodeAsync(north, "left"), await stage.AddNodeAsync(south, "right"));
         var flist = await stage.PublishAsync(Trees.Make(stage, "web"));
         var bad = Trees.Run("broken", right.Id, flist, "true") with { Entry = "/bin/nothing" };
-        var id = await stage.AgreeAsync(stage.Terms(Trees.Web("fine", left.Id, flist), bad), "refused");
+        var fine = Trees.Run("fine", left.Id, flist, "sh", "-c", "echo started; exec sleep 100000");
+        var id = await stage.AgreeAsync(stage.Terms(fine, bad), "refused");
         var refused = Assert.IsType<Agreement.Refused>((await stage.BundleAsync(id)).Agreement);
         Assert.Equal((RefusalCode.EntryNotDescribed, right.Id.Value), (refused.Code, refused.By));
-        Assert.Empty(left.Traces());
-        Assert.Empty(right.Traces());
-        Assert.Equal("", left.Log(id, "fine"));
+
+        // What both nodes agree to next is all that ever ran on either.
+        await stage.AgreeAsync(stage.Terms(fine with { Name = "next-left" }, fine with { Name = "next-right", Node = right.Id }), "running");
+        Assert.Equal(["next-left"], left.Running().Keys);
+        Assert.Equal(["next-right"], right.Running().Keys);
+        Assert.All(left.Traces().Concat(right.Traces()), t => Assert.DoesNotContain(id.ToString(), t, StringComparison.Ordinal));
+        Assert.Equal((false, false), (left.HasLog(id, "fine"), right.HasLog(id, "broken")));
     }
 }

@@ -47,6 +47,14 @@ public sealed class Volumes
         await Wait.ForAsync("the agent to see it", () => node.Status().GetProperty("workloads").EnumerateArray().Count(w => w.GetProperty("phase").GetString() is "running" or "attached") == 3, stage.Logs);
         Assert.Equal((pid, 2), (node.Running()["writer"], await StartsAsync(node, stage)));
 
+        // Nor does any other user of the machine read it where it is mounted.
+        foreach (var (place, file) in new[] { ("volumes", $"{id}.kept"), ("views", $"{id}.writer/kept") })
+        {
+            Assert.True(Outsider.Sees(Path.Combine(node.Run, place)));
+            Assert.False(Outsider.Sees(Path.Combine(node.Run, place, file)));
+            Assert.True(Directory.Exists(Path.Combine(node.Run, place, file)));
+        }
+
         // What lies on the disk says neither what was written nor what it was called.
         Assert.Equal(2, Images(node).Length);
         Assert.All(Images(node), image => Assert.Equal(-1, File.ReadAllBytes(image).AsSpan().IndexOf(Encoding.ASCII.GetBytes(Marker))));
@@ -54,7 +62,7 @@ public sealed class Volumes
         await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
         await Wait.ForAsync("the one that was not to be kept to be gone", () => node.Traces().Count == 0 && Images(node).Length == 1, stage.Logs);
         Assert.Contains(".kept", Images(node)[0]);
-        Assert.DoesNotContain(File.ReadLines("/proc/self/mounts"), m => m.Contains(node.Run, StringComparison.Ordinal));
+        Assert.DoesNotContain(File.ReadLines("/proc/self/mounts"), m => m.Contains(node.Run + "/", StringComparison.Ordinal));
         await Wait.ForAsync("the node to say so", async () => Last(await stage.BundleAsync(id)) is { } said
             && said["writer"] is WorkloadState.Gone && said["gone"] is WorkloadState.Gone && said["kept"] is WorkloadState.Stopped ? said : null, stage.Logs);
     }

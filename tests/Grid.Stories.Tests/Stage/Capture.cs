@@ -30,6 +30,18 @@ public sealed class Capture : IDisposable
     /// <summary>How many frames held the marker in plain text.</summary>
     public long Found => Interlocked.Read(ref _found);
 
+    /// <summary>How many frames the kernel had no room to show (PACKET_STATISTICS of packet(7)), since it was asked last.</summary>
+    public long Lost
+    {
+        get
+        {
+            const int Level = 263, Statistics = 6;
+            Span<byte> counts = stackalloc byte[8];
+            _ = _socket.GetRawSocketOption(Level, Statistics, counts);
+            return BitConverter.ToUInt32(counts[4..]);
+        }
+    }
+
     public void Dispose()
     {
         _socket.Dispose();

@@ -14,6 +14,7 @@ using Grid.Flists.Packs;
 using Grid.Flists.Store;
 using Grid.Nodes;
 using Grid.Offers;
+using Grid.Secrets;
 using Grid.Statements;
 using Grid.Units;
 using Grid.Workloads;
@@ -115,7 +116,7 @@ public sealed class Stage : IAsyncDisposable
     {
         // A process is born in the namespaces of the thread that starts it, and a thread in those of the one that made it.
         var launcher = _launchers.GetOrAdd(space ?? "", s => s.Length == 0 ? new Launcher(Directory) : UnderlayNetwork.Inside(s, () => new Launcher(Directory)));
-        var (process, ready) = await ChildProcess.StartAsync(launcher, program, At($"{program}.log"), Patience, default, arguments);
+        var (process, ready) = await ChildProcess.StartAsync(launcher, Programs.Find(program), At($"{program}.log"), Patience, default, arguments);
         var actor = new Actor(process);
         _actors.Add(actor);
         return (actor, ready);
@@ -161,7 +162,8 @@ public sealed class Stage : IAsyncDisposable
     /// <param name="wire">what connects it to other nodes in namespaces of their own; null: it is in this process' own, reached on loopback</param>
     /// <param name="options">what else its agent is told, by where it is reached</param>
     /// <param name="hub">where it takes flists from; null: from the stage's own, which is honest</param>
-    public async Task<StageNode> AddNodeAsync(StageFarm farm, string name, UnderlayNetwork? wire = null, Func<System.Net.IPAddress, Task<IEnumerable<string>>>? options = null, Uri? hub = null)
+    /// <param name="ledger">whom it asks what is agreed; null: the stage's own, likewise</param>
+    public async Task<StageNode> AddNodeAsync(StageFarm farm, string name, UnderlayNetwork? wire = null, Func<System.Net.IPAddress, Task<IEnumerable<string>>>? options = null, Uri? hub = null, Uri? ledger = null)
     {
         var seed = SHA256.HashData(Encoding.UTF8.GetBytes($"{Directory} invite {name}"));
         using var key = SigningKey.FromSeed(seed);
@@ -169,7 +171,7 @@ public sealed class Stage : IAsyncDisposable
         var invite = (await SubmitAsync(Sign(farm.Account.Value, new InviteNode(farm.Id, key.Public, now.AddHours(1)), farm.Name))).Statement.Id;
         var file = At($"{name}.invite");
         await File.WriteAllTextAsync(file, JsonSerializer.Serialize(new { version = 1, farm = farm.Id.ToString(), invite = invite.ToString(), seed = Convert.ToBase64String(seed) }));
-        var node = new StageNode(this, farm, name, file, wire, options, hub ?? HubAddress);
+        var node = new StageNode(this, farm, name, file, wire, options, hub ?? HubAddress, ledger);
         await node.StartAsync();
         return node;
     }
@@ -205,6 +207,15 @@ public sealed class Stage : IAsyncDisposable
     {
         var now = DateTimeOffset.FromUnixTimeSeconds(DateTimeOffset.UtcNow.ToUnixTimeSeconds());
         return new Term(null, null, TimeSpan.Zero, now.AddMinutes(3), now.AddMinutes(6), new Offline(TimeSpan.FromHours(1), Pause: false));
+    }
+
+    /// <summary>Sealed to a node, for the user's agreements.</summary>
+    public async Task<Secret> SealAsync(StageNode node, string at, string value)
+    {
+        var answer = await Client.NodeAsync(node.Id, default);
+        Assert.True(answer.Try(out var view, out var refusal), refusal?.ToString());
+        var key = Id.Parse<PublicKey>(view.Body.GetProperty("node").GetProperty("key").GetString()!);
+        return new Secret(at, SecretSeal.Seal(Encoding.UTF8.GetBytes(value), Origin, User, key, RandomNumberGenerator.GetBytes(32))!);
     }
 
     public Statement Proposal(AgreementTerms terms, params StageFarm[] countersigned) => Sign(User.Value, terms, ["user", .. countersigned.Select(f => f.Name)]);

@@ -12,7 +12,7 @@ namespace Grid.Stories.Tests.Stage;
 
 /// <summary>A real agent with its own directories, cgroup and containers; several live on one machine without seeing each other.</summary>
 /// <param name="options">what else the agent is told, by where it is reached</param>
-public sealed class StageNode(Stage stage, StageFarm farm, string name, string invite, UnderlayNetwork? wire, Func<IPAddress, Task<IEnumerable<string>>>? options, Uri hub)
+public sealed class StageNode(Stage stage, StageFarm farm, string name, string invite, UnderlayNetwork? wire, Func<IPAddress, Task<IEnumerable<string>>>? options, Uri hub, Uri? ledger)
 {
     private IEnumerable<string>? _options;
     private (string Path, IPAddress Address)? _place;
@@ -42,7 +42,7 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
         }
         (_agent, var ready) = await stage.StartInAsync(_place?.Path, "grid-node",
         [
-            "--ledger", stage.LedgerAddress.AbsoluteUri, "--origin", Stage.Origin, "--ledger-key", stage.LedgerKey.ToString(), "--hub", hub.AbsoluteUri,
+            "--ledger", (ledger ?? stage.LedgerAddress).AbsoluteUri, "--origin", Stage.Origin, "--ledger-key", stage.LedgerKey.ToString(), "--hub", hub.AbsoluteUri,
             "--data", Data, "--run", Run, "--cgroup", Cgroup, "--invite", invite,
             "--underlay", Address.ToString(), .. _options ??= options is null ? [] : await options(Address),
         ]);
@@ -107,7 +107,7 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
            select int.Parse(Path.GetFileName(entry)),
     ];
 
-    private static string Reads(string path)
+    public static string Reads(string path)
     {
         try
         {
@@ -142,6 +142,7 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
         [
             .. host.Observe().Containers.Select(c => $"container {c.Key}: {c.Value}"),
             .. FlistMount.All().Where(m => m.Mountpoint.StartsWith(Run + "/", StringComparison.Ordinal)).Select(m => $"mount {m.Mountpoint}"),
+            .. new[] { "roots", "views", "machines", "secrets" }.Select(p => Path.Combine(Run, p)).Where(Directory.Exists).SelectMany(Directory.EnumerateDirectories).Select(p => $"place {p}"),
             .. Tunnels().Select(p => $"tunnel {p}"),
             .. Gateways().Select(p => $"gateway {p}"),
             .. new[] { Path.Combine(Run, "gateways"), Path.Combine(Data, "gateways") }.Where(Directory.Exists).SelectMany(Directory.EnumerateFileSystemEntries).Where(f => Path.GetFileName(f) != "account.pem"),
@@ -157,12 +158,15 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
         .. Directory.Exists(Path.Combine(Data, "volumes")) ? Directory.EnumerateFiles(Path.Combine(Data, "volumes")).Select(f => $"file {f}") : [],
         .. UnderlayNetwork.Inside(Space, () => System.Net.NetworkInformation.NetworkInterface.GetAllNetworkInterfaces().Select(i => i.Name).ToList())
             .Where(n => wire is not null && n is not ("lo" or "eth0")).Select(n => $"interface {n}"),
+        .. Cli.Up.Place.Mounts(Run).Select(m => $"mounted {m}"),
+        .. wire is null ? [] : UnderlayNetwork.Rules(Space).Select(r => $"rule {r}"),
     ];
 
     private IEnumerable<string> Cgroups() => Directory.EnumerateDirectories("/sys/fs/cgroup", Cgroup, new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 1 })
         .SelectMany(g => Directory.EnumerateDirectories(g, "*", SearchOption.AllDirectories).Append(g)).ToList();
 
-    private List<int> Mentioning() =>
+    /// <summary>Every process whose command line or environment names this node's directory.</summary>
+    public IReadOnlyList<int> Mentioning() =>
     [
         .. from entry in Directory.EnumerateDirectories("/proc")
            where int.TryParse(Path.GetFileName(entry), out _) && entry != $"/proc/{Environment.ProcessId}"
@@ -170,11 +174,12 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
            select int.Parse(Path.GetFileName(entry)),
     ];
 
-    public string Log(AgreementId agreement, string workload)
-    {
-        var path = Path.Combine(Data, "logs", $"{agreement}.{workload}.log");
-        return File.Exists(path) ? File.ReadAllText(path) : "";
-    }
+    public string Log(AgreementId agreement, string workload) => HasLog(agreement, workload) ? File.ReadAllText(LogOf(agreement, workload)) : "";
+
+    /// <summary>Every container has one from before its first instruction on.</summary>
+    public bool HasLog(AgreementId agreement, string workload) => File.Exists(LogOf(agreement, workload));
+
+    private string LogOf(AgreementId agreement, string workload) => Path.Combine(Data, "logs", $"{agreement}.{workload}.log");
 
     public string StatusFile => Path.Combine(Data, "status.json");
 
@@ -206,7 +211,7 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
 
     private void RemoveRun()
     {
-        foreach (var mount in File.ReadLines("/proc/self/mounts").Select(m => m.Split(' ')[1]).Where(m => m.StartsWith(Run + "/", StringComparison.Ordinal)).Reverse().ToList())
+        foreach (var mount in File.ReadLines("/proc/self/mounts").Select(m => m.Split(' ')[1]).Where(m => m == Run || m.StartsWith(Run + "/", StringComparison.Ordinal)).Reverse().ToList())
             Posix.Detach(mount);
         Directory.Delete(Run, recursive: true);
     }

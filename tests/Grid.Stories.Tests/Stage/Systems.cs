@@ -6,7 +6,7 @@ namespace Grid.Stories.Tests.Stage;
 
 /// <summary>
 /// A system that boots: Debian's cloud kernel and packages, as they are, an initial RAM disk with the modules that lead to the root, and one script as its first
-/// process. It has the address that its command line says, formats the disk "data" if that has no file system yet, leaves a line on it at each boot, and serves it.
+/// process. It has the address that its command line says, says the hash of its credential "token", formats the disk "data" if that has no file system yet, leaves a line on it at each boot, and serves it.
 /// </summary>
 public static class Systems
 {
@@ -15,7 +15,7 @@ public static class Systems
     private const string Mmdebstrap = "/usr/bin/mmdebstrap";
     private const UnixFileMode Executable = (UnixFileMode)0b111_101_101;
 
-    private static readonly string[] Later = ["failover", "net_failover", "virtio_net", "button", "evdev"];
+    private static readonly string[] Later = ["failover", "net_failover", "virtio_net", "button", "evdev", "qemu_fw_cfg"];
 
     private static readonly string[] Modules = ["crc32c-intel", "libcrc32c", "virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk", "erofs"];
 
@@ -34,7 +34,9 @@ public static class Systems
         busybox mount -t proc proc /proc
         busybox mount -t sysfs sys /sys
         modules=/lib/modules/$(busybox uname -r)/kernel
-        for module in net/core/failover drivers/net/net_failover drivers/net/virtio_net drivers/acpi/button drivers/input/evdev; do busybox insmod $modules/$module.ko; done
+        for module in net/core/failover drivers/net/net_failover drivers/net/virtio_net drivers/acpi/button drivers/input/evdev drivers/firmware/qemu_fw_cfg; do busybox insmod $modules/$module.ko; done
+        credentials=/sys/firmware/qemu_fw_cfg/by_name/opt/io.systemd.credentials
+        [ -e $credentials/token/raw ] && echo "CREDENTIAL $(busybox sha256sum < $credentials/token/raw)"
         for word in $(busybox cat /proc/cmdline); do
           case $word in address=*) busybox ip addr add ${word#address=} dev eth0; busybox ip link set eth0 up ;; esac
         done

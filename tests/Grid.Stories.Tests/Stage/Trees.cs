@@ -38,5 +38,5 @@ public static class Trees
 
     public static Container Run(string name, NodeId node, FlistId flist, params string[] args) => new(
         name, node, flist, Busybox, [.. args], [], "/", new ContainerUser(1000, 1000), new MilliCores(100), Bytes.MiB(32), 16, [],
-        [new Scratch("/tmp", Bytes.MiB(1))], new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(8)), Bytes.KiB(256), []);
+        [new Scratch("/tmp", Bytes.MiB(1))], new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(8)), Bytes.KiB(256), [], []);
 }

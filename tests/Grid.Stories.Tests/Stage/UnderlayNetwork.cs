@@ -53,6 +53,13 @@ public sealed partial class UnderlayNetwork : IDisposable
         return ($"/run/netns/{name}", new IPAddress([10, 99, 0, (byte)number]));
     }
 
+    /// <summary>The rules for packets in a namespace, and those for routes that are not the kernel's own three.</summary>
+    public static IReadOnlyList<string> Rules(string space) =>
+    [
+        .. Ask("/usr/sbin/nft", space, "list", "ruleset"),
+        .. Ask(Ip, space, "rule").Where(r => !r.EndsWith("lookup local") && !r.EndsWith("lookup main") && !r.EndsWith("lookup default")),
+    ];
+
     /// <summary>One more address for one that is on the wire.</summary>
     public static void Give(string space, IPAddress address, int prefix) => Run("-n", Path.GetFileName(space), "addr", "add", $"{address}/{prefix}", "dev", "eth0");
 
@@ -161,6 +168,12 @@ public sealed partial class UnderlayNetwork : IDisposable
         process.WaitForExit();
         Assert.True(process.ExitCode == 0, $"ip {string.Join(' ', arguments)}: {said}");
     }
+
+    private static string[] Ask(string program, string space, params string[] arguments) => Inside(space, () =>
+    {
+        using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true })!;
+        return process.StandardOutput.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+    });
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int setns(SafeFileHandle fd, int type);

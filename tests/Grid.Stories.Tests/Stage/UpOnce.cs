@@ -12,7 +12,7 @@ internal static class UpOnce
     /// <param name="environment">what is set besides what this process has</param>
     public static async Task<JsonElement> RunAsync(IReadOnlyDictionary<string, string> environment, params string[] arguments)
     {
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "grid-cli"), ["up", "--once", "-o", "json", .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(Programs.Find("grid-cli"), ["up", "--once", "-o", "json", .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var (name, value) in environment)
             start.Environment[name] = value;
         using var up = Process.Start(start)!;
