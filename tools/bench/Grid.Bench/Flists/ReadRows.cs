@@ -73,6 +73,9 @@ internal static class ReadRows
     private static async Task LocalAsync(Rounds rounds, string work, int count)
     {
         var buffer = new byte[1 << 20];
+        // Pages that writing left are as large as what was written at a time. Dropped, all sides have those that reading makes.
+        await Shell.RunAsync("sync");
+        await File.WriteAllTextAsync("/proc/sys/vm/drop_caches", "1");
         // What the kernel knows of names and inodes is dropped on all sides; pages stay.
         await EachAsync("find + stat, uncached", async at =>
         {

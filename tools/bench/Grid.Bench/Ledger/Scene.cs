@@ -44,7 +44,7 @@ internal sealed class Scene : IDisposable
     public Statement Agreement(int number)
     {
         var container = new Container($"web-{number}", _part.Nodes[0], new FlistId(Digest.Of("flist"u8)), "/bin/web", ["--port", "80"], [new("HOME", "/")], "/",
-            new ContainerUser(1000, 1000), new MilliCores(1), Bytes.MiB(1), 16, [], [], new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1)), Bytes.KiB(64), []);
+            new ContainerUser(1000, 1000), new MilliCores(1), Bytes.MiB(1), 16, [], [], new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1)), Bytes.KiB(64), [], []);
         var rate = _prices.Rate(container.Demand);
         var terms = new AgreementTerms(1, null, _userId, [_part],
             new Term(null, null, TimeSpan.FromHours(1), _now.AddDays(1), _now.AddDays(2), new Offline(TimeSpan.FromHours(1), Pause: false)),

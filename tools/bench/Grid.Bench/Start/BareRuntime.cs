@@ -20,11 +20,14 @@ internal static class BareRuntime
         config["linux"]!["cgroupsPath"] = $"/{Cgroup(paths)}/{id}";
         await File.WriteAllTextAsync(Path.Combine(bundle, "config.json"), config.ToJsonString());
         File.Delete(pid);
+        // crun gives what it is called with to the container's user (fchown), and the machine's /dev/null is nobody's to give.
+        var nothing = Path.Combine(directory, "nothing");
+        await File.WriteAllBytesAsync(nothing, []);
 
         // crun 1.8 refuses version 1 cgroups beside version 2: there it runs where the latter cannot be seen, as the node has it. That is prepared before the clock starts.
         var hide = Directory.Exists(Unified) ? $"mount -t tmpfs none {Unified} && " : "";
         using var shell = Process.Start(new ProcessStartInfo("/usr/bin/unshare", ["--mount", "/bin/sh", "-c",
-            $"{hide}echo prepared && read go && exec {Crun} --root {state} run --detach --bundle {bundle} --pid-file {pid} bare </dev/null >/dev/null 2>{directory}/said"])
+            $"{hide}echo prepared && read go && exec {Crun} --root {state} run --detach --bundle {bundle} --pid-file {pid} bare <{nothing} >>{nothing} 2>{directory}/said"])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,

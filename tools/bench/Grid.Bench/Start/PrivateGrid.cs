@@ -14,6 +14,7 @@ using Grid.Flists.Packs;
 using Grid.Flists.Store;
 using Grid.Node.Agent;
 using Grid.Node.Containers;
+using Grid.Node.Secrets;
 using Grid.Nodes;
 using Grid.Offers;
 using Grid.Statements;
@@ -79,7 +80,7 @@ internal sealed class PrivateGrid : IAsyncDisposable
     /// <summary>A small container that does nothing.</summary>
     public Container Container(string name, string script = Idle, FlistId? flist = null) => new(
         name, Node, flist ?? Flist, Busybox, ["sh", "-c", script], [], "/", new ContainerUser(1000, 1000), new MilliCores(100), Bytes.MiB(32), 16, [],
-        [new Scratch("/tmp", Bytes.MiB(1))], new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(8)), Bytes.KiB(256), []);
+        [new Scratch("/tmp", Bytes.MiB(1))], new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(8)), Bytes.KiB(256), [], []);
 
     /// <summary>An agreement signed by its user; with the farm's signature too.</summary>
     /// <param name="containers">sorted by name</param>
@@ -215,6 +216,7 @@ internal sealed class PrivateGrid : IAsyncDisposable
         BareRuntime.Leave(Paths);
         foreach (var mount in FlistMount.All().Where(m => m.Mountpoint.StartsWith(Paths.Run + "/", StringComparison.Ordinal)).ToList())
             FlistMount.Stop(mount.Mountpoint, detach: true);
+        RunDirectory.Leave(Paths.Run);
         if (Directory.Exists(Paths.Run))
             Directory.Delete(Paths.Run, recursive: true);
     }
