@@ -21,6 +21,14 @@ public sealed class DigestTests
         new Digest(p.A).ToArray().AsSpan().SequenceEqual(p.A) && Digest.ParseHex(new Digest(p.A).ToString()) == new Digest(p.A));
 
     [Fact]
+    public void Short_and_long_are_hashed_alike()
+    {
+        var data = Enumerable.Range(0, 300).Select(i => (byte)(i * 31)).ToArray();
+        for (var length = 0; length <= data.Length; length++)
+            Assert.Equal(System.Security.Cryptography.SHA256.HashData(data.AsSpan(0, length)), Digest.Of(data.AsSpan(0, length)).ToArray());
+    }
+
+    [Fact]
     public void Only_32_bytes_are_a_digest()
     {
         Assert.Throws<FormatException>(() => new Digest(new byte[31]));
