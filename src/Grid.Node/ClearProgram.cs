@@ -43,9 +43,14 @@ internal static class ClearProgram
         using var gateways = GatewayHost.Open(null, paths.Data, paths.Run, out _);
         var machines = MachineHost.Open(paths.Machines, paths.MachineRoots, out _);
         var publicHost = PublicAddresses.Open(paths.Run, "/proc/self/ns/net", null, out _);
-        var effects = new WorkloadEffects(containers, new NodeSecrets(null, new SecretPlaces(paths.Secrets), inMemory: false), tunnelHost is null ? null : new Tunnels(tunnelHost, keys, [], time), volumes, null, machines, gateways, publicHost is null ? null : new BoundAddresses(publicHost, null), paths, []);
+        var hosts = new NodeHosts(containers, new NodeSecrets(null, new SecretPlaces(paths.Secrets), inMemory: false), paths, [])
+        {
+            Tunnels = tunnelHost is null ? null : new Tunnels(tunnelHost, keys, [], time), Volumes = volumes, Machines = machines, Gateways = gateways,
+            Addresses = publicHost is null ? null : new BoundAddresses(publicHost, null),
+        };
+        var (sight, effects) = (new WorkloadSight(hosts), new WorkloadEffects(hosts));
         var began = time.GetTimestamp();
-        while (Left(effects, out var steps) is { } left)
+        while (Left(sight, out var steps) is { } left)
         {
             if (time.GetElapsedTime(began) > Patience)
                 throw new NodeException(NodeCode.Remains, $"Still here after {Patience.TotalSeconds:0} s: {left}", "End what uses it, and run this again.");
@@ -59,9 +64,9 @@ internal static class ClearProgram
     }
 
     // The reconciler's own steps for a node of which nothing is wished.
-    private static string? Left(WorkloadEffects effects, out ImmutableArray<Step> steps)
+    private static string? Left(WorkloadSight sight, out ImmutableArray<Step> steps)
     {
-        var observed = effects.Observe();
+        var observed = sight.Observe();
         var desired = Desired.Nothing with { Settled = [.. observed.Agreements] };
         steps = Reconciler.Plan(desired, observed, DateTimeOffset.MinValue);
         var attached = observed.Volumes.Where(v => v.Value is Sighting<VolumeSeen>.Present({ Attached: true })).Select(v => $"{v.Key}");

@@ -101,16 +101,22 @@ internal static partial class NodeProgram
             var feed = new AgreementFeed(ledger, contact, new AgreementStore(options.Paths.Agreements, logging.CreateLogger<AgreementStore>()), node, time, logging.CreateLogger<AgreementFeed>());
             var volumes = volumeHost is null ? null
                 : new VolumeViews(volumeHost, options.Paths.Views, () => VolumePromises.Of(feed.Agreements.SelectMany(a => VolumePromises.Of(a, node)), node));
-            var effects = new WorkloadEffects(containers, secrets, tunnels, volumes, withoutVolumes, machines, gateways, publicHost is null ? null : new BoundAddresses(publicHost, feed), options.Paths, options.Hubs);
+            var hosts = new NodeHosts(containers, secrets, options.Paths, options.Hubs)
+            {
+                Tunnels = tunnels, Volumes = volumes, WithoutVolumes = withoutVolumes, Machines = machines, Gateways = gateways,
+                Addresses = publicHost is null ? null : new BoundAddresses(publicHost, feed),
+            };
+            var sight = new WorkloadSight(hosts);
+            var effects = new WorkloadEffects(hosts);
             var answers = new Answers(ledger, new DescribedFiles(hubs), kinds, secrets, tunnels, volumeHost, Proofs(doors), voice, enrolment.Available, logging.CreateLogger<Answers>());
-            var receipts = new Receipts(options.Paths.Receipts, ledger, contact, voice, effects, time, logging.CreateLogger<Receipts>());
+            var receipts = new Receipts(options.Paths.Receipts, ledger, contact, voice, sight, time, logging.CreateLogger<Receipts>());
             var drain = new Drain(options.Paths.Drained, ledger, voice, logging.CreateLogger<Drain>());
-            var status = new StatusFile(options.Paths.Status, voice, effects, answers, receipts, drain, enrolment.Available, options.Paths.Cache, contact, time);
+            var status = new StatusFile(options.Paths.Status, voice, sight, answers, receipts, drain, enrolment.Available, options.Paths.Cache, contact, time);
             var logs = new LogDesk(node, keys.Signing, ledger, options.Paths.Containers.Log, time, logging.CreateLogger<LogDesk>());
             NodeGauges.Offer(status, contact, receipts, options.Paths.Cache);
             var look = new Bell();
-            await using var health = new HealthChecks(effects, look, time, logging.CreateLogger<HealthChecks>());
-            using var agent = new NodeAgent(feed, contact, answers, receipts, drain, effects, health, status, logs, voice, look, time, logging.CreateLogger<NodeAgent>());
+            await using var health = new HealthChecks(sight, effects, look, time, logging.CreateLogger<HealthChecks>());
+            using var agent = new NodeAgent(feed, contact, answers, receipts, drain, sight, effects, health, status, logs, voice, look, time, logging.CreateLogger<NodeAgent>());
             Console.WriteLine($"grid-node ready {node}");
             await Task.WhenAll(agent.RunAsync(stopping.Token), report);
         }

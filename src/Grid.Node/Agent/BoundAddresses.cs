@@ -18,7 +18,7 @@ internal sealed class BoundAddresses(PublicAddresses host, AgreementFeed? feed)
         try
         {
             return _last = host.Observe(inits).ToImmutableSortedDictionary(
-                a => new WorkloadKey(a.Key.Agreement, a.Key.Workload), a => (Sighting<AddressSeen>)new Sighting<AddressSeen>.Present(new AddressSeen(a.Value.Ip, a.Value.Ports, a.Value.Workload, a.Value.Whole)));
+                a => a.Key.Key, a => (Sighting<AddressSeen>)new Sighting<AddressSeen>.Present(new AddressSeen(a.Value.Ip, a.Value.Ports, a.Value.Workload, a.Value.Whole)));
         }
         catch (IOException e)
         {
@@ -32,9 +32,9 @@ internal sealed class BoundAddresses(PublicAddresses host, AgreementFeed? feed)
         var address = (PublicAddress)wish.Workload;
         var state = feed?[wish.Key.Agreement]?.State;
         return state is not null && state.Addresses.TryGetValue(address.Ip, out var farm) && state.Farms[farm].Addresses.FirstOrDefault(a => a.Address.Equals(address.Ip)) is { } listed
-            ? Effect.Run(() => host.Bind(new ContainerId(wish.Key.Agreement, wish.Key.Name), address, listed, init))
+            ? Effect.Run(() => host.Bind(ContainerId.Of(wish.Key), address, listed, init))
             : Task.FromResult<Outcome>(new Outcome.Refused(new Refusal(RefusalCode.AddressNotOwned, $"{address.Ip} is on no list of this farm.")));
     }
 
-    public Task<Outcome> ReleaseAsync(WorkloadKey key) => Effect.Run(() => host.Release(new ContainerId(key.Agreement, key.Name)));
+    public Task<Outcome> ReleaseAsync(WorkloadKey key) => Effect.Run(() => host.Release(ContainerId.Of(key)));
 }

@@ -10,7 +10,7 @@ namespace Grid.Node.Agent;
 /// Asks the containers that want it how they are, each on its own, one question at a time, and counts what they say; decides nothing.
 /// What it knows goes with the process that said it.
 /// </summary>
-internal sealed partial class HealthChecks(WorkloadEffects effects, Bell changed, TimeProvider time, ILogger log) : IAsyncDisposable
+internal sealed partial class HealthChecks(WorkloadSight sight, WorkloadEffects effects, Bell changed, TimeProvider time, ILogger log) : IAsyncDisposable
 {
     // Until it was healthy once somebody waits for it.
     private static readonly TimeSpan Soon = TimeSpan.FromMilliseconds(100);
@@ -29,7 +29,7 @@ internal sealed partial class HealthChecks(WorkloadEffects effects, Bell changed
                 End(key);
             foreach (var wish in desired.Wishes.Values.Where(w => HealthPlan.IsAsked(w, observed) && !_checks.ContainsKey(w.Key)))
             {
-                if (effects.ProcessOf(wish.Key) is { } process)
+                if (sight.ProcessOf(wish.Key) is { } process)
                     Begin((Container)wish.Workload, wish.Key, process, proven: ((Sighting<ContainerSeen>.Present)observed.Containers[wish.Key]).Thing.Health is not null);
             }
         }
@@ -56,7 +56,7 @@ internal sealed partial class HealthChecks(WorkloadEffects effects, Bell changed
 
     private bool Continues(WorkloadKey key, Desired desired, Observed observed) =>
         observed.Containers.GetValueOrDefault(key) is Sighting<ContainerSeen>.Unknown
-        || (desired.Wishes.TryGetValue(key, out var wish) && HealthPlan.IsAsked(wish, observed) && effects.ProcessOf(key) == _checks[key].Process);
+        || (desired.Wishes.TryGetValue(key, out var wish) && HealthPlan.IsAsked(wish, observed) && sight.ProcessOf(key) == _checks[key].Process);
 
     private void Begin(Container container, WorkloadKey key, ProcessIdentity process, bool proven)
     {

@@ -13,16 +13,16 @@ internal static class Mechanisms
 {
     private const string SeccompActions = "/proc/sys/kernel/seccomp/actions_avail", MaximumNamespaces = "/proc/sys/user/max_user_namespaces", SecurityModules = "/sys/kernel/security/lsm";
 
-    public static ImmutableArray<Mechanism> Find(WorkloadEffects effects) =>
+    public static ImmutableArray<Mechanism> Find(WorkloadSight sight) =>
     [
-        new("containers", effects.Runtime),
-        new("limits", effects.Cgroups),
+        new("containers", sight.Runtime),
+        new("limits", sight.Cgroups),
         new("system call filter", File.Exists(SeccompActions) ? "seccomp" : null, File.Exists(SeccompActions) ? null : "the kernel has no seccomp filters"),
         new("user namespaces", IsAbove(MaximumNamespaces) ? "a private range of ids each" : null, IsAbove(MaximumNamespaces) ? null : "the kernel allows none"),
         new("flist mounts", "fuse, every read verified"),
-        new("networks", effects.WireGuard?.Name, effects.WireGuard is { } by ? by.Why : "this node offers none"),
-        new("volumes", effects.HasVolumes ? "ext4 with fscrypt, LUKS for machines" : null, !effects.HasVolumes ? "this node offers none" : VolumeHost.CanGrow ? null : "those for containers cannot grow: the agent has no CAP_SYS_RESOURCE"),
-        new("machines", effects.Accelerator, effects.Accelerator is null ? "this node offers none" : null),
+        new("networks", sight.WireGuard?.Name, sight.WireGuard is { } by ? by.Why : "this node offers none"),
+        new("volumes", sight.HasVolumes ? "ext4 with fscrypt, LUKS for machines" : null, !sight.HasVolumes ? "this node offers none" : VolumeHost.CanGrow ? null : "those for containers cannot grow: the agent has no CAP_SYS_RESOURCE"),
+        new("machines", sight.Accelerator, sight.Accelerator is null ? "this node offers none" : null),
         new("BPF LSM", null, HasBpf ? "loaded by the kernel, not used" : "the kernel has not loaded it; not used"),
     ];
 

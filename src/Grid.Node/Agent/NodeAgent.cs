@@ -16,7 +16,7 @@ namespace Grid.Node.Agent;
 /// and a sweep every <see cref="Sweep"/> finds whatever was missed.
 /// </summary>
 internal sealed partial class NodeAgent(
-    AgreementFeed feed, LedgerContact contact, Answers answers, Receipts receipts, Drain drain, WorkloadEffects effects, HealthChecks health, StatusFile status, LogDesk logs, NodeVoice voice,
+    AgreementFeed feed, LedgerContact contact, Answers answers, Receipts receipts, Drain drain, WorkloadSight sight, WorkloadEffects effects, HealthChecks health, StatusFile status, LogDesk logs, NodeVoice voice,
     Bell look, TimeProvider time, ILogger log)
     : IDisposable
 {
@@ -39,8 +39,8 @@ internal sealed partial class NodeAgent(
     public async Task RunAsync(CancellationToken cancel)
     {
         feed.Restore();
-        using var watch = new ExitWatch(effects.ExitDirectory, Look);
-        using var gateways = effects.WatchGateways(Look);
+        using var watch = new ExitWatch(sight.ExitDirectory, Look);
+        using var gateways = sight.WatchGateways(Look);
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         Task[] loops = [KeepAsync(FollowAsync, ending.Token), KeepAsync(ReconcileAsync, ending.Token), KeepAsync(DeliverAsync, ending.Token)];
         // One that ends before it was asked to has failed: the agent ends with it, aloud, and is started again.
@@ -130,9 +130,9 @@ internal sealed partial class NodeAgent(
         var now = time.GetUtcNow();
         // What was being changed while it was looked at was seen half done: no step and no receipt rests on that look.
         var moving = Flights.Moving;
-        var observed = effects.Observe() with { Attempts = _attempts.ToImmutableDictionary() };
+        var observed = sight.Observe() with { Attempts = _attempts.ToImmutableDictionary() };
         // A node that never had volumes misses none.
-        if (!effects.HasVolumes && !feed.Agreements.Any(HadVolumes))
+        if (!sight.HasVolumes && !feed.Agreements.Any(HadVolumes))
             observed = observed with { VolumesUnseen = null };
         await ResolveStrangersAsync(observed, cancel);
         var desired = Desired.Of(voice.Node, feed.Agreements, feed.Unknown, contact.Silence, now, contact.Certain);
@@ -213,7 +213,7 @@ internal sealed partial class NodeAgent(
         {
             // An exit counts as a failure when the start after it is made, so that what falls over at once waits longer each time.
             if (why is not null || step is Step.Start { Generation: > 1 })
-                _attempts[key] = new Attempts((_attempts.GetValueOrDefault(key)?.Failures ?? 0) + 1, time.GetUtcNow(), why ?? ((Step.Start)step).After ?? effects.Unread(((Step.Start)step).Wish.Workload, time.GetUtcNow()) ?? "It ended and was started again.");
+                _attempts[key] = new Attempts((_attempts.GetValueOrDefault(key)?.Failures ?? 0) + 1, time.GetUtcNow(), why ?? ((Step.Start)step).After ?? sight.Unread(((Step.Start)step).Wish.Workload, time.GetUtcNow()) ?? "It ended and was started again.");
         }
     }
 

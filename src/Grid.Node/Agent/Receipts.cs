@@ -17,14 +17,14 @@ namespace Grid.Node.Agent;
 /// <see cref="MaximumWaiting"/>; beyond that the oldest is given up and said, for a missing receipt costs the farmer and nobody else.
 /// </summary>
 internal sealed partial class Receipts(
-    string directory, LedgerClient ledger, LedgerContact contact, NodeVoice voice, WorkloadEffects effects, TimeProvider time, ILogger log)
+    string directory, LedgerClient ledger, LedgerContact contact, NodeVoice voice, WorkloadSight sight, TimeProvider time, ILogger log)
 {
     public const int MaximumWaiting = 10_000;
 
     public static readonly TimeSpan Interval = TimeSpan.FromMinutes(5);
 
     private readonly Dictionary<AgreementId, Told> _told = [];
-    private readonly Meter _meter = new(effects.Counters, time);
+    private readonly Meter _meter = new(sight.Counters, time);
     private long _next = -1;
 
     /// <summary>Writes a receipt for each agreement whose picture changed or whose interval is over.</summary>
@@ -136,8 +136,8 @@ internal sealed partial class Receipts(
         var health = observed.Health.GetValueOrDefault(key);
         var state = StateOf(seen, agreement, HealthPlan.Serves(workload, seen, health));
         return new WorkloadReport(
-            workload.Name, state, Cut(HealthPlan.Why(workload, seen, health) ?? observed.WhyOfVolumes(key, workload) ?? (state is WorkloadState.Running ? effects.EmulationOf(workload) : attempts?.Why)), seen.Generation, long.Max(0, seen.Generation - 1),
-            used, seen.ExitCode, seen.OomKilled, effects.RootOf(key));
+            workload.Name, state, Cut(HealthPlan.Why(workload, seen, health) ?? observed.WhyOfVolumes(key, workload) ?? (state is WorkloadState.Running ? sight.EmulationOf(workload) : attempts?.Why)), seen.Generation, long.Max(0, seen.Generation - 1),
+            used, seen.ExitCode, seen.OomKilled, sight.RootOf(key));
     }
 
     private static WorkloadState StateOf(Volume volume, Sighting<VolumeSeen>? sighting, Attempts? attempts, bool over, out string? why)

@@ -16,12 +16,12 @@ namespace Grid.Node.Agent;
 /// <param name="available">what agreements may take of this node</param>
 /// <param name="cache">where flists are kept</param>
 internal sealed class StatusFile(
-    string path, NodeVoice voice, WorkloadEffects effects, Answers answers, Receipts receipts, Drain drain, Capacity available, string cache, LedgerContact contact, TimeProvider time)
+    string path, NodeVoice voice, WorkloadSight sight, Answers answers, Receipts receipts, Drain drain, Capacity available, string cache, LedgerContact contact, TimeProvider time)
 {
     // A cache has many files.
     private static readonly TimeSpan CountEvery = TimeSpan.FromMinutes(1);
 
-    private readonly ImmutableArray<Mechanism> _mechanisms = Mechanisms.Find(effects);
+    private readonly ImmutableArray<Mechanism> _mechanisms = Mechanisms.Find(sight);
     private (long Bytes, long At)? _cached;
     private string _last = "";
 
@@ -45,11 +45,11 @@ internal sealed class StatusFile(
                     Volume => PhaseOf(observed.VolumeOf(key), v => v.Attached ? "attached" : "kept"),
                     _ => PhaseOf(sighting, c => (c.Phase is ContainerPhase.Running && !HealthPlan.Serves(w, c, health) ? ContainerPhase.Starting : c.Phase).ToString().ToLowerInvariant()),
                 },
-                effects.PidOf(key), (sighting as Sighting<ContainerSeen>.Present)?.Thing.Generation ?? 0, attempts?.Failures ?? 0, (sighting is Sighting<ContainerSeen>.Present(var seen) ? HealthPlan.Why(w, seen, health) : null) ?? (health is { Failures: > 0 } ? $"{health}" : null) ?? observed.WhyOfVolumes(key, w) ?? attempts?.Why ?? (w is Volume ? observed.VolumeOf(key)?.Why() : null) ?? (observed.Gateways.GetValueOrDefault(key) as Sighting<GatewaySeen>.Present)?.Thing.Why ?? answers.Unanswered.GetValueOrDefault(a.Id) ?? effects.Unread(w, time.GetUtcNow()),
+                sight.PidOf(key), (sighting as Sighting<ContainerSeen>.Present)?.Thing.Generation ?? 0, attempts?.Failures ?? 0, (sighting is Sighting<ContainerSeen>.Present(var seen) ? HealthPlan.Why(w, seen, health) : null) ?? (health is { Failures: > 0 } ? $"{health}" : null) ?? observed.WhyOfVolumes(key, w) ?? attempts?.Why ?? (w is Volume ? observed.VolumeOf(key)?.Why() : null) ?? (observed.Gateways.GetValueOrDefault(key) as Sighting<GatewaySeen>.Present)?.Thing.Why ?? answers.Unanswered.GetValueOrDefault(a.Id) ?? sight.Unread(w, time.GetUtcNow()),
                 attempts is { Failures: > 0 } && desired.Wishes.ContainsKey(key) ? Reconciler.NotBefore(w, attempts) : null);
         })).ToImmutableArray();
         var document = new NodeStatus(
-            voice.Node.ToString(), effects.Runtime, effects.Accelerator, contact.Heard, feed.Trouble, observed.Blind, workloads)
+            voice.Node.ToString(), sight.Runtime, sight.Accelerator, contact.Heard, feed.Trouble, observed.Blind, workloads)
         {
             Mechanisms = _mechanisms,
             Offered = CapacityStatus.Of(available),

@@ -36,7 +36,7 @@ internal sealed class VolumeViews(VolumeHost host, string directory, Func<Immuta
     public async Task<(ImmutableDictionary<string, string> Paths, Outcome Outcome)> ShowAsync(WorkloadKey key, Container container, UidRange uids, bool anew)
     {
         var paths = ImmutableDictionary.CreateBuilder<string, string>();
-        var place = Of(new ContainerId(key.Agreement, key.Name));
+        var place = Of(ContainerId.Of(key));
         if (await Effect.Run(() =>
         {
             ContainerPlace.Make(place, uids);

@@ -1,3 +1,4 @@
+using Grid.Reconciliation;
 using Grid.Units;
 
 namespace Grid.Node.Containers;
@@ -9,6 +10,10 @@ namespace Grid.Node.Containers;
 public readonly record struct ContainerId(AgreementId Agreement, string Workload)
 {
     public const int MaximumWorkload = 36;
+
+    public static ContainerId Of(WorkloadKey key) => new(key.Agreement, key.Name);
+
+    public WorkloadKey Key => new(Agreement, Workload);
 
     public static bool TryParse(ReadOnlySpan<char> text, out ContainerId id)
     {

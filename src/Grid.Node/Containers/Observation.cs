@@ -10,6 +10,9 @@ public abstract record Observation
     {
     }
 
+    /// <summary>The first process, while there is one.</summary>
+    public ProcessIdentity? Init => (this as Present)?.Phase.Process;
+
     public sealed record Absent : Observation;
 
     public sealed record Unknown(string Why) : Observation;

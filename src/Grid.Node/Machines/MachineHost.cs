@@ -82,7 +82,7 @@ public sealed class MachineHost
         IReadOnlyCollection<(string Name, byte[] Value)> credentials, bool anew)
     {
         var machine = (Machine)wish.Workload;
-        var id = new ContainerId(wish.Key.Agreement, wish.Key.Name);
+        var id = ContainerId.Of(wish.Key);
         var outcome = anew || !Directory.Exists(Of(id)) ? await Effect.Run(() => Assemble(id, machine, uids, flistMount, credentials)) : new Outcome.Done();
         for (var i = 0; anew && i < machine.Disks.Length && outcome is Outcome.Done; i++)
         {
@@ -109,7 +109,7 @@ public sealed class MachineHost
         foreach (var id in Known())
         {
             if (containers[id] is Observation.Present { Phase: Phase.Running running })
-                seen[new WorkloadKey(id.Agreement, id.Workload)] = Ask(running.Init);
+                seen[id.Key] = Ask(running.Init);
         }
         return seen.ToImmutable();
     }

@@ -91,7 +91,7 @@ public sealed partial class VolumeHost : IDisposable
                 }
                 foreach (var files in disk.Find())
                 {
-                    var key = new WorkloadKey(files.Id.Agreement, files.Id.Workload);
+                    var key = files.Id.Key;
                     seen[key] = seen.ContainsKey(key) ? new VolumeSighting.Unknown("it is on two disks") : Observe(files, mounts[MountPointOf(files.Id)].FirstOrDefault());
                 }
             }

@@ -21,35 +21,36 @@ public sealed class HealthChecksTests(Machine machine) : IDisposable
     [Fact]
     public async Task The_first_healthy_answer_is_told_and_written_on_the_container()
     {
-        var (effects, wish) = await StartAsync(port: 8080);
-        await using var checks = Checks(effects);
-        var observed = Look(effects, wish);
+        var (sight, wish) = await StartAsync(port: 8080);
+        await using var checks = Checks(sight);
+        var observed = Look(sight, wish);
         Assert.Null(Seen(observed).Health);
         Assert.False(HealthPlan.Serves(wish.Workload, Seen(observed), null));
         checks.Follow(Wishing(wish), observed);
         await _changed.WaitAsync(Patience);
 
-        observed = Look(effects, wish);
+        observed = Look(sight, wish);
         Assert.Equal(new HealthSeen(true, 0, null), checks.Follow(Wishing(wish), observed)[wish.Key]);
         Assert.Equal(new HealthMark(null), Seen(observed).Health);
         // Who comes after asks anew, and knows at once that it serves.
-        await using var next = Checks(effects);
+        await using var next = Checks(sight);
         Assert.Equal(new HealthSeen(true, 0, null), next.Follow(Wishing(wish), observed)[wish.Key]);
     }
 
     [Fact]
     public async Task Who_never_answers_is_found_unhealthy_and_what_is_written_then_is_not_undone()
     {
-        var (effects, wish) = await StartAsync(port: 8081);
-        await using var checks = Checks(effects);
+        var (sight, wish) = await StartAsync(port: 8081);
+        await using var checks = Checks(sight);
         HealthSeen seen;
-        while (!(seen = checks.Follow(Wishing(wish), Look(effects, wish))[wish.Key]).IsUnhealthy(((Container)wish.Workload).Health!))
+        while (!(seen = checks.Follow(Wishing(wish), Look(sight, wish))[wish.Key]).IsUnhealthy(((Container)wish.Workload).Health!))
             await _changed.WaitAsync(Patience);
         Assert.Equal(new HealthSeen(false, 3, "connection refused on 8081"), seen);
 
+        var effects = new WorkloadEffects(machine.Hosts);
         effects.Mark(wish.Key, new HealthMark($"{seen}"));
         effects.Mark(wish.Key, new HealthMark(null));
-        var observed = Look(effects, wish);
+        var observed = Look(sight, wish);
         Assert.Equal(new HealthMark("unhealthy: connection refused on 8081, 3 times"), Seen(observed).Health);
         // What is to be ended is not asked any more.
         Assert.Empty(checks.Follow(Wishing(wish), observed));
@@ -58,9 +59,9 @@ public sealed class HealthChecksTests(Machine machine) : IDisposable
     [Fact]
     public async Task What_is_not_seen_is_asked_on_and_what_nobody_wants_is_not()
     {
-        var (effects, wish) = await StartAsync(port: 8080);
-        await using var checks = Checks(effects);
-        var observed = Look(effects, wish);
+        var (sight, wish) = await StartAsync(port: 8080);
+        await using var checks = Checks(sight);
+        var observed = Look(sight, wish);
         Assert.Single(checks.Follow(Wishing(wish), observed));
         Assert.Single(checks.Follow(Wishing(wish), Observed.Nothing with { Blind = "no look" }));
         Assert.Single(checks.Follow(Wishing(wish), Observed.Nothing with { Containers = Observed.Nothing.Containers.Add(wish.Key, new Sighting<ContainerSeen>.Unknown("no look")) }));
@@ -73,20 +74,20 @@ public sealed class HealthChecksTests(Machine machine) : IDisposable
 
     private static CancellationToken Patience => TestContext.Current.CancellationToken;
 
-    private HealthChecks Checks(WorkloadEffects effects) => new(effects, _changed, TimeProvider.System, NullLogger.Instance);
+    private HealthChecks Checks(WorkloadSight sight) => new(sight, new WorkloadEffects(machine.Hosts), _changed, TimeProvider.System, NullLogger.Instance);
 
     private static Desired Wishing(Wish wish) => Desired.Nothing with { Wishes = Desired.Nothing.Wishes.Add(wish.Key, wish), Settled = [wish.Key.Agreement] };
 
     private static ContainerSeen Seen(Observed observed) => ((Sighting<ContainerSeen>.Present)observed.Containers.Single().Value).Thing;
 
-    private static Observed Look(WorkloadEffects effects, Wish wish)
+    private static Observed Look(WorkloadSight sight, Wish wish)
     {
-        var observed = effects.Observe();
+        var observed = sight.Observe();
         return observed with { Containers = observed.Containers.Clear().Add(wish.Key, observed.Containers[wish.Key]) };
     }
 
     // Its page is on 8080, and nothing anywhere else.
-    private async Task<(WorkloadEffects Effects, Wish Wish)> StartAsync(int port)
+    private async Task<(WorkloadSight Sight, Wish Wish)> StartAsync(int port)
     {
         var spec = machine.Spec("serve", "8080");
         var container = new Container(
@@ -98,7 +99,6 @@ public sealed class HealthChecksTests(Machine machine) : IDisposable
         var wish = new Wish(new WorkloadKey(spec.Id.Agreement, spec.Id.Workload), new StatementId(Digest.Of("version"u8)), container, Paused: false);
         Assert.IsType<Outcome.Done>(await machine.Host.StartAsync(spec with { Label = spec.Label with { Spec = wish.Spec } }));
         await machine.SaysAsync(spec.Id, "listening");
-        var paths = new NodePaths(machine.Paths.Run, machine.Paths.Run, machine.Paths.CgroupParent);
-        return (new WorkloadEffects(machine.Host, new NodeSecrets(null, new SecretPlaces(paths.Secrets), inMemory: false), null, null, null, null, null, null, paths, []), wish);
+        return (new WorkloadSight(machine.Hosts), wish);
     }
 }

@@ -69,10 +69,8 @@ public sealed class ReasonTests(Machine machine) : IDisposable
     public async Task A_receipt_says_as_much_as_a_statement_holds(string letter, int shift)
     {
         var why = Long(letter, shift);
-        var paths = new NodePaths(machine.Paths.Run, machine.Paths.Run, machine.Paths.CgroupParent);
-        var effects = new WorkloadEffects(machine.Host, new NodeSecrets(null, new SecretPlaces(paths.Secrets), inMemory: false), null, null, null, null, null, null, paths, []);
         var contact = new LedgerContact(Path.Combine(_directory, "heard"), TimeProvider.System);
-        var receipts = new Grid.Node.Agent.Receipts(Path.Combine(_directory, "receipts"), _ledger.Client, contact, Voice, effects, TimeProvider.System, NullLogger.Instance);
+        var receipts = new Grid.Node.Agent.Receipts(Path.Combine(_directory, "receipts"), _ledger.Client, contact, Voice, new WorkloadSight(machine.Hosts), TimeProvider.System, NullLogger.Instance);
         var observed = Observed.Nothing with { Attempts = Observed.Nothing.Attempts.Add(new WorkloadKey(Agreement, "web"), new Attempts(1, DateTimeOffset.UnixEpoch, why)) };
         receipts.Write([new Agreement.Ready(Agreement, Version(Web("/web")), [], null, [])], observed);
         await receipts.DeliverAsync(Cancel);

@@ -66,10 +66,8 @@ public sealed class ReceiptsTests(Machine machine) : IDisposable
         var terms = new AgreementTerms(
             1, null, user, [new FarmPart(farm, default, [Node])], new Term(null, null, TimeSpan.Zero, now, now.AddHours(1), new Offline(TimeSpan.FromHours(1), Pause: false)),
             new MoneyTerms(new Currency("EUR", 9), Money.Zero, [new FarmRate(farm, Money.Zero)], TimeSpan.Zero), [.. workloads], "");
-        var paths = new NodePaths(machine.Paths.Run, machine.Paths.Run, machine.Paths.CgroupParent);
-        var effects = new WorkloadEffects(machine.Host, new NodeSecrets(null, new SecretPlaces(paths.Secrets), inMemory: false), null, null, null, null, null, null, paths, []);
         var contact = new LedgerContact(Path.Combine(_directory, "heard"), TimeProvider.System);
-        var receipts = new Grid.Node.Agent.Receipts(Path.Combine(_directory, "receipts"), _ledger.Client, contact, new NodeVoice(_key, Node, Origin, TimeProvider.System), effects, TimeProvider.System, NullLogger.Instance);
+        var receipts = new Grid.Node.Agent.Receipts(Path.Combine(_directory, "receipts"), _ledger.Client, contact, new NodeVoice(_key, Node, Origin, TimeProvider.System), new WorkloadSight(machine.Hosts), TimeProvider.System, NullLogger.Instance);
         receipts.Write([new Agreement.Ready(Agreement, new Agreements.Version(new StatementId(Digest.Of("version"u8)), terms), [], null, [])], observed);
         await receipts.DeliverAsync(TestContext.Current.CancellationToken);
         return Assert.IsType<Receipt>(_ledger.Last);

@@ -5,7 +5,9 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
 using Grid.Flists.Mount;
+using Grid.Node.Agent;
 using Grid.Node.Containers;
+using Grid.Node.Secrets;
 using Grid.Units;
 using Grid.Workloads;
 
@@ -40,6 +42,16 @@ public sealed partial class Machine : IDisposable
 
     /// <summary>The same as the containers of <see cref="Uids"/> see them.</summary>
     public string Rootfs { get; }
+
+    /// <summary>An agent's view of it: containers, and nothing else.</summary>
+    internal NodeHosts Hosts
+    {
+        get
+        {
+            var paths = new NodePaths(Paths.Run, Paths.Run, Paths.CgroupParent);
+            return new NodeHosts(Host, new NodeSecrets(null, new SecretPlaces(paths.Secrets), inMemory: false), paths, []);
+        }
+    }
 
     public ContainerHost Host
     {

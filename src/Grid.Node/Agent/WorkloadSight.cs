@@ -1,0 +1,113 @@
+using System.Collections.Immutable;
+using Grid.Machines;
+using Grid.Networks;
+using Grid.Node.Containers;
+using Grid.Node.Gateways;
+using Grid.Node.Networks;
+using Grid.Reconciliation;
+using Grid.Units;
+using Grid.Workloads;
+
+namespace Grid.Node.Agent;
+
+/// <summary>Looks at the node; changes nothing. What was made is found again by the names of mounts and containers alone.</summary>
+internal sealed class WorkloadSight(NodeHosts hosts)
+{
+    private Sighting? _last;
+
+    /// <summary>What is there now. Attempts are the caller's to add.</summary>
+    public Observed Observe()
+    {
+        var sighting = _last = hosts.Containers.Observe();
+        var mounts = FlistMounts.Look();
+        var seen = ImmutableSortedDictionary.CreateBuilder<WorkloadKey, Sighting<ContainerSeen>>();
+        foreach (var (id, observation) in sighting.Containers)
+        {
+            if (Seen(observation, mounts[hosts.Paths.Root(id)].FirstOrDefault()) is { } thing)
+                seen[id.Key] = thing;
+        }
+        // A root, or a view of a volume, without a container is what a cut-short start or removal left.
+        foreach (var id in ContainerId.NamedIn(hosts.Paths.Roots).Union(hosts.Secrets.Places.Known()).Union(hosts.Volumes?.Viewers() ?? []).Union(hosts.Machines?.Known() ?? []))
+        {
+            if (!seen.ContainsKey(id.Key) && sighting.Blind is null)
+                seen[id.Key] = new Sighting<ContainerSeen>.Present(new ContainerSeen(default, mounts[hosts.Paths.Root(id)].FirstOrDefault(), 0, ContainerPhase.Partial));
+        }
+        var doors = hosts.Gateways?.Observe() ?? ImmutableDictionary<ContainerId, (GatewaySeen Seen, ProcessIdentity? Place)>.Empty;
+        var inits = sighting.Containers.Keys.Select(id => (Id: id, Init: sighting[id].Init)).Where(c => c.Init is not null).ToDictionary(c => c.Id, c => c.Init!.Value);
+        var publics = hosts.Addresses is null ? ImmutableSortedDictionary<WorkloadKey, Sighting<AddressSeen>>.Empty : hosts.Addresses.Observe(inits);
+        var links = hosts.Tunnels is null ? ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>.Empty
+            : hosts.Tunnels.Observe(id => new ContainerId(id.Agreement, id.Of.Workload) is var of && doors.TryGetValue(of, out var door) ? door.Place : sighting[of].Init);
+        var (kept, unseen) = hosts.Volumes?.Observe() ?? (ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>>.Empty, hosts.WithoutVolumes);
+        return new Observed(seen.ToImmutable(), hosts.Flists.Seen(mounts), ImmutableDictionary<WorkloadKey, Attempts>.Empty, sighting.Blind ?? (publics is null || links is null ? "nft(8) or ip(8) does not answer" : null))
+        {
+            Volumes = kept,
+            VolumesUnseen = unseen,
+            Machines = hosts.Machines?.Observe(sighting) ?? ImmutableSortedDictionary<WorkloadKey, Sighting<MachineSeen>>.Empty,
+            Gateways = doors.ToImmutableSortedDictionary(g => g.Key.Key, g => (Sighting<GatewaySeen>)new Sighting<GatewaySeen>.Present(g.Value.Seen)),
+            Addresses = publics ?? ImmutableSortedDictionary<WorkloadKey, Sighting<AddressSeen>>.Empty,
+            Tunnels = links ?? ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>.Empty,
+        };
+    }
+
+    /// <summary>What a container used so far; null when it has no cgroup.</summary>
+    public Counters? Counters(WorkloadKey key)
+    {
+        if (hosts.Containers.Usage(ContainerId.Of(key)) is not { } usage)
+            return null;
+        // Also while it is paused: a counter that was not read would seem to have begun anew, and be counted again from nothing.
+        var (sent, received) = _last?[ContainerId.Of(key)].Init is { } init ? NamespaceView.Traffic(init.Pid, TunnelNames.WayOut) : default;
+        return new Counters(usage.Cpu, usage.Memory, new Bytes(sent), new Bytes(received));
+    }
+
+    /// <summary>The OCI runtime that runs the containers.</summary>
+    public string Runtime => hosts.Containers.Runtime;
+
+    /// <summary>Which control groups hold them to their limits.</summary>
+    public string Cgroups => hosts.Containers.Limits;
+
+    /// <summary>What private networks are made of; null where there are none.</summary>
+    public WireGuardEngine? WireGuard => hosts.Tunnels?.Engine;
+
+    public bool HasVolumes => hosts.Volumes is not null;
+
+    /// <summary>What a machine here runs on when it is not the processor itself; null for what is no machine.</summary>
+    public string? EmulationOf(Workload workload) => workload is Machine && hosts.Machines?.Accelerator is { IsEmulated: true } by ? $"emulated ({by.Name}): {by.Why}" : null;
+
+    /// <summary>What machines run on, and why not on the processor itself; null where there are none.</summary>
+    public string? Accelerator => hosts.Machines?.Accelerator.ToString();
+
+    /// <summary>Where a container's shim writes down that it ended.</summary>
+    public string ExitDirectory => hosts.Paths.Containers.Bundles;
+
+    /// <summary>Null where there are no gateways.</summary>
+    public GatewayWatch? WatchGateways(Action look) => hosts.Gateways is null ? null : new GatewayWatch(hosts.Gateways.Files, look);
+
+    /// <summary>The first process of a container that ran at the last look.</summary>
+    public int? PidOf(WorkloadKey key) => ProcessOf(key)?.Pid;
+
+    /// <summary>The same, not to be taken for one that has its number later.</summary>
+    public ProcessIdentity? ProcessOf(WorkloadKey key) => (_last?[ContainerId.Of(key)] as Observation.Present)?.Phase is Phase.Running r ? r.Init : null;
+
+    /// <summary>The root hash that the container's files come from; null when nothing is mounted for it.</summary>
+    public Digest? RootOf(WorkloadKey key) => hosts.Flists.RootOf(ContainerId.Of(key));
+
+    /// <summary>Why a file of what runs could not be read, a little while ago; null when all could.</summary>
+    public string? Unread(Workload workload, DateTimeOffset now) => hosts.Flists.Unread(workload, now);
+
+    private static Sighting<ContainerSeen>? Seen(Observation observation, FlistId flist) => observation switch
+    {
+        Observation.Unknown u => new Sighting<ContainerSeen>.Unknown(u.Why),
+        Observation.Present p => new Sighting<ContainerSeen>.Present(new ContainerSeen(
+            p.Label?.Spec ?? default, flist, p.Label?.Generation ?? 0, PhaseOf(p.Phase), (p.Phase as Phase.Exited)?.Code, p.OomKills > 0, (p.Phase as Phase.Exited)?.At, p.Health)),
+        _ => null,
+    };
+
+    private static ContainerPhase PhaseOf(Phase phase) => phase switch
+    {
+        Phase.Created created => created.LetGo ? ContainerPhase.Starting : ContainerPhase.Created,
+        Phase.Running => ContainerPhase.Running,
+        Phase.Paused => ContainerPhase.Paused,
+        Phase.Exited => ContainerPhase.Exited,
+        _ => ContainerPhase.Partial,
+    };
+}
