@@ -45,7 +45,10 @@ internal static class ClearProgram
         var publicHost = PublicAddresses.Open(paths.Run, "/proc/self/ns/net", null, out _);
         var hosts = new NodeHosts(containers, new NodeSecrets(null, new SecretPlaces(paths.Secrets), inMemory: false), paths, [])
         {
-            Tunnels = tunnelHost is null ? null : new Tunnels(tunnelHost, keys, [], time), Volumes = volumes, Machines = machines, Gateways = gateways,
+            Tunnels = tunnelHost is null ? null : new Tunnels(tunnelHost, keys, [], time),
+            Volumes = volumes,
+            Machines = machines,
+            Gateways = gateways,
             Addresses = publicHost is null ? null : new BoundAddresses(publicHost, null),
         };
         var (sight, effects) = (new WorkloadSight(hosts), new WorkloadEffects(hosts));

@@ -103,7 +103,11 @@ internal static partial class NodeProgram
                 : new VolumeViews(volumeHost, options.Paths.Views, () => VolumePromises.Of(feed.Agreements.SelectMany(a => VolumePromises.Of(a, node)), node));
             var hosts = new NodeHosts(containers, secrets, options.Paths, options.Hubs)
             {
-                Tunnels = tunnels, Volumes = volumes, WithoutVolumes = withoutVolumes, Machines = machines, Gateways = gateways,
+                Tunnels = tunnels,
+                Volumes = volumes,
+                WithoutVolumes = withoutVolumes,
+                Machines = machines,
+                Gateways = gateways,
                 Addresses = publicHost is null ? null : new BoundAddresses(publicHost, feed),
             };
             var sight = new WorkloadSight(hosts);
