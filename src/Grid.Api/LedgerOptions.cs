@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
 using System.Globalization;
 using Grid.Statements;
 using Npgsql;
@@ -8,17 +10,29 @@ namespace Grid.Api;
 public sealed record LedgerOptions
 {
     public const string Usage = """
-        grid-ledger --origin NAME (--data DIR | --postgres CONNECTION-STRING) [--key FILE] [--listen http://ADDRESS:PORT] [--hub URL] [--rate N] [--binaries DIR]
+        grid-ledger --origin NAME (--data DIR | --postgres CONNECTION-STRING) [--key FILE]
+                    [--listen http://ADDRESS:PORT] [--hub URL] [--rate N] [--binaries DIR]
 
-          --origin    the ledger's name, as every statement carries it: printable ASCII without spaces
-          --data      keeps a private PostgreSQL in this directory
-          --postgres  uses this database instead
-          --key       the seed of the ledger's Ed25519 key, 64 hexadecimal digits, mode 0600; made if absent; default DIR/ledger.key
-          --listen    default http://127.0.0.1:8080; port 0 takes a free one
-          --hub       where the flists that agreements name can be looked at
-          --rate      requests a second from one address, with bursts of twice as many; default 1000, 0 for no limit
-          --binaries  where postgres and initdb are; default: the newest installed
+          --origin NAME     the ledger's name, as every statement carries it: printable ASCII
+                            without spaces and pluses (needed)
+          --data DIR        keeps a private PostgreSQL in this directory (needed, or --postgres)
+          --postgres TEXT   uses this database instead, as Host=…;Username=…;Database=…
+                            (needed, or --data)
+          --key FILE        the seed of the ledger's Ed25519 key, 64 hexadecimal digits, mode 0600;
+                            made if absent (default: ledger.key in --data; needed without)
+          --listen URL      where it is asked; port 0 takes a free one
+                            (default: http://127.0.0.1:8080)
+          --hub URL         where the flists that agreements name are looked at
+                            (default: they are not, and only nodes look)
+          --rate N          requests a second from one address, with bursts of twice as many;
+                            0 for no limit (default: 1000)
+          --binaries DIR    where postgres and initdb are (default: the newest installed)
+
+        grid-ledger --help
+        grid-ledger --version
         """;
+
+    public static readonly ImmutableArray<string> Names = ["--origin", "--data", "--postgres", "--key", "--listen", "--hub", "--rate", "--binaries"];
 
     private const int MaximumRate = 1_000_000;
 
@@ -48,6 +62,11 @@ public sealed record LedgerOptions
         var options = new LedgerOptions { Origin = "" };
         for (var i = 0; i < args.Length; i += 2)
         {
+            if (!Names.Contains(args[i]))
+            {
+                wrong.Add(Wrong($"{args[i]} is not known.", "'grid-ledger --help' lists what is."));
+                continue;
+            }
             if (i + 1 == args.Length || args[i + 1].Length == 0)
             {
                 wrong.Add(Wrong($"{args[i]} needs a value.", "Write it behind the option, or leave the option out."));
@@ -81,8 +100,7 @@ public sealed record LedgerOptions
                 wrong.Add(Wrong($"--rate {value} is not a number of requests from 0 to {MaximumRate}.", "Write digits only; 0 is no limit."));
                 return this;
             default:
-                wrong.Add(Wrong($"{name} is not known.", "'grid-ledger --help' lists what is."));
-                return this;
+                throw new UnreachableException($"{name} is a name that nothing reads.");
         }
     }
 

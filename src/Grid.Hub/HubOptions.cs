@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
 using System.Globalization;
 
 namespace Grid.Hub;
@@ -6,15 +8,22 @@ namespace Grid.Hub;
 public sealed record HubOptions
 {
     public const string Usage = """
-        grid-hub --store DIR [--listen http://ADDRESS:PORT | --listen http://unix:/PATH] [--max-bytes N] [--max-meta N] [--max-uploads N] [--max-connections N]
+        grid-hub --store DIR [--listen http://ADDRESS:PORT | --listen http://unix:/PATH]
+                 [--max-bytes N] [--max-meta N] [--max-uploads N] [--max-connections N]
 
-          --store            where packs, meta files and manifests lie; made if absent
-          --listen           default http://127.0.0.1:8090; port 0 takes a free one
-          --max-bytes        bytes that all packs together may take; default: no limit but the disk's
-          --max-meta         bytes of one meta file, uncompressed; default 268435456
-          --max-uploads      uploads checked at one time; more get 503; default 8
-          --max-connections  default 1024
+          --store DIR          where packs, meta files and manifests lie; made if absent (needed)
+          --listen URL         an address, whose port 0 takes a free one, or the path of a socket
+                               (default: http://127.0.0.1:8090)
+          --max-bytes N        bytes that all packs together may take (default: as the disk has)
+          --max-meta N         bytes of one meta file, uncompressed (default: 268435456)
+          --max-uploads N      uploads checked at one time; more get 503 (default: 8)
+          --max-connections N  connections at one time (default: 1024)
+
+        grid-hub --help
+        grid-hub --version
         """;
+
+    public static readonly ImmutableArray<string> Names = ["--store", "--listen", "--max-bytes", "--max-meta", "--max-uploads", "--max-connections"];
 
     public required string Store { get; init; }
 
@@ -35,6 +44,11 @@ public sealed record HubOptions
         var options = new HubOptions { Store = "" };
         for (var i = 0; i < args.Length; i += 2)
         {
+            if (!Names.Contains(args[i]))
+            {
+                wrong.Add(Wrong($"{args[i]} is not known.", "'grid-hub --help' lists what is."));
+                continue;
+            }
             if (i + 1 == args.Length)
             {
                 wrong.Add(Wrong($"{args[i]} needs a value.", "Write it behind the option, or leave the option out."));
@@ -49,7 +63,7 @@ public sealed record HubOptions
                 "--max-meta" => options with { MaximumMeta = (int)Number(args[i], value, int.MaxValue, wrong) },
                 "--max-uploads" => options with { MaximumUploads = (int)Number(args[i], value, 1024, wrong) },
                 "--max-connections" => options with { MaximumConnections = (int)Number(args[i], value, 1 << 20, wrong) },
-                _ => Unknown(args[i], options, wrong),
+                _ => throw new UnreachableException($"{args[i]} is a name that nothing reads."),
             };
         }
         if (options.Store.Length == 0)
@@ -67,12 +81,6 @@ public sealed record HubOptions
             return number;
         wrong.Add(Wrong($"{name} {value} is not a number from 1 to {maximum}.", "Write digits only."));
         return 1;
-    }
-
-    private static HubOptions Unknown(string name, HubOptions options, List<Refusal> wrong)
-    {
-        wrong.Add(Wrong($"{name} is not known.", "'grid-hub --help' lists what is."));
-        return options;
     }
 
     private static Refusal Wrong(string detail, string next) => new("usage", detail, next);

@@ -17,7 +17,17 @@ namespace Grid.Node;
 /// </summary>
 internal static class ClearProgram
 {
-    public const string Usage = "grid-node clear --data DIR --run DIR --cgroup NAME";
+    public const string Verb = "clear";
+
+    public const string Usage = """
+        grid-node clear --data DIR --run DIR --cgroup NAME
+
+        Ends and removes all that a node runs, whatever is agreed, once its agent has ended. In this order:
+
+          --data DIR            what the agent was given (needed)
+          --run DIR             what the agent was given (needed)
+          --cgroup NAME         what the agent was given (needed)
+        """;
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan LookAgain = TimeSpan.FromMilliseconds(100);

@@ -28,32 +28,39 @@ public sealed record NodeOptions(
 
     private const int MostPublicIPv4 = 65_536;
 
-    public const string Usage = """
-        grid-node --ledger URL --origin NAME --ledger-key key1… --hub URL [--hub URL …] [--data DIR] [--run DIR] [--cgroup NAME] [--invite FILE]
-                  [--cpu MILLICORES --memory BYTES --ssd BYTES] [--underlay ADDRESS …] [--disk ssd:DIR|hdd:DIR …] [--public IFACE [--public-ipv4 COUNT]]
-                  [--gateway-http ADDRESS:PORT --gateway-https ADDRESS:PORT --acme URL [--acme-root FILE] [--gateway-domain NAME] [--dns ADDRESS:PORT]]
+    public const string Usage = $"""
+        grid-node --ledger URL --origin NAME --ledger-key key1… --hub URL [--hub URL …]
+                  [--data DIR] [--run DIR] [--cgroup NAME] [--invite FILE]
+                  [--cpu MILLICORES --memory BYTES --ssd BYTES] [--disk ssd:DIR|hdd:DIR …]
+                  [--underlay ADDRESS …] [--public IFACE [--public-ipv4 COUNT]]
+                  {GatewayOptions.Usage}
 
-          --ledger      the ledger's API
-          --origin      the ledger's name, as in its checkpoints
-          --ledger-key  the key that signs its checkpoints; nothing else is trusted
-          --hub         where flists come from, tried in order; every byte is checked
-          --data        what survives a reboot (default /var/lib/grid/node)
-          --run         what does not (default /run/grid/node)
-          --cgroup      the group that holds every container's (default grid)
-          --invite      the farmer's invite, until the node has joined
-          --cpu --memory --ssd   offer this much instead of all the machine has
-          --disk        where volumes are kept, on what (default: ssd:DATA/volumes)
-          --underlay    where other nodes reach this one (default: the addresses it reaches the world from)
-          --public      the interface on the farm's public wire; without it no container gets a public address
-          --public-ipv4 how many IPv4 addresses agreements may bind here (default: 256)
-          --gateway-http --gateway-https   where the world comes in; without them the node has no gateways
-          --acme        the directory of the authority that signs certificates (RFC 8555)
-          --acme-root   the root that it is trusted by, in PEM (default: the machine's)
-          --gateway-domain   the domain under which names are given; *.NAME must lead here
-          --dns         who is asked whether a name is a user's (default: whom the machine asks)
+          --ledger URL          the ledger's API (needed)
+          --origin NAME         the ledger's name, as in its checkpoints (needed)
+          --ledger-key KEY      the key that signs its checkpoints; nothing else is trusted (needed)
+          --hub URL             where flists come from; several are tried in order, and every byte
+                                is checked (needed)
+          --data DIR            what survives a reboot (default: /var/lib/grid/node)
+          --run DIR             what does not (default: /run/grid/node)
+          --cgroup NAME         the group that holds every container's (default: grid)
+          --invite FILE         the farmer's invite (needed until the node has joined)
+          --cpu MILLICORES      offer this much, 1000 for a core (default: all the machine has)
+          --memory BYTES        the same of memory; with --cpu and --ssd, or not at all
+                                (default: all the machine has)
+          --ssd BYTES           the same of space for volumes (default: all the machine has)
+          --disk ssd:DIR        where volumes are kept, and on what: ssd:DIR or hdd:DIR; several are
+                                several disks (default: ssd, and volumes in --data)
+          --underlay ADDRESS    where other nodes reach this one; several are allowed
+                                (default: the addresses that the machine reaches the world from)
+          --public IFACE        the interface on the farm's public wire
+                                (default: none, and no container has a public address)
+          --public-ipv4 COUNT   how many IPv4 addresses agreements may bind here (default: 256)
+
+        {GatewayOptions.Explained}
         """;
 
-    private static readonly string[] Known = ["--ledger", "--origin", "--ledger-key", "--hub", "--data", "--run", "--cgroup", "--invite", "--cpu", "--memory", "--ssd", "--underlay", "--disk", "--public", "--public-ipv4", .. GatewayOptions.Names];
+    public static readonly ImmutableArray<string> Names =
+        ["--ledger", "--origin", "--ledger-key", "--hub", "--data", "--run", "--cgroup", "--invite", "--cpu", "--memory", "--ssd", "--underlay", "--disk", "--public", "--public-ipv4", .. GatewayOptions.Names];
 
     /// <summary>Null and all that is wrong with the arguments, or the options.</summary>
     public static NodeOptions? Parse(IReadOnlyList<string> arguments, out ImmutableArray<Refusal> wrong)
@@ -63,7 +70,7 @@ public sealed record NodeOptions(
         var given = new List<(string Name, string Value)>();
         for (var i = 0; i < arguments.Count; i += 2)
         {
-            if (!Known.Contains(arguments[i]))
+            if (!Names.Contains(arguments[i]))
                 Wrong($"'{arguments[i]}' is not an option.", "'grid-node --help' lists them.");
             else if (i + 1 == arguments.Count || (arguments[i + 1].Length == 0 && arguments[i] is "--data" or "--run" or "--invite"))
                 Wrong($"{arguments[i]} wants a value.", "Write it behind the option, or leave the option out.");
@@ -114,7 +121,7 @@ public sealed record NodeOptions(
             Wrong("--cpu, --memory and --ssd are given together or not at all.", "Give all three, or none: then all the machine has is offered.");
         var paths = new NodePaths(
             Path.GetFullPath(One("--data") ?? "/var/lib/grid/node"), Path.GetFullPath(One("--run") ?? "/run/grid/node"), One("--cgroup") ?? "grid");
-        if (!Names.IsValid(paths.Cgroup, 1, 36))
+        if (!Units.Names.IsValid(paths.Cgroup, 1, 36))
             Wrong($"--cgroup '{paths.Cgroup}' is not a name of 1–36 of a–z, 0–9 and hyphens.", "Write a plain name, such as grid.");
 
         var underlay = new List<IPAddress>();

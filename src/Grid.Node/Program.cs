@@ -8,17 +8,17 @@ using Grid.Node.Gateways.Front;
 if (MountVerbs.TryRun(args) is { } code)
     return code;
 
+if (args is [.. var verb, "--help"] && Usage(verb) is { } usage)
+{
+    Console.WriteLine(usage);
+    return 0;
+}
+
 if (args is [FrontProcess.Verb, .. var told])
     return await FrontProgram.RunAsync(told, TimeProvider.System);
 
-if (args is ["clear", .. var rest])
+if (args is [ClearProgram.Verb, .. var rest])
     return await Reported(() => ClearProgram.RunAsync(rest, TimeProvider.System));
-
-if (args is ["--help"])
-{
-    Console.WriteLine(Usage());
-    return 0;
-}
 
 if (args is ["--version"])
 {
@@ -30,12 +30,18 @@ if (NodeOptions.Parse(args, out var wrong) is not { } options)
 {
     foreach (var refusal in wrong)
         Say(refusal);
-    Console.Error.WriteLine(Usage());
+    Console.Error.WriteLine(NodeOptions.Usage);
     return 2;
 }
 return await Reported(() => NodeProgram.RunAsync(options));
 
-static string Usage() => $"{NodeOptions.Usage}\n\n{ClearProgram.Usage}";
+static string? Usage(string[] verb) => verb switch
+{
+    [] => $"{NodeOptions.Usage}\n\ngrid-node --version\ngrid-node {ClearProgram.Verb} --help\ngrid-node {FrontProcess.Verb} --help",
+    [ClearProgram.Verb] => ClearProgram.Usage,
+    [FrontProcess.Verb] => FrontProgram.Usage,
+    _ => null,
+};
 
 static async Task<int> Reported(Func<Task<int>> run)
 {

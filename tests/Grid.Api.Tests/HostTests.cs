@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
 using Grid.Accounts;
+using Grid.Hub.Tests;
 using Grid.Ledger.Tests;
 using Grid.Log;
 using Grid.Statements;
@@ -151,6 +152,23 @@ public sealed class HostTests : IDisposable
         Assert.Null(LedgerOptions.Parse(args, out var mistakes));
         Assert.Contains(mistakes, m => $"{m}".Contains(expected, StringComparison.Ordinal));
         Assert.All(mistakes, m => Assert.True(m is { Code: "usage", Next.Length: > 0 }, $"{m}"));
+    }
+
+    [Fact]
+    public void Help_tells_every_option_and_what_holds_without_it()
+    {
+        string[] needed = ["--origin", "a/b", "--data", "/tmp/x"];
+        var without = LedgerOptions.Parse(needed, out _)!;
+        var defaults = HelpText.Check(LedgerOptions.Usage, LedgerOptions.Names);
+
+        Assert.Equal(["--listen", "--rate"], defaults.Select(d => d.Name));
+        Assert.All(defaults, d => Assert.Equal(without, LedgerOptions.Parse([.. needed, d.Name, d.Value], out _)));
+        // Whatever is wrong with the value, the name is known to the reader.
+        Assert.All(LedgerOptions.Names, n =>
+        {
+            Assert.Null(LedgerOptions.Parse([n, "7"], out var mistakes));
+            Assert.DoesNotContain(mistakes, m => m.Detail.Contains("is not known", StringComparison.Ordinal));
+        });
     }
 
     [Fact]

@@ -14,7 +14,23 @@ namespace Grid.Node.Gateways;
 /// <param name="Dns">who is asked for TXT records; null: whom the machine asks</param>
 public sealed record GatewayOptions(IPEndPoint Http, IPEndPoint Https, string? Domain, Uri Acme, string? AcmeRoot, IPEndPoint? Dns)
 {
-    public const string Usage = "[--gateway-http ADDRESS:PORT --gateway-https ADDRESS:PORT --acme URL [--acme-root FILE] [--gateway-domain NAME] [--dns ADDRESS:PORT]]";
+    public const string Usage = """
+        [--gateway-http ADDRESS:PORT --gateway-https ADDRESS:PORT --acme URL
+                   [--acme-root FILE] [--gateway-domain NAME] [--dns ADDRESS:PORT]]
+        """;
+
+    public const string Explained = """
+          --gateway-http PLACE  ADDRESS:PORT where the world comes in by http; with --gateway-https
+                                and --acme, or not at all (default: the node has no gateways)
+          --gateway-https PLACE ADDRESS:PORT where it comes in by TLS (default: as --gateway-http)
+          --acme URL            the directory of the authority that signs certificates, RFC 8555
+                                (default: as --gateway-http)
+          --acme-root FILE      the root that it is trusted by, in PEM (default: the machine's)
+          --gateway-domain NAME the domain under which names are given; *.NAME must lead here
+                                (default: none, and every name is proven by DNS)
+          --dns PLACE           ADDRESS:PORT of who is asked whether a name is a user's
+                                (default: whom the machine asks)
+        """;
 
     public static readonly ImmutableArray<string> Names = ["--gateway-http", "--gateway-https", "--acme", "--acme-root", "--gateway-domain", "--dns"];
 

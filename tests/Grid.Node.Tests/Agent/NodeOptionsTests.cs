@@ -1,5 +1,7 @@
 using System.Net;
+using Grid.Hub.Tests;
 using Grid.Node.Gateways;
+using Grid.Node.Gateways.Front;
 
 namespace Grid.Node.Tests.Agent;
 
@@ -22,6 +24,26 @@ public sealed class NodeOptionsTests
         Assert.Equal(options.Gateways, GatewayOptions.Parse(n => handed.IndexOf(n) is >= 0 and var at ? handed[at + 1] : null, []));
         Assert.Null(NodeOptions.Parse(Right, out wrong)!.Gateways);
         Assert.Empty(wrong);
+    }
+
+    [Fact]
+    public void Help_tells_every_option_and_what_holds_without_it()
+    {
+        var without = NodeOptions.Parse(Right, out _)!;
+        var defaults = HelpText.Check(NodeOptions.Usage, NodeOptions.Names);
+
+        Assert.Equal(["--data", "--run", "--cgroup", "--public-ipv4"], defaults.Select(d => d.Name));
+        // How many addresses is told with a wire only.
+        Assert.All(defaults.SkipLast(1), d => Assert.Equal(without with { Hubs = [] }, NodeOptions.Parse([.. Right, d.Name, d.Value], out _)! with { Hubs = [] }));
+        Assert.Equal($"{without.PublicIPv4}", defaults[^1].Value);
+        // Each is read: it changes something, or what it is given is refused for what it is.
+        Assert.All(NodeOptions.Names, n =>
+        {
+            var with = NodeOptions.Parse([.. Right, n, "7"], out var wrong);
+            Assert.True(with is null ? wrong.All(w => !w.Detail.Contains("is not an option", StringComparison.Ordinal)) : with with { Hubs = [] } != without with { Hubs = [] });
+        });
+        HelpText.Check(ClearProgram.Usage, ["--data", "--run", "--cgroup"]);
+        HelpText.Check(FrontProgram.Usage, ["--data", "--run", .. GatewayOptions.Names]);
     }
 
     [Theory]

@@ -8,6 +8,8 @@ public sealed class ProgramTests
 {
     [Theory]
     [InlineData(0, "grid-node --ledger URL", "--help")]
+    [InlineData(0, "grid-node clear --data DIR", "clear", "--help")]
+    [InlineData(0, "grid-node gateway --data DIR", "gateway", "--help")]
     [InlineData(0, "grid-node ", "--version")]
     [InlineData(2, "grid-node: error[usage]: '--what' is not an option.\n  next: ", "--what", "1")]
     [InlineData(2, "grid-node clear --data DIR", "clear", "--data", "", "--run", "x", "--cgroup", "x")]

@@ -17,11 +17,22 @@ namespace Grid.Node.Gateways.Front;
 /// <summary><c>grid-node gateway</c>: serves the gateways of one node until it is told to end. Started by the agent, which it does not need.</summary>
 internal static class FrontProgram
 {
+    public const string Usage = $"""
+        grid-node {FrontProcess.Verb} --data DIR --run DIR
+                  {GatewayOptions.Usage}
+
+        Serves the gateways of a node. The agent starts it, with what it was given itself:
+
+          --data DIR            what survives a reboot (needed)
+          --run DIR             what does not (needed)
+        {GatewayOptions.Explained}
+        """;
+
     public static async Task<int> RunAsync(IReadOnlyList<string> arguments, TimeProvider time)
     {
         if (Parse(arguments) is not var (options, data, run))
         {
-            Console.Error.WriteLine($"grid-node {FrontProcess.Verb} --data DIR --run DIR {GatewayOptions.Usage}");
+            Console.Error.WriteLine(Usage);
             return 2;
         }
         var files = new GatewayFiles(data, run);
