@@ -39,13 +39,16 @@ public static partial class CommandLine
             Output = shell.Out,
             Error = shell.Error,
             EnableDefaultExceptionHandler = false,
-            // A private grid is ended in order, which takes longer than anything else here.
-            ProcessTerminationTimeout = parsed.CommandResult.Command.Name == Up.UpCommand.Name ? TimeSpan.FromMinutes(3) : TimeSpan.FromSeconds(5),
+            ProcessTerminationTimeout = null,
         };
         using var span = Source.StartActivity(Name(parsed.CommandResult));
         try
         {
-            var code = await parsed.InvokeAsync(configuration, cancellation).ConfigureAwait(false);
+            using var interruption = shell.Signals ? new Interruption(cancellation) : null;
+            var run = parsed.InvokeAsync(configuration, interruption?.Token ?? cancellation);
+            // A private grid is ended in order, which takes longer than anything else here.
+            var patience = parsed.CommandResult.Command.Name == Up.UpCommand.Name ? TimeSpan.FromMinutes(3) : TimeSpan.FromSeconds(5);
+            var code = await (interruption?.EndAsync(run, patience) ?? run).ConfigureAwait(false);
             span?.SetTag("process.exit.code", code);
             return code;
         }

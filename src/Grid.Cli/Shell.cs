@@ -17,6 +17,9 @@ public sealed record Shell(
     /// <summary>False where somebody else decides what is done next.</summary>
     public bool Hints { get; init; } = true;
 
+    /// <summary>False where somebody else hears ctrl-C and hands it on: who is told twice cannot say whose end it was.</summary>
+    public bool Signals { get; init; } = true;
+
     /// <summary>Standard output for bytes that are no text.</summary>
     public Func<Stream> Bytes { get; init; } = Console.OpenStandardOutput;
 

@@ -48,6 +48,7 @@ internal sealed class Prompt(PrivateGrid grid, Shell shell, Format format, Actio
             Error = table ? shell.Error : TextWriter.Null,
             Ended = o => outcome = o,
             Hints = false,
+            Signals = false,
             Environment = name => name switch
             {
                 "GRID_HOME" => grid.Home,
