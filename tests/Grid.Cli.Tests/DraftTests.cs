@@ -355,7 +355,7 @@ public sealed class DraftTests
     }
 
     /// <summary>What the draft comes to when its names are all of one node.</summary>
-    private static AgreementTerms Terms(Draft draft)
+    internal static AgreementTerms Terms(Draft draft)
     {
         var (farm, began) = (new FarmId(Digest.Of("farm"u8)), new DateTimeOffset(2026, 11, 30, 23, 50, 0, TimeSpan.Zero));
         var term = new Term(draft.Term.Start?.From(began), draft.Term.Until?.From(began), TimeSpan.Zero, draft.Term.AnswerBy.From(began), draft.Term.ConvergeBy.From(began), new Offline(draft.Term.OfflineAfter, draft.Term.OfflinePause));
