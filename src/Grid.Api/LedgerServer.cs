@@ -8,7 +8,6 @@ using Grid.Ledger.Store;
 using Grid.Statements;
 using Microsoft.AspNetCore.RateLimiting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.OpenApi;
 
 namespace Grid.Api;
 
@@ -29,6 +28,8 @@ public sealed class LedgerServer : IAsyncDisposable
     public string Address => _app!.Urls.First();
 
     public Sequencer Sequencer => _sequencer!;
+
+    internal IReadOnlyList<Endpoint> Endpoints => _app!.Services.GetRequiredService<EndpointDataSource>().Endpoints;
 
     /// <param name="clock">the ledger's; the machine's when null</param>
     /// <param name="admission">evidence that is asked for before a statement is decided; see <see cref="SequencerOptions.Admission"/></param>
@@ -109,13 +110,7 @@ public sealed class LedgerServer : IAsyncDisposable
             .AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = TimeSpan.FromSeconds(10));
         builder.Services.AddRouting();
-        builder.Services.AddOpenApi("v1", o => o.AddSchemaTransformer((schema, context, _) =>
-        {
-            // The framework cannot see through our way of writing times.
-            if ((Nullable.GetUnderlyingType(context.JsonTypeInfo.Type) ?? context.JsonTypeInfo.Type) == typeof(DateTimeOffset))
-                (schema.Type, schema.Format) = (context.JsonTypeInfo.Type == typeof(DateTimeOffset) ? JsonSchemaType.String : JsonSchemaType.String | JsonSchemaType.Null, "date-time");
-            return Task.CompletedTask;
-        }));
+        builder.Services.AddOpenApi("v1", Description.Complete);
         builder.Services.ConfigureHttpJsonOptions(o =>
         {
             o.SerializerOptions.TypeInfoResolverChain.Insert(0, ApiJson.Default);

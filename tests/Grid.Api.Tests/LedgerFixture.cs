@@ -19,6 +19,8 @@ public sealed class LedgerFixture : IAsyncLifetime
 
     public HttpClient Http { get; } = new();
 
+    internal IReadOnlyList<Microsoft.AspNetCore.Http.Endpoint> Endpoints => _server!.Endpoints;
+
     internal TestClock Clock { get; } = new(TestGrid.Epoch);
 
     public async ValueTask InitializeAsync()
