@@ -1,0 +1,82 @@
+using System.Runtime.CompilerServices;
+using System.Text.RegularExpressions;
+using Grid.Api;
+using Grid.Cli.Yaml;
+
+namespace Grid.Cli.Tests;
+
+/// <summary>docker-compose.yml starts the ledger as the ledger takes it. Nothing here runs docker.</summary>
+public sealed partial class ComposeTests
+{
+    private static readonly string Root = RootOf();
+    private static readonly string Text = File.ReadAllText(Path.Combine(Root, "docker-compose.yml"));
+    private static readonly YamlNode Document = YamlText.Read(Text, out var fault) ?? throw new InvalidOperationException($"{fault}");
+
+    [Fact]
+    public void The_ledger_takes_every_option_it_is_given()
+    {
+        var ledger = At(Document, "services", "ledger");
+        string[] command = [.. ((YamlNode.Sequence)At(ledger, "command")).Items.Select(i => Variable().Replace(((YamlNode.Scalar)i).Text, "given"))];
+
+        var options = LedgerOptions.Parse(command, out var mistakes);
+
+        Assert.Empty(mistakes);
+        // What it keeps outlives it, and it is where the world may look for it.
+        Assert.Contains(((YamlNode.Sequence)At(ledger, "volumes")).Items, v => options!.KeyFile.StartsWith(((YamlNode.Scalar)v).Text.Split(':')[1] + "/", StringComparison.Ordinal));
+        Assert.Contains(((YamlNode.Sequence)At(ledger, "ports")).Items, p => ((YamlNode.Scalar)p).Text.EndsWith($":{new Uri(options!.Listen).Port}", StringComparison.Ordinal));
+        Assert.Contains($"ENTRYPOINT [\"/opt/grid/{typeof(LedgerOptions).Assembly.GetName().Name}\"]", Scalar(At(ledger, "build", "dockerfile_inline")), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_database_it_asks_for_is_the_one_that_is_made()
+    {
+        var made = At(Document, "services", "postgres", "environment");
+        var asked = Scalar(((YamlNode.Sequence)At(Document, "services", "ledger", "command")).Items.Single(i => Scalar(i).StartsWith("Host=", StringComparison.Ordinal)))
+            .Split(';').Select(p => p.Split('=', 2)).ToDictionary(p => p[0], p => p[1]);
+
+        Assert.Equal(("postgres", Scalar(At(made, "POSTGRES_DB")), Scalar(At(made, "POSTGRES_USER")), Scalar(At(made, "POSTGRES_PASSWORD"))), (asked["Host"], asked["Database"], asked["Username"], asked["Password"]));
+    }
+
+    [Fact]
+    public void Only_variables_that_somebody_reads_are_set()
+    {
+        var set = ((YamlNode.Mapping)At(Document, "services")).Entries.SelectMany(s => ((YamlNode.Mapping)At(s.Value, "environment")).Entries.Select(e => $"{s.Key.Text} {e.Key.Text}"));
+
+        // The image's own (hub.docker.com/_/postgres), and the runtime's.
+        Assert.Subset(new HashSet<string> { "postgres POSTGRES_USER", "postgres POSTGRES_DB", "postgres POSTGRES_PASSWORD", "postgres POSTGRES_INITDB_ARGS", "ledger DOTNET_EnableDiagnostics" }, set.ToHashSet());
+    }
+
+    [Fact]
+    public void Who_starts_it_is_told_of_every_variable_that_it_wants() =>
+        Assert.Equal(Told().Matches(Text).Select(m => m.Groups["name"].Value).Order(StringComparer.Ordinal), Variable().Matches(Text).Select(m => m.Groups["name"].Value).Distinct().Order(StringComparer.Ordinal));
+
+    [Fact]
+    public void It_is_built_by_the_compiler_of_the_house_from_what_is_there()
+    {
+        var file = Scalar(At(Document, "services", "ledger", "build", "dockerfile_inline"));
+        var version = System.Text.Json.JsonDocument.Parse(File.ReadAllText(Path.Combine(Root, "global.json"))).RootElement.GetProperty("sdk").GetProperty("version").GetString();
+
+        Assert.Contains($"FROM mcr.microsoft.com/dotnet/sdk:{version}-", file, StringComparison.Ordinal);
+        Assert.True(Directory.Exists(Path.Combine(Root, Published().Match(file).Groups["project"].Value)));
+    }
+
+    private static YamlNode At(YamlNode node, params ReadOnlySpan<string> path)
+    {
+        foreach (var name in path)
+            node = ((YamlNode.Mapping)node).Entries.Single(e => e.Key.Text == name).Value;
+        return node;
+    }
+
+    private static string Scalar(YamlNode node) => ((YamlNode.Scalar)node).Text;
+
+    private static string RootOf([CallerFilePath] string here = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(here)!, "..", ".."));
+
+    [GeneratedRegex(@"\$\{(?<name>[A-Z_]+)[^}]*\}")]
+    private static partial Regex Variable();
+
+    [GeneratedRegex("^#   (?<name>[A-Z_]+) ", RegexOptions.Multiline)]
+    private static partial Regex Told();
+
+    [GeneratedRegex(@"dotnet publish (?<project>\S+)")]
+    private static partial Regex Published();
+}
