@@ -15,12 +15,17 @@ public sealed record WireGuardEngine(bool InKernel, string? Why)
     public string Name => IsKernel ? "WireGuard in the kernel" : "wireguard-go";
 
     /// <summary>Has the kernel make one, in a network namespace that ends with the program which asks.</summary>
-    internal static WireGuardEngine Find()
+    internal static WireGuardEngine Find() => Find(
+        () => Tool.Run("ip", new Command(Unshare, ["--net", Programs.Ip, "link", "add", "probe", "type", "wireguard"], Programs.Environment), Patience), File.Exists);
+
+    /// <param name="make">has the kernel make an interface of WireGuard, which is gone when it returns; throws when it does not</param>
+    /// <param name="installed">whether a program is there</param>
+    internal static WireGuardEngine Find(Action make, Func<string, bool> installed)
     {
         try
         {
-            Tool.Run("ip", new Command(Unshare, ["--net", Programs.Ip, "link", "add", "probe", "type", "wireguard"], Programs.Environment), Patience);
-            return new WireGuardEngine(true, File.Exists(Programs.Wg) ? null : $"{Programs.Wg} is not installed");
+            make();
+            return new WireGuardEngine(true, installed(Programs.Wg) ? null : $"{Programs.Wg} is not installed");
         }
         catch (Exception e) when (Effect.IsOfTheMachine(e))
         {
