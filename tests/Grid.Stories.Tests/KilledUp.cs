@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Grid.Stories.Tests.Stage;
 
 namespace Grid.Stories.Tests;
@@ -18,20 +17,20 @@ public sealed class KilledUp
         var chance = new Random(seed);
         var said = new List<string>();
         // Once while its programs are being started, once wherever it is by then, once while its container runs.
-        foreach (var ready in new Func<Up, bool>[] { u => u.Elapsed > TimeSpan.FromMilliseconds(chance.Next(2500)), u => u.Elapsed > TimeSpan.FromMilliseconds(2500 + chance.Next(15_000)), u => u.Said("The grid stays up") })
+        foreach (var ready in new Func<Heard, bool>[] { u => u.Elapsed > TimeSpan.FromMilliseconds(chance.Next(2500)), u => u.Elapsed > TimeSpan.FromMilliseconds(2500 + chance.Next(15_000)), u => u.Said("The grid stays up") })
         {
-            using var killed = new Up("--directory", Directory);
+            using var killed = Heard.Grid("up", "--directory", Directory);
             await Stage.Wait.ForAsync($"the moment to kill (seed {seed})", () => ready(killed) || killed.HasExited, () => killed.Text);
             Assert.False(killed.HasExited, killed.Text);
             await killed.KillAsync();
             said.Add($"{killed.Elapsed.TotalSeconds:0.0} s: {killed.Text.TrimEnd().Split('\n')[^1]}");
         }
-        using (var refused = new Up("--directory", "/etc"))
+        using (var refused = Heard.Grid("up", "--directory", "/etc"))
         {
             Assert.NotEqual(0, await refused.EndAsync());
             Assert.Contains("is not empty", refused.Text, StringComparison.Ordinal);
         }
-        using var up = new Up("--directory", Directory, "--once");
+        using var up = Heard.Grid("up", "--directory", Directory, "--once");
         Assert.True(await up.EndAsync() == 0, $"seed {seed}, killed at {string.Join("; ", said)}\n{up.Text}");
         LeavesNothing(seed);
     }
@@ -68,64 +67,6 @@ public sealed class KilledUp
         catch (IOException)
         {
             return "";
-        }
-    }
-
-    private sealed class Up : IDisposable
-    {
-        private readonly Process _process;
-        private readonly Stopwatch _watch = Stopwatch.StartNew();
-        private readonly System.Text.StringBuilder _text = new();
-
-        public Up(params string[] arguments)
-        {
-            var start = new ProcessStartInfo(Programs.Find("grid-cli"), ["up", .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
-            _process = Process.Start(start)!;
-            _process.OutputDataReceived += Hear;
-            _process.ErrorDataReceived += Hear;
-            _process.BeginOutputReadLine();
-            _process.BeginErrorReadLine();
-        }
-
-        public TimeSpan Elapsed => _watch.Elapsed;
-
-        public bool HasExited => _process.HasExited;
-
-        public string Text
-        {
-            get
-            {
-                lock (_text)
-                    return _text.ToString();
-            }
-        }
-
-        public bool Said(string text) => Text.Contains(text, StringComparison.Ordinal);
-
-        public async Task KillAsync()
-        {
-            _process.Kill();
-            // Not to the end of its output: what it started may hold that open.
-            await Stage.Wait.ForAsync("its end", () => _process.HasExited);
-        }
-
-        public async Task<int> EndAsync()
-        {
-            await _process.WaitForExitAsync();
-            return _process.ExitCode;
-        }
-
-        public void Dispose()
-        {
-            if (!_process.HasExited)
-                _process.Kill();
-            _process.Dispose();
-        }
-
-        private void Hear(object sender, DataReceivedEventArgs e)
-        {
-            lock (_text)
-                _text.AppendLine(e.Data);
         }
     }
 }

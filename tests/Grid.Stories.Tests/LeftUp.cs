@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Text.RegularExpressions;
-using Grid.Cli.Up;
 using Grid.Stories.Tests.Stage;
 
 namespace Grid.Stories.Tests;
@@ -9,8 +8,6 @@ namespace Grid.Stories.Tests;
 [Collection("one at a time")]
 public sealed partial class LeftUp : IDisposable
 {
-    private const int SIGINT = 2;
-
     private readonly string _stranger = Directory.CreateTempSubdirectory("grid-stranger-").FullName;
 
     [Fact]
@@ -18,64 +15,49 @@ public sealed partial class LeftUp : IDisposable
     {
         if (!Environment.IsPrivilegedProcess || !File.Exists("/usr/bin/mmdebstrap"))
             Assert.Skip("grid up needs root and mmdebstrap; run tools/setup.");
-        using var up = Process.Start(new ProcessStartInfo(Programs.Find("grid-cli"), ["up"]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
-        var said = new System.Text.StringBuilder();
-        void Hear(object sender, DataReceivedEventArgs e)
-        {
-            lock (said)
-                said.AppendLine(e.Data);
-        }
-        string Said()
-        {
-            lock (said)
-                return said.ToString();
-        }
-        up.OutputDataReceived += Hear;
-        up.ErrorDataReceived += Hear;
-        up.BeginOutputReadLine();
-        up.BeginErrorReadLine();
-        try
-        {
-            await Wait.ForAsync("the grid to stay up", () => Said().Contains("grid status --watch", StringComparison.Ordinal) || up.HasExited, Said);
-            var environment = Export().Matches(Said()).ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value);
-            var (home, directory) = (environment["GRID_HOME"], Path.GetDirectoryName(environment["GRID_HOME"])!);
+        using var up = Heard.Grid("up");
+        await up.SaysAsync("grid status --watch");
+        var environment = Export().Matches(up.Text).ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value);
+        var (home, directory) = (environment["GRID_HOME"], Path.GetDirectoryName(environment["GRID_HOME"])!);
 
-            // Of the same user, by the exports as they are printed.
-            await AgreeAsync("second", home, environment);
-            // Of somebody whose keys this grid does not know.
-            var ledger = Ledger().Match(await File.ReadAllTextAsync(Path.Combine(home, "config.yaml"))).Value;
-            var other = new Dictionary<string, string>(environment) { ["GRID_HOME"] = _stranger, ["GRID_ACCOUNT"] = "bob" };
-            await GridAsync(other, "ledger", "trust", ledger, "--yes");
-            await GridAsync(other, "key", "new", "bob", "--no-passphrase");
-            await GridAsync(other, "account", "open", "bob");
-            await AgreeAsync("third", home, other);
-            // The example's user was here before us.
-            await GridAsync(environment, "cancel", "hello", "--yes");
+        // Somebody looks on meanwhile, in a terminal of their own.
+        using var watching = Heard.Grid(environment, "status", "--watch");
+        await watching.SaysAsync("hello");
+        Assert.False(watching.Said("sequel"));
+        // Of the same user, by the exports as they are printed.
+        await AgreeAsync("sequel", home, environment);
+        await watching.SaysAsync("sequel");
+        watching.Interrupt();
+        Assert.True(await watching.EndAsync() == 0, watching.Text);
+        Assert.DoesNotContain("error[", watching.Text, StringComparison.Ordinal);
+        // Of somebody whose keys this grid does not know.
+        var ledger = Ledger().Match(await File.ReadAllTextAsync(Path.Combine(home, "config.yaml"))).Value;
+        var other = new Dictionary<string, string>(environment) { ["GRID_HOME"] = _stranger, ["GRID_ACCOUNT"] = "bob" };
+        await GridAsync(other, "ledger", "trust", ledger, "--yes");
+        await GridAsync(other, "key", "new", "bob", "--no-passphrase");
+        await GridAsync(other, "account", "open", "bob");
+        await AgreeAsync("third", home, other);
+        // The example's user was here before us.
+        await GridAsync(environment, "cancel", "hello", "--yes");
 
-            var watch = Stopwatch.StartNew();
-            NativeKill.Send(up.Id, SIGINT);
-            await Wait.ForAsync("its end", () => up.HasExited, Said);
+        var watch = Stopwatch.StartNew();
+        up.Interrupt();
+        var code = await up.EndAsync();
 
-            Assert.True(up.ExitCode == 0, $"exit {up.ExitCode}\n{Said()}");
-            Assert.True(watch.Elapsed < TimeSpan.FromSeconds(30), $"{watch.Elapsed}\n{Said()}");
-            Assert.DoesNotContain("error[", Said(), StringComparison.Ordinal);
-            Leftovers.None($"grid-up-{up.Id}");
+        Assert.True(code == 0, $"exit {code}\n{up.Text}");
+        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(30), $"{watch.Elapsed}\n{up.Text}");
+        Assert.DoesNotContain("error[", up.Text, StringComparison.Ordinal);
+        Leftovers.None($"grid-up-{up.Id}");
 
-            async Task AgreeAsync(string name, string farmer, Dictionary<string, string> user)
-            {
-                var draft = Path.Combine(_stranger, $"{name}.yaml");
-                await File.WriteAllTextAsync(draft, (await File.ReadAllTextAsync(Path.Combine(directory, "grid.yaml")))
-                    .Replace("name: hello", $"name: {name}", StringComparison.Ordinal).Replace("node: north", "node: my-farm", StringComparison.Ordinal));
-                await GridAsync(user, "apply", draft, "--yes", "--no-wait");
-                var id = Agreement().Match(await GridAsync(user, "status", name)).Value;
-                await GridAsync(new(environment) { ["GRID_HOME"] = farmer }, "agreement", "countersign", id, "--account", "farmer", "--yes");
-                await GridAsync(user, "apply", draft, "--yes");
-            }
-        }
-        finally
+        async Task AgreeAsync(string name, string farmer, Dictionary<string, string> user)
         {
-            if (!up.HasExited)
-                up.Kill();
+            var draft = Path.Combine(_stranger, $"{name}.yaml");
+            await File.WriteAllTextAsync(draft, (await File.ReadAllTextAsync(Path.Combine(directory, "grid.yaml")))
+                .Replace("name: hello", $"name: {name}", StringComparison.Ordinal).Replace("node: north", "node: my-farm", StringComparison.Ordinal));
+            await GridAsync(user, "apply", draft, "--yes", "--no-wait");
+            var id = Agreement().Match(await GridAsync(user, "status", name)).Value;
+            await GridAsync(new(environment) { ["GRID_HOME"] = farmer }, "agreement", "countersign", id, "--account", "farmer", "--yes");
+            await GridAsync(user, "apply", draft, "--yes");
         }
     }
 
