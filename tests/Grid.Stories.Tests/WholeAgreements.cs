@@ -1,73 +1,115 @@
-using System.Net;
 using Grid.Agreements;
-using Grid.Cli.Up;
-using Grid.Networks;
+using Grid.Gateways;
+using Grid.Node.Tests.Gateways;
 using Grid.Stories.Tests.Stage;
 using Grid.Units;
 using Grid.Workloads;
 
 namespace Grid.Stories.Tests;
 
-/// <summary>One agreement of several kinds over three nodes of two farms, and everything that may happen to it.</summary>
+/// <summary>An application of three tiers as one agreement over three nodes of two farms, and everything that may happen to it.</summary>
 [Collection("one at a time")]
 public sealed class WholeAgreements
 {
-    private static readonly NetworkAddress Store = new("net", IPAddress.Parse("10.44.0.2")), Application = new("net", IPAddress.Parse("10.44.0.3")), Front = new("net", IPAddress.Parse("10.44.0.4"));
+    // What a node has of an agreement, by the first word of each trace; all of it is looked for at the end.
+    private static readonly string[] Kinds = ["certificate", "cgroup", "container", "file", "gateway", "interface", "loop", "mount", "mounted", "place", "process", "route", "rule", "tunnel"];
 
     [Fact]
-    public async Task It_changes_as_a_whole_or_not_at_all_outlives_cuts_and_crashes_and_ends_without_a_trace()
+    public async Task Three_tiers_change_as_a_whole_or_not_at_all_outlive_cuts_and_crashes_and_end_without_a_trace()
     {
-        if (!File.Exists("/usr/bin/wireguard-go"))
-            Assert.Skip("Networks need wireguard-go, or a kernel with WireGuard; run tools/setup.");
-        // This ledger does not look at flists; the nodes do.
-        await using var stage = await Stage.Stage.SetAsync(examine: false);
+        foreach (var program in new[] { "/usr/bin/wireguard-go", "/usr/bin/mmdebstrap" })
+        {
+            if (!File.Exists(program))
+                Assert.Skip($"Three tiers need {program}; run tools/setup.");
+        }
+        await using var stage = await Stage.Stage.SetAsync();
         using var wire = new UnderlayNetwork();
-        var (north, south) = (await stage.AddFarmAsync("north"), await stage.AddFarmAsync("south"));
-        StageNode one = await stage.AddNodeAsync(north, "one", wire), two = await stage.AddNodeAsync(south, "two", wire), three = await stage.AddNodeAsync(north, "three", wire);
+        var world = new OutsideWorld(wire.Add());
+        Pebble? pebble = null;
+        try
+        {
+            var (north, south) = (await stage.AddFarmAsync("north"), await stage.AddFarmAsync("south"));
+            StageNode one = await stage.AddNodeAsync(north, "one", wire), two = await stage.AddNodeAsync(south, "two", wire), three = await stage.AddNodeAsync(north, "three", wire, async address =>
+            {
+                pebble = await world.CertifyAsync(stage.At("pebble"), address);
+                return OutsideWorld.Doors(pebble, address, Tiers.Domain);
+            });
+            world.Root = await pebble!.RootAsync();
+            await PlayAsync(stage, wire, world, await Tiers.MakeAsync(stage), one, two, three);
+        }
+        finally
+        {
+            pebble?.Dispose();
+        }
+    }
+
+    private static async Task PlayAsync(Stage.Stage stage, UnderlayNetwork wire, OutsideWorld world, Tiers tiers, StageNode one, StageNode two, StageNode three)
+    {
         StageNode[] nodes = [one, two, three];
-        var flist = await stage.PublishAsync(Trees.Make(stage, "tiers", Pages));
-        var terms = stage.Terms(
-            new Network("net", IPNetwork.Parse("10.44.0.0/24"), Egress.None),
-            new Volume("data", one.Id, Bytes.MiB(16), Media.Ssd, TimeSpan.Zero),
-            // Every start of the store leaves a line on its volume, and serves them.
-            Trees.Run("store", one.Id, flist, "sh", "-c", "echo started >> /data/index.html; sync; exec httpd -f -p 8080 -h /data") with { Mounts = [new VolumeMount("/data", "data")], Networks = [Store] },
-            Trees.Run("application", two.Id, flist, "httpd", "-f", "-p", "8080", "-h", "/srv") with { Networks = [Application] },
-            Trees.Run("front", three.Id, flist, "httpd", "-f", "-p", "8080", "-h", "/srv") with { Networks = [Front] });
-        var id = await stage.AgreeAsync(terms, "running");
-        var before = Pids(nodes);
-        Assert.Equal(["application", "front", "store"], before.Keys.Order());
-        await PageAsync("front", three, Application, "page of tiers\n", stage);
+        var id = await stage.AgreeAsync(await tiers.TermsAsync(one, two, three), "running");
+        Assert.Equal(1, await tiers.VisitAsync(world, version: 1));
+        Assert.Equal(Kinds, nodes.SelectMany(Left).Select(t => t.Split(' ')[0]).Distinct().Order());
 
-        // One node refuses an amendment: nothing changes anywhere.
-        var bad = await AmendAsync(stage, id, t => t with { Workloads = [.. t.Workloads.Select(w => w is Container { Name: "front" } c ? c with { Entry = "/bin/nothing" } : w is Container { Name: "application" } a ? a with { Args = [.. a.Args, "-v"] } : w)] });
-        await Wait.ForAsync("the refusal", async () => (await stage.BundleAsync(id)).History.Select(h => h.Statement.Payload.Body).OfType<WorkloadRefused>().FirstOrDefault(), stage.Logs);
-        Assert.Equal((1, null), await stage.BundleAsync(id) is { Agreement: var a } ? (a.Version.Terms.Version, a.Next) : default);
-        Assert.Equal(before, Pids(nodes));
-        Assert.Equal(2, bad.Version);
+        // The application's files are replaced: its container is another, and nothing else is.
+        var (before, kept) = (Pids(nodes), Picture([one, three]));
+        Assert.Equal([Tiers.Application, Tiers.Database], before.Keys);
+        await AmendAsync(stage, id, Replaced(await tiers.ApplicationAsync(2)));
+        var visits = await tiers.VisitAsync(world, version: 2);
+        Assert.True(visits > 1, $"{visits} visits are left of what was two or more.");
+        await Wait.ForAsync("the new one to be healthy", () => Phase(two, Tiers.Application) == "running", stage.Logs);
+        Assert.Equal(kept, Picture([one, three]));
+        Assert.NotEqual(before[Tiers.Application], two.Running()[Tiers.Application]);
 
-        // A node is cut off from the ledger: what runs goes on, an amendment waits for its word, and is lapsed by nobody meanwhile.
+        // One node refuses an amendment, for nobody wrote that the name is this user's: nothing changes anywhere.
+        kept = Picture(nodes);
+        var third = await tiers.ApplicationAsync(3);
+        await AmendAsync(stage, id, Replaced(third, Tiers.Leading("own", three, "own.example.org", DomainProof.Dns, 5)));
+        var refusal = await Wait.ForAsync("the refusal", async () => (await stage.BundleAsync(id)).History.Select(h => h.Statement.Payload).FirstOrDefault(p => p.Body is WorkloadRefused), stage.Logs);
+        Assert.Equal((three.Id.Value, RefusalCode.DomainNotProven), (refusal.By, ((WorkloadRefused)refusal.Body).Code));
+        Assert.Equal((2, null), await stage.BundleAsync(id) is { Agreement: var a } ? (a.Version.Terms.Version, a.Next) : default);
+        Assert.Equal(++visits, await tiers.VisitAsync(world, version: 2));
+        await Wait.ForAsync("every node to be as it was", () => kept.SetEquals(Picture(nodes)), () => $"before: {string.Join('\n', kept.Except(Picture(nodes)))}\nnow: {string.Join('\n', Picture(nodes).Except(kept))}\n{stage.Logs()}");
+
+        // Two nodes are cut off from the ledger: what runs goes on, an amendment waits for their word, and is lapsed by nobody meanwhile.
+        wire.Cut(one.Space);
         wire.Cut(two.Space);
-        await AmendAsync(stage, id, t => t with { Workloads = [.. t.Workloads.Select(w => w is Container { Name: "application" } c ? c with { Args = ["httpd", "-f", "-p", "8080", "-h", "/srv/second"] } : w)] });
-        await Wait.ForAsync("the others to be ready", async () => (await stage.BundleAsync(id)).Agreement.Next is Amendment.Agreed { ReadyNodes.Count: 2 } ready ? ready : null, stage.Logs);
-        Assert.Equal(before, Pids(nodes));
-        await PageAsync("front", three, Application, "page of tiers\n", stage);
+        await AmendAsync(stage, id, Replaced(third));
+        await Wait.ForAsync("the other to be ready", async () => (await stage.BundleAsync(id)).Agreement.Next is Amendment.Agreed { ReadyNodes.Count: 1 } ready ? ready : null, stage.Logs);
+        Assert.Equal(++visits, await tiers.VisitAsync(world, version: 2));
+        Assert.Equal(kept, Picture(nodes));
+        wire.Heal(one.Space);
         wire.Heal(two.Space);
-        await Wait.ForAsync("the new application", () => two.Running().TryGetValue("application", out var pid) && pid != before["application"], stage.Logs);
-        await PageAsync("front", three, Application, "second page\n", stage);
-        var after = Pids(nodes);
-        Assert.Equal((before["store"], before["front"]), (after["store"], after["front"]));
+        var healed = await tiers.VisitAsync(world, version: 3);
+        Assert.True(healed > visits, $"{healed} visits are left of more than {visits}.");
+        Assert.Equal(before[Tiers.Database], one.Running()[Tiers.Database]);
 
-        // A node loses its power, and comes back with its disk: everything of it is there again, on the same data.
+        // The database's node loses its power, and comes back with its disk: everything of it is there again, on the same rows.
+        var (application, front) = (two.Running()[Tiers.Application], Picture([three]));
         await one.CrashAsync();
-        Assert.All(one.EveryTrace(), t => Assert.StartsWith("file ", t, StringComparison.Ordinal));
+        Assert.All(Left(one), t => Assert.StartsWith("file ", t, StringComparison.Ordinal));
+        Assert.Null(await Tiers.TryAsync(world));
         await one.StartAsync();
-        await PageAsync("front", three, Store, "started\nstarted\n", stage);
+        Assert.Equal(healed + 1, await tiers.VisitAsync(world, version: 3));
         await stage.UntilAsync(id, "running");
-        Assert.Equal((after["application"], after["front"]), (two.Running()["application"], three.Running()["front"]));
+        Assert.Equal(application, two.Running()[Tiers.Application]);
+        Assert.Equal(front, Picture([three]));
 
         await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
-        await Wait.ForAsync("every trace to be gone", () => nodes.All(n => n.EveryTrace().Count == 0), () => string.Join('\n', nodes.SelectMany(n => n.EveryTrace())) + stage.Logs());
+        await Wait.ForAsync("every trace to be gone", () => nodes.All(n => Left(n).Count == 0), () => string.Join('\n', nodes.SelectMany(Left)) + stage.Logs());
+        Assert.Null(await Tiers.TryAsync(world));
     }
+
+    private static Func<AgreementTerms, AgreementTerms> Replaced(FlistId application, params Workload[] more) => terms => terms with
+    {
+        Workloads = [.. terms.Workloads.Select(w => w is Container { Name: Tiers.Application } c ? c with { Flist = application } : w).Concat(more).OrderBy(w => w.Name, StringComparer.Ordinal)],
+    };
+
+    /// <summary>All that a node has besides itself.</summary>
+    private static IReadOnlyList<string> Left(StageNode node) => [.. node.EveryTrace(), .. node.Mentioning().Select(p => $"process {p}")];
+
+    /// <summary>What lasts of it: not the tools that an agent starts to look.</summary>
+    private static SortedSet<string> Picture(IEnumerable<StageNode> nodes) =>
+        new(nodes.SelectMany(n => n.EveryTrace().Concat(n.Running().Select(r => $"runs {r.Key} {r.Value}")).Select(t => $"{n.Name}: {t}")), StringComparer.Ordinal);
 
     [Fact]
     public async Task What_is_to_be_paused_while_the_ledger_is_away_is_paused_and_goes_on_as_the_same_process()
@@ -95,13 +137,6 @@ public sealed class WholeAgreements
         Assert.Equal(("running", "running"), ((await stage.BundleAsync(kept)).Agreement.Status, (await stage.BundleAsync(paused)).Agreement.Status));
     }
 
-    private static void Pages(string root)
-    {
-        Directory.CreateDirectory(Path.Combine(root, "data"));
-        Directory.CreateDirectory(Path.Combine(root, "srv/second"));
-        File.WriteAllText(Path.Combine(root, "srv/second/index.html"), "second page\n");
-    }
-
     private static string? Phase(StageNode node, string workload) =>
         node.Status().GetProperty("workloads").EnumerateArray().First(w => w.GetProperty("name").GetString() == workload).GetProperty("phase").GetString();
 
@@ -114,8 +149,4 @@ public sealed class WholeAgreements
         await stage.SubmitAsync(stage.Proposal(terms, [.. stage.Farms]));
         return terms;
     }
-
-    private static async Task PageAsync(string from, StageNode node, NetworkAddress to, string page, Stage.Stage stage) =>
-        await Wait.ForAsync($"'{page.Trim()}' from {to.Address}", async () => node.Running().TryGetValue(from, out var pid)
-            && await NamespacePage.TryGetAsync(pid, new IPEndPoint(to.Address, 8080), default) == page ? page : null, stage.Logs);
 }

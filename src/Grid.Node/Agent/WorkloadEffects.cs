@@ -32,7 +32,7 @@ internal sealed class WorkloadEffects(NodeHosts hosts)
         Step.DetachVolume s => hosts.Volumes?.DetachAsync(s.Key) ?? NoVolumes,
         Step.DestroyVolume s => hosts.Volumes?.DestroyAsync(s.Key) ?? NoVolumes,
         Step.OpenGateway s => OpenGatewayAsync(s.Wish),
-        Step.CloseGateway s => hosts.Gateways?.CloseAsync(ContainerId.Of(s.Key)) ?? NoGateways,
+        Step.CloseGateway s => CloseGatewayAsync(ContainerId.Of(s.Key)),
         Step.BindAddress s => BindAsync(s.Wish),
         Step.ReleaseAddress s => hosts.Addresses?.ReleaseAsync(s.Key) ?? NoAddresses,
         Step.Disconnect s => hosts.Tunnels is null ? Task.FromResult<Outcome>(new Outcome.Done()) : hosts.Tunnels.RemoveAsync(s.Tunnel),
@@ -190,6 +190,16 @@ internal sealed class WorkloadEffects(NodeHosts hosts)
         if (place is not { } at)
             return made;
         return await ConnectAsync(wish, at) is not Outcome.Done and var apart ? apart : await hosts.Gateways.OpenAsync(ContainerId.Of(wish.Key), wish.Route!, at);
+    }
+
+    // The rules of its way out do not go with its namespace, and nothing that is seen would tell of them: they go while its place is there.
+    private async Task<Outcome> CloseGatewayAsync(ContainerId id)
+    {
+        if (hosts.Gateways is not { } gateways)
+            return await NoGateways;
+        if (await gateways.CloseAsync(id) is not Outcome.Done and var open)
+            return open;
+        return hosts.Tunnels is { } tunnels && await tunnels.ReleaseAsync(id) is not Outcome.Done and var bound ? bound : await gateways.LeaveAsync(id);
     }
 
     private Task<Outcome> BindAsync(Wish wish) =>

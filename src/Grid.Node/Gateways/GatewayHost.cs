@@ -98,7 +98,7 @@ internal sealed class GatewayHost : IDisposable
         return new Outcome.Done();
     });
 
-    /// <summary>When it is over nothing of it is left: no route, no connection, no key, no namespace.</summary>
+    /// <summary>When it is over the world has no way in: no route, no connection, no key. Its place stays, with what is bound to that, until <see cref="LeaveAsync"/>.</summary>
     public Task<Outcome> CloseAsync(ContainerId id) => Effect.Run(() =>
     {
         lock (_one)
@@ -117,8 +117,12 @@ internal sealed class GatewayHost : IDisposable
         }
         if (Directory.Exists(_files.Certificate(id)))
             Directory.Delete(_files.Certificate(id), recursive: true);
-        return _places.Find()[id].ToList().TrueForAll(GatewayPlaces.End) ? new Outcome.Done() : new Outcome.Transient($"The place of {id} does not end.");
+        return new Outcome.Done();
     });
+
+    /// <summary>Ends its place in its network. Nothing of it is seen any more after that.</summary>
+    public Task<Outcome> LeaveAsync(ContainerId id) => Effect.Run(() =>
+        _places.Find()[id].ToList().TrueForAll(GatewayPlaces.End) ? new Outcome.Done() : new Outcome.Transient($"The place of {id} does not end."));
 
     public void Dispose() => _node.Dispose();
 

@@ -90,6 +90,11 @@ public sealed class FrontTests
 
         Assert.Equal(new Outcome.Done(), await lab.Host.CloseAsync(id));
         Assert.Equal(new Outcome.Done(), await lab.Host.CloseAsync(calls));
+        // Seen for as long as anything may be bound to their places.
+        Assert.All(lab.Host.Observe().Values, g => Assert.True(g is { Seen: { Route: null, Serving: false }, Place: not null }));
+        Assert.Equal(2, lab.Host.Observe().Count);
+        Assert.Equal(new Outcome.Done(), await lab.Host.LeaveAsync(id));
+        Assert.Equal(new Outcome.Done(), await lab.Host.LeaveAsync(calls));
         Assert.Empty(lab.Host.Observe());
         Assert.False(Directory.Exists(certificates));
         Assert.Empty(Directory.GetFileSystemEntries(lab.Host.Files.Run));

@@ -123,7 +123,10 @@ internal sealed class GatewayLab : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         foreach (var id in _open)
+        {
             await Host.CloseAsync(id);
+            await Host.LeaveAsync(id);
+        }
         foreach (var backend in _backends)
             await backend.DisposeAsync();
         Host?.Dispose();

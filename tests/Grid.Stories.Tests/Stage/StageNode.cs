@@ -22,8 +22,6 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
 
     public NodeId Id { get; private set; }
 
-    public int AgentPid => _agent!.Pid;
-
     public string Data => stage.At($"{name}-data");
 
     public string Run => $"/run/grid-story-{Environment.ProcessId}-{Path.GetFileName(stage.Directory)[^1]}-{name}";
@@ -131,6 +129,8 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
         RemoveRun();
         foreach (var group in Cgroups().OrderByDescending(g => g.Length))
             Directory.Delete(group);
+        if (_place is not null)
+            UnderlayNetwork.Forget(Space);
     }
 
     /// <summary>Everything of any container that is left here: containers, mounts, roots, tunnels.</summary>
@@ -145,7 +145,8 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
             .. new[] { "roots", "views", "machines", "secrets" }.Select(p => Path.Combine(Run, p)).Where(Directory.Exists).SelectMany(Directory.EnumerateDirectories).Select(p => $"place {p}"),
             .. Tunnels().Select(p => $"tunnel {p}"),
             .. Gateways().Select(p => $"gateway {p}"),
-            .. new[] { Path.Combine(Run, "gateways"), Path.Combine(Data, "gateways") }.Where(Directory.Exists).SelectMany(Directory.EnumerateFileSystemEntries).Where(f => Path.GetFileName(f) != "account.pem"),
+            .. Within(Path.Combine(Run, "gateways")).Select(f => $"route {f}"),
+            .. Within(Path.Combine(Data, "gateways")).Where(f => Path.GetFileName(f) != "account.pem").Select(f => $"certificate {f}"),
         ];
     }
 
@@ -155,12 +156,14 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
         .. Traces(),
         .. Cgroups().Where(g => Path.GetFileName(g) != Cgroup).Select(g => $"cgroup {g}"),
         .. Directory.EnumerateDirectories("/sys/block", "loop*").Select(d => Reads(Path.Combine(d, "loop/backing_file"))).Where(f => f.StartsWith(Data, StringComparison.Ordinal)).Select(f => $"loop device over {f.Trim()}"),
-        .. Directory.Exists(Path.Combine(Data, "volumes")) ? Directory.EnumerateFiles(Path.Combine(Data, "volumes")).Select(f => $"file {f}") : [],
+        .. Within(Path.Combine(Data, "volumes")).Select(f => $"file {f}"),
         .. UnderlayNetwork.Inside(Space, () => System.Net.NetworkInformation.NetworkInterface.GetAllNetworkInterfaces().Select(i => i.Name).ToList())
             .Where(n => wire is not null && n is not ("lo" or "eth0")).Select(n => $"interface {n}"),
         .. Cli.Up.Place.Mounts(Run).Select(m => $"mounted {m}"),
         .. wire is null ? [] : UnderlayNetwork.Rules(Space).Select(r => $"rule {r}"),
     ];
+
+    private static IEnumerable<string> Within(string directory) => Directory.Exists(directory) ? Directory.EnumerateFileSystemEntries(directory) : [];
 
     private IEnumerable<string> Cgroups() => Directory.EnumerateDirectories("/sys/fs/cgroup", Cgroup, new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 1 })
         .SelectMany(g => Directory.EnumerateDirectories(g, "*", SearchOption.AllDirectories).Append(g)).ToList();

@@ -60,6 +60,9 @@ public sealed partial class UnderlayNetwork : IDisposable
         .. Ask(Ip, space, "rule").Where(r => !r.EndsWith("lookup local") && !r.EndsWith("lookup main") && !r.EndsWith("lookup default")),
     ];
 
+    /// <summary>As after a power cut: no rules. Links to containers went with the containers.</summary>
+    public static void Forget(string space) => Ask("/usr/sbin/nft", space, "flush", "ruleset");
+
     /// <summary>One more address for one that is on the wire.</summary>
     public static void Give(string space, IPAddress address, int prefix) => Run("-n", Path.GetFileName(space), "addr", "add", $"{address}/{prefix}", "dev", "eth0");
 
