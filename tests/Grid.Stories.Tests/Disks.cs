@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.Json;
 using Grid.Agreements;
 using Grid.Cli.Up;
 using Grid.Node.Volumes;
@@ -96,6 +97,41 @@ public sealed class Disks
         await node.ClearAsync();
     }
 
+    [Fact]
+    public async Task A_volume_lies_on_the_kind_of_disk_that_was_agreed_and_all_that_is_offered_can_be_had()
+    {
+        await using var stage = await Stage.Stage.SetAsync();
+        using var fast = new DataDisk(stage.At("fast"));
+        using var slow = new DataDisk(stage.At("slow"));
+        using var slower = new DataDisk(stage.At("slower"));
+        var node = await stage.AddNodeAsync(await stage.AddFarmAsync("north"), "one",
+            options: _ => Task.FromResult<IEnumerable<string>>(["--disk", $"ssd:{fast.Volumes}", "--disk", $"hdd:{slow.Volumes}", "--disk", $"hdd:{slower.Volumes}"]));
+        var offered = (await NodeAsync(stage, node)).GetProperty("offered");
+        var (ssd, hdd) = (offered.GetProperty("ssd").GetInt64(), offered.GetProperty("hdd").GetInt64());
+        Volume Of(string name, Media media, long size) => new(name, node.Id, new Bytes(size), media, TimeSpan.Zero);
+        var flist = await stage.PublishAsync(Trees.Make(stage, "writer", root =>
+        {
+            Directory.CreateDirectory(Path.Combine(root, "kept"));
+            Directory.CreateDirectory(Path.Combine(root, "quick"));
+        }));
+        var writer = Trees.Run("writer", node.Id, flist, "sh", "-c", "echo kept > /kept/page; echo quick > /quick/page; sleep 100000") with { Mounts = [new VolumeMount("/kept", "kept"), new VolumeMount("/quick", "quick")] };
+
+        await stage.AgreeAsync(stage.Terms(writer, Of("kept", Media.Hdd, 16 << 20), Of("quick", Media.Ssd, ssd)), "running");
+        Assert.Equal(["quick"], fast.Names());
+        var kept = Assert.Single(new[] { slow, slower }, d => d.Names().Count > 0);
+        Assert.Equal(["kept"], kept.Names());
+
+        // Two disks are offered as one number: what is left is a whole disk, and the rest of the other.
+        await stage.AgreeAsync(stage.Terms(Of("whole", Media.Hdd, hdd / 2)), "running");
+        await stage.AgreeAsync(stage.Terms(Of("rest", Media.Hdd, hdd / 2 - (16 << 20))), "running");
+        Assert.Equal(["kept", "rest"], kept.Names());
+        Assert.Equal(["whole"], (kept == slow ? slower : slow).Names());
+        Assert.Equal(["quick"], fast.Names());
+        foreach (var media in new[] { Media.Ssd, Media.Hdd })
+            Assert.Equal(RefusalCode.Capacity, await stage.RefusedAsync(stage.Proposal(stage.Terms(Of("more", media, 8 << 20)), stage.Farms[0])));
+        await node.ClearAsync();
+    }
+
     private static async Task<(StageNode Node, AgreementId Agreement)> BeginAsync(Stage.Stage stage, DataDisk disk, string script, DataDisk? second = null)
     {
         var node = await stage.AddNodeAsync(await stage.AddFarmAsync("north"), "one", options: _ => Task.FromResult<IEnumerable<string>>(["--disk", $"ssd:{disk.Volumes}", .. second is null ? [] : (string[])["--disk", $"ssd:{second.Volumes}"]]));
@@ -117,11 +153,14 @@ public sealed class Disks
 
     private static string? Text(StageNode node, string field) => File.Exists(node.StatusFile) && node.Status().TryGetProperty(field, out var value) ? value.GetString() : null;
 
-    private static async Task<string?> DrainsAsync(Stage.Stage stage, StageNode node)
+    private static async Task<string?> DrainsAsync(Stage.Stage stage, StageNode node) =>
+        (await NodeAsync(stage, node)).TryGetProperty("drains", out var drains) ? drains.GetString() : null;
+
+    private static async Task<JsonElement> NodeAsync(Stage.Stage stage, StageNode node)
     {
         var answer = await stage.Client.NodeAsync(node.Id, default);
         Assert.True(answer.Try(out var view, out var refusal), refusal?.ToString());
-        return view.Body.GetProperty("node").TryGetProperty("drains", out var drains) ? drains.GetString() : null;
+        return view.Body.GetProperty("node");
     }
 
     /// <summary>
@@ -153,6 +192,9 @@ public sealed class Disks
         }
 
         public string Volumes => Path.Combine(There, "volumes");
+
+        /// <summary>Of the volumes that lie here.</summary>
+        public IReadOnlyList<string> Names() => [.. Directory.GetFiles(Volumes, "*.image").Select(f => Path.GetFileName(f).Split('.')[1]).Order(StringComparer.Ordinal)];
 
         private string There => Path.Combine(_root, "there");
 

@@ -151,7 +151,7 @@ public sealed class Stage : IAsyncDisposable
         var prices = new Prices(3, 1_000_000, 70_000, 9_000, 1_000);
         var now = DateTimeOffset.FromUnixTimeSeconds(DateTimeOffset.UtcNow.ToUnixTimeSeconds());
         var offer = new OfferId((await SubmitAsync(Sign(account.Value, new PostOffer(
-            farm, [], ["address", "container", "gateway", "network", "vm", "volume"], prices, Euro, new Capacity(new MilliCores(100_000), Bytes.GiB(100), Bytes.GiB(500), Bytes.Zero, 4),
+            farm, [], ["address", "container", "gateway", "network", "vm", "volume"], prices, Euro, new Capacity(new MilliCores(100_000), Bytes.GiB(100), Bytes.GiB(500), Bytes.GiB(500), 4),
             TimeSpan.Zero, now.AddDays(90)), name))).Statement.Id.Value);
         var made = new StageFarm(name, account, farm, offer, prices);
         Farms.Add(made);
