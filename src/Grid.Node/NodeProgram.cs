@@ -43,6 +43,8 @@ internal static partial class NodeProgram
         }));
 
         Make("--data", options.Paths.Data, Private);
+        // Tenants' files, also where the farmer made the directory above and left it open.
+        Make("--data", options.Paths.Cache, Private);
         Make("--run", options.Paths.Run, Private | UnixFileMode.GroupRead | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute);
         var inMemory = RunDirectory.Prepare(options.Paths.Run);
         using var single = SingleAgent.Lock(options.Paths.Data);

@@ -109,4 +109,20 @@ public sealed class FlistJourneys(RealLedger real) : Journeys(real)
         const UnixFileMode Own = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
         Assert.Equal((Own, Own), (File.GetUnixFileMode(home), File.GetUnixFileMode(Path.Combine(home, directory))));
     }
+
+    [Fact]
+    public async Task Nor_is_it_in_a_home_that_stands_open()
+    {
+        using var shell = new TestShell();
+        var home = Directory.CreateDirectory(shell.PathOf("open"), (UnixFileMode)0b111_101_101).FullName;
+        foreach (var command in new[] { "ledger trust ADDRESS --yes", "key new alice --no-passphrase", "account open alice", "farm register open-home --account alice", "flist build root", "ledger status" })
+        {
+            Directory.CreateDirectory(shell.PathOf("root"));
+            await shell.JsonAsync([.. command.Split(' ').Select(c => c == "ADDRESS" ? Real.Address : c == "root" ? shell.PathOf(c) : c), "--home", home]);
+        }
+
+        var made = Directory.GetFileSystemEntries(home);
+        Assert.Equal(["book.json", "config.yaml", "flists", "keys", "seen"], made.Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        Assert.All(made, m => Assert.Equal(UnixFileMode.None, File.GetUnixFileMode(m) & ~(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute)));
+    }
 }
