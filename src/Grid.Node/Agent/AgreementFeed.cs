@@ -1,8 +1,10 @@
 using System.Collections.Immutable;
 using Grid.Agreements;
 using Grid.Client;
+using Grid.Reconciliation;
 using Grid.Statements;
 using Grid.Units;
+using Grid.Workloads;
 using Microsoft.Extensions.Logging;
 
 namespace Grid.Node.Agent;
@@ -35,6 +37,15 @@ internal sealed partial class AgreementFeed(
     public ImmutableHashSet<AgreementId> Unknown => _unknown;
 
     public VerifiedAgreement? this[AgreementId id] => _held.GetValueOrDefault(id)?.Verified;
+
+    /// <summary>The workloads of this node that have these files, or had them in an earlier version of their agreement.</summary>
+    public IEnumerable<WorkloadKey> UsersOf(FlistId flist) =>
+        from held in _held.Values
+        from entry in held.Verified.History
+        where entry.Statement.Payload.Body is AgreementTerms
+        from workload in ((AgreementTerms)entry.Statement.Payload.Body).On(node).OfType<Runnable>()
+        where workload.Flist == flist
+        select new WorkloadKey(held.Verified.Agreement.Id, workload.Name);
 
     /// <summary>Verifies again what was kept; what no longer holds is dropped and said.</summary>
     public void Restore()

@@ -217,7 +217,13 @@ internal sealed partial class NodeAgent(
         }
     }
 
-    private IEnumerable<WorkloadKey> For(Step step) => step is Step.Withdraw withdraw ? [withdraw.Key] : Concerned(step);
+    private IEnumerable<WorkloadKey> For(Step step) => step switch
+    {
+        Step.Withdraw s => [s.Key],
+        // Nobody wishes for it any more, and whoever did is still known.
+        Step.UnmountFlist s => feed.UsersOf(s.Flist),
+        _ => Concerned(step),
+    };
 
     // What cannot be ended or held is tried again at once: its workload has not failed.
     private IEnumerable<WorkloadKey> Concerned(Step step) => step switch
