@@ -57,7 +57,8 @@ public sealed class Kills
         await Wait.ForAsync("nothing to be left over", () => node.Traces().Count == 1 + 3 * pids.Count, stage.Logs);
         // As the kernel counts: each program once, a shim for each, and the two processes of the mount.
         Assert.Equal(pids.Count, Count("httpd\0"));
-        Assert.Equal(pids.Count + 2, node.Mentioning().Count);
+        await Wait.ForAsync("each to have its shim, and the mount its two processes", () => node.Mentioning().Count == pids.Count + 2,
+            () => string.Join('\n', node.Mentioning().Select(p => $"{p} {StageNode.Reads($"/proc/{p}/cmdline").Replace('\0', ' ')}")) + stage.Logs());
 
         foreach (var id in running)
             await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
