@@ -73,8 +73,8 @@ public sealed class Drafts(TimeProvider clock)
 
     // An agreement that is recorded may still wait for a farm.
     private static bool IsDone(Statement statement, GridState state) => state.Known.ContainsKey(statement.Id)
-        && (statement.Payload.Body is not AgreementTerms terms
-            || state.Agreements.GetValueOrDefault(terms.Amends?.Agreement ?? new AgreementId(statement.Id.Value)) is not { } agreement
+        && (statement.Payload.Body is not AgreementTerms
+            || state.Agreements.GetValueOrDefault(statement.Agreement()!.Value) is not { } agreement
             || !(agreement is Agreement.Proposed || agreement.Next is Amendment.Proposed));
 
     // What is recorded was signed by as many keys as its speaker has to bring.

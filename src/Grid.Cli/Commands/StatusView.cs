@@ -59,7 +59,7 @@ internal static class StatusView
         return new JsonObject
         {
             ["name"] = name,
-            ["agreement"] = AgreementOf(draft).ToString(),
+            ["agreement"] = $"{draft.Agreement()}",
             ["status"] = Draft,
             ["version"] = terms.Version,
             ["versionId"] = draft.Id.ToString(),
@@ -73,7 +73,7 @@ internal static class StatusView
     public static ImmutableArray<Cell> Row(Statement draft, string name)
     {
         var terms = (AgreementTerms)draft.Payload.Body;
-        return [name, new Cell(Draft, Ink.Notice), $"{terms.Version}", $"{terms.Workloads.Length}", AgreementOf(draft).ToString(), $"{Signatures} of {draft.Id} until {Render.Time(draft.Payload.Until)}"];
+        return [name, new Cell(Draft, Ink.Notice), $"{terms.Version}", $"{terms.Workloads.Length}", $"{draft.Agreement()}", $"{Signatures} of {draft.Id} until {Render.Time(draft.Payload.Until)}"];
     }
 
     public static ImmutableArray<Block> Blocks(VerifiedAgreement verified, string name)
@@ -126,6 +126,4 @@ internal static class StatusView
         Agreement.Withdrawn => "by the user",
         _ => null,
     };
-
-    private static AgreementId AgreementOf(Statement draft) => ((AgreementTerms)draft.Payload.Body).Amends?.Agreement ?? new AgreementId(draft.Id.Value);
 }

@@ -65,7 +65,7 @@ internal sealed record LaidDown(Book Book, ImmutableSortedDictionary<string, Sta
     {
         var answer = await ledger.StatementAsync(id, cancellation).ConfigureAwait(false);
         if (answer.Try(out var recorded, out var refusal))
-            return recorded.Statement.Payload.Body is AgreementTerms { Amends: { } amends } ? amends.Agreement : new AgreementId(id.Value);
+            return recorded.Statement.Agreement();
         return refusal.Code == RefusalCode.NotFound ? (AgreementId?)null : refusal;
     }
 }

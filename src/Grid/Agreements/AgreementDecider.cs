@@ -15,7 +15,7 @@ public abstract partial record Agreement
         if (statement.Payload.By != terms.User.Value)
             return Decision.Refuse(RefusalCode.NotAParty, "The user named in the agreement must be the one who speaks.");
         var version = new Version(statement.Id, terms);
-        var id = terms.Amends?.Agreement ?? new AgreementId(statement.Id.Value);
+        var id = statement.Agreement()!.Value;
         var agreement = state.Agreements.GetValueOrDefault(id);
         if (Signing.Read(state, statement, terms, out var farms) is { } unsigned)
         {
