@@ -41,9 +41,8 @@ internal sealed partial class AgreementFeed(
     /// <summary>The workloads of this node that have these files, or had them in an earlier version of their agreement.</summary>
     public IEnumerable<WorkloadKey> UsersOf(FlistId flist) =>
         from held in _held.Values
-        from entry in held.Verified.History
-        where entry.Statement.Payload.Body is AgreementTerms
-        from workload in ((AgreementTerms)entry.Statement.Payload.Body).On(node).OfType<Runnable>()
+        from terms in held.Verified.EveryTerms
+        from workload in terms.On(node).OfType<Runnable>()
         where workload.Flist == flist
         select new WorkloadKey(held.Verified.Agreement.Id, workload.Name);
 

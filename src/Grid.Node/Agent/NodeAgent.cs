@@ -246,7 +246,7 @@ internal sealed partial class NodeAgent(
 
     // In any of its versions: what an amendment dropped may be kept as well.
     private bool HadVolumes(Agreement agreement) => agreement is Agreement.InForce or Agreement.Ending or Agreement.Ended
-        && feed[agreement.Id]?.History.Any(h => h.Statement.Payload.Body is AgreementTerms terms && terms.On(voice.Node).Any(w => w is Volume)) is true;
+        && feed[agreement.Id]?.EveryTerms.Any(t => t.On(voice.Node).Any(w => w is Volume)) is true;
 
     private TimeSpan UntilStarted(Observed observed)
     {

@@ -93,6 +93,9 @@ public sealed record VerifiedAgreement(Agreement Agreement, GridState State, Che
 {
     /// <summary>The index of the newest entry that changed something; the same with receipts and without.</summary>
     public long Changed => History.Last(e => !Event.OnlyReport(e.Events)).Index;
+
+    /// <summary>The terms of every version that was proposed, in force or not.</summary>
+    public IEnumerable<AgreementTerms> EveryTerms => History.Select(e => e.Statement.Payload.Body).OfType<AgreementTerms>();
 }
 
 public sealed record VerifiedEntry(long Index, DateTimeOffset Time, Statement Statement, ImmutableArray<Event> Events);
