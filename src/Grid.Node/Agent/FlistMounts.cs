@@ -11,8 +11,6 @@ namespace Grid.Node.Agent;
 /// <param name="hubs">where flists are fetched from</param>
 internal sealed class FlistMounts(NodePaths paths, ImmutableArray<Uri> hubs)
 {
-    private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
-
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan LookPatience = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan Recent = TimeSpan.FromMinutes(1);
@@ -28,15 +26,13 @@ internal sealed class FlistMounts(NodePaths paths, ImmutableArray<Uri> hubs)
 
     public bool IsMounted(FlistId flist) => FlistMount.Find(paths.FlistMount(flist)) is not null;
 
-    /// <summary>Done also when it is mounted.</summary>
+    /// <summary>Mounts what is not mounted yet.</summary>
     public async Task<Outcome> MountAsync(FlistId flist, CancellationToken cancel)
     {
         var mountpoint = paths.FlistMount(flist);
-        if (IsMounted(flist))
-            return new Outcome.Done();
-        Directory.CreateDirectory(paths.FlistMounts, Private);
+        Directory.CreateDirectory(paths.FlistMounts, ContainerPlace.Private);
         Directory.CreateDirectory(mountpoint);
-        Directory.CreateDirectory(paths.Logs, Private);
+        Directory.CreateDirectory(paths.Logs, ContainerPlace.Private);
         return await FlistMount.StartAsync(new MountSpec(flist, mountpoint, paths.Cache, hubs, paths.FlistLog(flist)), Patience, cancel) switch
         {
             MountOutcome.Mounted => new Outcome.Done(),
@@ -59,7 +55,7 @@ internal sealed class FlistMounts(NodePaths paths, ImmutableArray<Uri> hubs)
         if (Unmount(root, detach: true) is not Outcome.Done and var busy)
             return busy;
         ContainerPlace.Make(paths.RootPlace(id), uids);
-        Directory.CreateDirectory(root, Private);
+        Directory.CreateDirectory(root, ContainerPlace.Private);
         IdmappedBind.Create(paths.FlistMount(flist), root, uids.First, UidRange.Count);
         return new Outcome.Done();
     }

@@ -45,7 +45,7 @@ internal sealed class StatusFile(
                     Volume => PhaseOf(observed.VolumeOf(key), v => v.Attached ? "attached" : "kept"),
                     _ => PhaseOf(sighting, c => (c.Phase is ContainerPhase.Running && !HealthPlan.Serves(w, c, health) ? ContainerPhase.Starting : c.Phase).ToString().ToLowerInvariant()),
                 },
-                sight.PidOf(key), (sighting as Sighting<ContainerSeen>.Present)?.Thing.Generation ?? 0, attempts?.Failures ?? 0, (sighting is Sighting<ContainerSeen>.Present(var seen) ? HealthPlan.Why(w, seen, health) : null) ?? (health is { Failures: > 0 } ? $"{health}" : null) ?? observed.WhyOfVolumes(key, w) ?? attempts?.Why ?? (w is Volume ? observed.VolumeOf(key)?.Why() : null) ?? (observed.Gateways.GetValueOrDefault(key) as Sighting<GatewaySeen>.Present)?.Thing.Why ?? answers.Unanswered.GetValueOrDefault(a.Id) ?? sight.Unread(w, time.GetUtcNow()),
+                sight.PidOf(key), (sighting as Sighting<ContainerSeen>.Present)?.Thing.Generation ?? 0, attempts?.Failures ?? 0, WhyOf(key, w, observed),
                 attempts is { Failures: > 0 } && desired.Wishes.ContainsKey(key) ? Reconciler.NotBefore(w, attempts) : null);
         })).ToImmutableArray();
         var document = new NodeStatus(
@@ -74,6 +74,20 @@ internal sealed class StatusFile(
         if (_cached is not { } counted || time.GetElapsedTime(counted.At) > CountEvery)
             _cached = counted = (FlistCache.SizeOf(cache), time.GetTimestamp());
         return counted.Bytes;
+    }
+
+    // What is nearest to it first.
+    private string? WhyOf(WorkloadKey key, Workload workload, Observed observed)
+    {
+        var health = observed.Health.GetValueOrDefault(key);
+        return (observed.Containers.GetValueOrDefault(key) is Sighting<ContainerSeen>.Present(var seen) ? HealthPlan.Why(workload, seen, health) : null)
+            ?? (health is { Failures: > 0 } ? $"{health}" : null)
+            ?? observed.WhyOfVolumes(key, workload)
+            ?? observed.Attempts.GetValueOrDefault(key)?.Why
+            ?? (workload is Volume ? observed.VolumeOf(key)?.Why() : null)
+            ?? (observed.Gateways.GetValueOrDefault(key) as Sighting<GatewaySeen>.Present)?.Thing.Why
+            ?? answers.Unanswered.GetValueOrDefault(key.Agreement)
+            ?? sight.Unread(workload, time.GetUtcNow());
     }
 
     private static string PhaseOf<T>(Sighting<T>? sighting, Func<T, string> present) => sighting switch

@@ -42,11 +42,12 @@ internal sealed class WorkloadEffects(NodeHosts hosts)
     /// <exception cref="IOException">it could not be written, or the container is gone</exception>
     public void Mark(WorkloadKey key, HealthMark mark) => hosts.Containers.Mark(ContainerId.Of(key), mark);
 
-    private Task<Outcome> MountAsync(FlistId flist, CancellationToken cancel)
+    private async Task<Outcome> MountAsync(FlistId flist, CancellationToken cancel)
     {
-        if (!hosts.Flists.IsMounted(flist))
-            hosts.Machines?.Forget(flist);
-        return hosts.Flists.MountAsync(flist, cancel);
+        if (hosts.Flists.IsMounted(flist))
+            return new Outcome.Done();
+        hosts.Machines?.Forget(flist);
+        return await hosts.Flists.MountAsync(flist, cancel);
     }
 
     private Outcome Unmount(FlistId flist)

@@ -8,10 +8,10 @@ namespace Grid.Node.Containers;
 /// </summary>
 internal static class ContainerPlace
 {
-    private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+    public const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
 
     /// <summary>Nobody lists whose places are there.</summary>
-    private const UnixFileMode Passed = Private | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
+    public const UnixFileMode Passed = Private | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
 
     /// <summary>Makes it, or makes it this range's. Cut short, it is found again by its name, and open to root alone.</summary>
     /// <exception cref="IOException"/>

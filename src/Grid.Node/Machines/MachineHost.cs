@@ -4,6 +4,7 @@ using Grid.Flists.Mount;
 using Grid.Machines;
 using Grid.Node.Containers;
 using Grid.Node.Containers.Interop;
+using Grid.Node.Secrets;
 using Grid.Node.Volumes;
 using Grid.Node.Volumes.Interop;
 using Grid.Reconciliation;
@@ -180,12 +181,8 @@ public sealed class MachineHost
         var (tree, root, keys) = (Path.Combine(Of(id), "tree"), RootOf(id), Path.Combine(Of(id), "keys"));
         foreach (var directory in (ReadOnlySpan<string>)[root, keys])
             Directory.CreateDirectory(directory, Private);
-        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead, BufferSize = 0 };
         foreach (var (name, value) in credentials)
-        {
-            using var file = new FileStream(Path.Combine(keys, Emulator.Credential(name)), options);
-            file.Write(value);
-        }
+            SecretPlaces.Write(Path.Combine(keys, Emulator.Credential(name)), value);
         foreach (var directory in (ReadOnlySpan<string>)["", "usr", "proc", "sys", "dev", Emulator.Run[1..], Emulator.Flist[1..], Emulator.Disks[1..], Emulator.Keys[1..]])
             Directory.CreateDirectory(Path.Combine(tree, directory), Private | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
         foreach (var name in (ReadOnlySpan<string>)["bin", "lib", "lib64", "sbin"])

@@ -14,9 +14,6 @@ namespace Grid.Node.Secrets;
 /// </summary>
 internal sealed class SecretPlaces(string directory)
 {
-    // A container's root, nobody in particular out here, walks through to what it mounts.
-    private const UnixFileMode Passed = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
-
     /// <summary>The containers of which there is anything here.</summary>
     public IEnumerable<ContainerId> Known() => ContainerId.NamedIn(directory);
 
@@ -47,23 +44,28 @@ internal sealed class SecretPlaces(string directory)
         Directory.Delete(Of(id), recursive: true);
     }
 
+    /// <summary>A new file of an opened secret, which its owner can read and nobody change. No buffer holds the value besides.</summary>
+    public static void Write(string path, ReadOnlySpan<byte> value)
+    {
+        using var file = new FileStream(path, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead, BufferSize = 0 });
+        file.Write(value);
+    }
+
     private string Of(ContainerId id) => Path.Combine(directory, id.ToString());
 
     private static void Make(string at, IEnumerable<(Secret Secret, byte[] Value)> files, uint owner, uint group)
     {
         string Text(uint id) => id.ToString(CultureInfo.InvariantCulture);
         using var mount = MountApi.Mount("tmpfs", "secrets", [("size", "4m"), ("mode", "0500"), ("uid", Text(owner)), ("gid", Text(group)), ("noswap", null)]);
-        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead, BufferSize = 0 };
         foreach (var (secret, value) in files)
         {
             var path = $"/proc/self/fd/{Posix.Number(mount)}/{secret.FileName}";
-            using (var file = new FileStream(path, options))
-                file.Write(value);
+            Write(path, value);
             SysStat.SetOwner(path, owner, group);
         }
         MountApi.MakeReadOnly(mount);
         // Whole before it can be seen: one that is mounted holds all of its files.
-        Directory.CreateDirectory(at, Passed);
+        Directory.CreateDirectory(at, ContainerPlace.Passed);
         MountApi.Place(mount, at);
     }
 }
