@@ -12,9 +12,7 @@ public sealed class KeyJourneys(RealLedger real) : Journeys(real)
         using var shell = new TestShell();
         var (farm, node) = await PartiesAsync(shell);
         using var _ = node;
-        await shell.JsonAsync("key", "new", "first", "--no-passphrase");
-        await shell.JsonAsync("key", "new", "second", "--no-passphrase");
-        await shell.JsonAsync("account", "open", "both", "--keys", "first", "second", "--threshold", "2");
+        await OpenBothAsync(shell);
         var yaml = shell.Write("grid.yaml", Draft("half", farm));
 
         string[] other = ["--account", "both", "--key", "second"];
@@ -53,9 +51,7 @@ public sealed class KeyJourneys(RealLedger real) : Journeys(real)
         using var shell = new TestShell();
         var (farm, node) = await PartiesAsync(shell);
         using var _ = node;
-        await shell.JsonAsync("key", "new", "first", "--no-passphrase");
-        await shell.JsonAsync("key", "new", "second", "--no-passphrase");
-        await shell.JsonAsync("account", "open", "both", "--keys", "first", "second", "--threshold", "2");
+        await OpenBothAsync(shell);
         shell.Environment["GRID_ACCOUNT"] = "both";
         var yaml = shell.Write("grid.yaml", Draft("half", farm));
         async Task<string> LaidAsync(string key) => Text(await shell.JsonAsync("apply", yaml, "--key", key, "--yes", "--draft"), "draft");
@@ -105,9 +101,7 @@ public sealed class KeyJourneys(RealLedger real) : Journeys(real)
         using var shell = new TestShell();
         var (farm, node) = await PartiesAsync(shell);
         using var _ = node;
-        await shell.JsonAsync("key", "new", "first", "--no-passphrase");
-        await shell.JsonAsync("key", "new", "second", "--no-passphrase");
-        await shell.JsonAsync("account", "open", "both", "--keys", "first", "second", "--threshold", "2");
+        await OpenBothAsync(shell);
         shell.Environment["GRID_ACCOUNT"] = "both";
         var yaml = shell.Write("grid.yaml", Draft("whole", farm));
 
@@ -137,5 +131,13 @@ public sealed class KeyJourneys(RealLedger real) : Journeys(real)
         Assert.Equal(RefusalCode.StrangerSigned, await shell.RefusedAsync("farm", "register", $"late-{Guid.NewGuid():n}", "--account", "farmer", "--key", "farmer"));
         await shell.JsonAsync("farm", "register", $"late-{Guid.NewGuid():n}"[..20], "--account", "farmer");
         Assert.Equal("1", (await shell.JsonAsync("account", "show", "farmer"))["account"]!["threshold"]!.ToJsonString());
+    }
+
+    /// <summary>The account "both", for which "first" and "second" must sign.</summary>
+    private static async Task OpenBothAsync(TestShell shell)
+    {
+        await shell.JsonAsync("key", "new", "first", "--no-passphrase");
+        await shell.JsonAsync("key", "new", "second", "--no-passphrase");
+        await shell.JsonAsync("account", "open", "both", "--keys", "first", "second", "--threshold", "2");
     }
 }

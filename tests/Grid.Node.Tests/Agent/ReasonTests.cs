@@ -19,36 +19,20 @@ namespace Grid.Node.Tests.Agent;
 
 /// <summary>Whatever is wrong with a node, and in whatever language it is said: what the node says of it can be read.</summary>
 [Collection(OnThisMachine.Name)]
-public sealed class ReasonTests(Machine machine) : IDisposable
+public sealed class ReasonTests(Machine machine) : Saying
 {
-    private const string Origin = "grid.test/main";
-
-    private static readonly NodeId Node = new(Digest.Of("node"u8));
-    private static readonly AgreementId Agreement = new(Digest.Of("agreement"u8));
-
-    private readonly SigningKey _key = SigningKey.FromSeed(new byte[32]);
-    private readonly HearingLedger _ledger = new(Origin);
-    private readonly string _directory = Directory.CreateTempSubdirectory("grid-reasons-").FullName;
-
     // Of one, two, three and four bytes, the last of two chars; shifted, so that every limit falls into a letter of some text.
     public static TheoryData<string, int> Texts() => [.. from letter in (string[])["x", "ß", "€", "🧨"] from shift in Enumerable.Range(0, 4) select (letter, shift)];
-
-    public void Dispose()
-    {
-        _ledger.Dispose();
-        _key.Dispose();
-        Directory.Delete(_directory, recursive: true);
-    }
 
     [Theory]
     [MemberData(nameof(Texts))]
     public async Task A_drain_says_as_much_as_a_statement_holds(string letter, int shift)
     {
         var why = Long(letter, shift);
-        var drain = new Drain(Path.Combine(_directory, "drained"), _ledger.Client, Voice, NullLogger.Instance);
+        var drain = new Drain(Path.Combine(Kept, "drained"), Ledger.Client, Voice, NullLogger.Instance);
         drain.Note("disk", why);
         await drain.TellAsync(Cancel);
-        Fills(DrainNode.LongestReason, why, Assert.IsType<DrainNode>(_ledger.Last).Reason);
+        Fills(DrainNode.LongestReason, why, Assert.IsType<DrainNode>(Ledger.Last).Reason);
     }
 
     [Theory]
@@ -57,9 +41,9 @@ public sealed class ReasonTests(Machine machine) : IDisposable
     {
         var path = Long(letter, shift);
         using var hubs = new HubClient(["http://127.0.0.1:1"]);
-        var answers = new Answers(_ledger.Client, new DescribedFiles(hubs), [Container.KindName], new NodeSecrets(null, new SecretPlaces("/nonexistent"), inMemory: true), null, null, new DomainProofs(null, null), Voice, Capacity.None, NullLogger.Instance);
+        var answers = new Answers(Ledger.Client, new DescribedFiles(hubs), [Container.KindName], new NodeSecrets(null, new SecretPlaces("/nonexistent"), inMemory: true), null, null, new DomainProofs(null, null), Voice, Capacity.None, NullLogger.Instance);
         await answers.AnswerAsync([new Agreement.Agreed(Agreement, Version(Web(path)), [])], Cancel);
-        var refused = Assert.IsType<WorkloadRefused>(_ledger.Last);
+        var refused = Assert.IsType<WorkloadRefused>(Ledger.Last);
         Assert.Equal(RefusalCode.PathInvalid, refused.Code);
         Fills(WorkloadRefused.LongestDetail, $"'{path}' in 'web' is not", refused.Detail);
     }
@@ -69,12 +53,12 @@ public sealed class ReasonTests(Machine machine) : IDisposable
     public async Task A_receipt_says_as_much_as_a_statement_holds(string letter, int shift)
     {
         var why = Long(letter, shift);
-        var contact = new LedgerContact(Path.Combine(_directory, "heard"), TimeProvider.System);
-        var receipts = new Grid.Node.Agent.Receipts(Path.Combine(_directory, "receipts"), _ledger.Client, contact, Voice, new WorkloadSight(machine.Hosts), TimeProvider.System, NullLogger.Instance);
+        var contact = new LedgerContact(Path.Combine(Kept, "heard"), TimeProvider.System);
+        var receipts = new Grid.Node.Agent.Receipts(Path.Combine(Kept, "receipts"), Ledger.Client, contact, Voice, new WorkloadSight(machine.Hosts), TimeProvider.System, NullLogger.Instance);
         var observed = Observed.Nothing with { Attempts = Observed.Nothing.Attempts.Add(new WorkloadKey(Agreement, "web"), new Attempts(1, DateTimeOffset.UnixEpoch, why)) };
         receipts.Write([new Agreement.Ready(Agreement, Version(Web("/web")), [], null, [])], observed);
         await receipts.DeliverAsync(Cancel);
-        Fills(WorkloadReport.LongestReason, why, Assert.Single(Assert.IsType<Receipt>(_ledger.Last).Workloads).Reason);
+        Fills(WorkloadReport.LongestReason, why, Assert.Single(Assert.IsType<Receipt>(Ledger.Last).Workloads).Reason);
     }
 
     [Fact]
@@ -97,7 +81,7 @@ public sealed class ReasonTests(Machine machine) : IDisposable
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
-    private NodeVoice Voice => new(_key, Node, Origin, TimeProvider.System);
+    private NodeVoice Voice => new(Key, Node, Origin, TimeProvider.System);
 
     private static Container Web(string entry) => new(
         "web", Node, default, entry, [], [], "/", new ContainerUser(0, 0), new MilliCores(100), Bytes.MiB(64), 16, [], [],

@@ -1,6 +1,5 @@
 using Grid.Agreements;
 using Grid.Node.Agent;
-using Grid.Node.Secrets;
 using Grid.Node.Tests.Containers;
 using Grid.Offers;
 using Grid.Reconciliation;
@@ -12,24 +11,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Grid.Node.Tests.Agent;
 
 [Collection(OnThisMachine.Name)]
-public sealed class ReceiptsTests(Machine machine) : IDisposable
+public sealed class ReceiptsTests(Machine machine) : Saying
 {
-    private const string Origin = "grid.test/main";
-
-    private static readonly NodeId Node = new(Digest.Of("node"u8));
-    private static readonly AgreementId Agreement = new(Digest.Of("agreement"u8));
-
-    private readonly SigningKey _key = SigningKey.FromSeed(new byte[32]);
-    private readonly HearingLedger _ledger = new(Origin);
-    private readonly string _directory = Directory.CreateTempSubdirectory("grid-receipts-").FullName;
-
-    public void Dispose()
-    {
-        _ledger.Dispose();
-        _key.Dispose();
-        Directory.Delete(_directory, recursive: true);
-    }
-
     [Theory]
     [InlineData(null, null)]
     [InlineData("it is read-only now", "its volume 'data': it is read-only now")]
@@ -66,10 +49,10 @@ public sealed class ReceiptsTests(Machine machine) : IDisposable
         var terms = new AgreementTerms(
             1, null, user, [new FarmPart(farm, default, [Node])], new Term(null, null, TimeSpan.Zero, now, now.AddHours(1), new Offline(TimeSpan.FromHours(1), Pause: false)),
             new MoneyTerms(new Currency("EUR", 9), Money.Zero, [new FarmRate(farm, Money.Zero)], TimeSpan.Zero), [.. workloads], "");
-        var contact = new LedgerContact(Path.Combine(_directory, "heard"), TimeProvider.System);
-        var receipts = new Grid.Node.Agent.Receipts(Path.Combine(_directory, "receipts"), _ledger.Client, contact, new NodeVoice(_key, Node, Origin, TimeProvider.System), new WorkloadSight(machine.Hosts), TimeProvider.System, NullLogger.Instance);
+        var contact = new LedgerContact(Path.Combine(Kept, "heard"), TimeProvider.System);
+        var receipts = new Grid.Node.Agent.Receipts(Path.Combine(Kept, "receipts"), Ledger.Client, contact, new NodeVoice(Key, Node, Origin, TimeProvider.System), new WorkloadSight(machine.Hosts), TimeProvider.System, NullLogger.Instance);
         receipts.Write([new Agreement.Ready(Agreement, new Agreements.Version(new StatementId(Digest.Of("version"u8)), terms), [], null, [])], observed);
         await receipts.DeliverAsync(TestContext.Current.CancellationToken);
-        return Assert.IsType<Receipt>(_ledger.Last);
+        return Assert.IsType<Receipt>(Ledger.Last);
     }
 }
