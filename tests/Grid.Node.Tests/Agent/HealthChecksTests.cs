@@ -1,6 +1,5 @@
 using Grid.Node.Agent;
 using Grid.Node.Containers;
-using Grid.Node.Secrets;
 using Grid.Node.Tests.Containers;
 using Grid.Reconciliation;
 using Grid.Statements;
