@@ -9,8 +9,8 @@ using Microsoft.Extensions.Logging;
 namespace Grid.Ledger.Sequencing;
 
 /// <summary>
-/// The one writer of a log. Statements are read and their signatures checked on the callers' threads; one loop decides them in order over
-/// immutable state; while one batch is committed the next is decided on what will be true then; callers are answered when it is durable.
+/// The one writer of a log. Statements are read and their signatures checked on the callers' threads; one loop, on a thread of its own, decides them in
+/// order over immutable state; while one batch is committed the next is decided on what will be true then; callers are answered when it is durable.
 /// </summary>
 public sealed partial class Sequencer : IAsyncDisposable
 {
@@ -32,7 +32,8 @@ public sealed partial class Sequencer : IAsyncDisposable
     {
         (_store, _options, _key, _clock, _logger, _current) = (store, options, key, clock, logger, Snapshot.Empty);
         Entries = new EntryReader(store);
-        _queue = Channel.CreateBounded<Submission>(new BoundedChannelOptions(options.QueueLimit) { SingleReader = true });
+        // What a writer to the queue runs of the reader's is only that its thread wakes.
+        _queue = Channel.CreateBounded<Submission>(new BoundedChannelOptions(options.QueueLimit) { SingleReader = true, AllowSynchronousContinuations = true });
         _alarm = clock.CreateTimer(_ => _queue.Writer.TryWrite(Submission.Wake), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         Completion = Task.CompletedTask;
     }
@@ -64,7 +65,7 @@ public sealed partial class Sequencer : IAsyncDisposable
         try
         {
             await sequencer.TakeOverAsync(stop);
-            sequencer.Completion = Task.Run(sequencer.RunAsync, CancellationToken.None);
+            sequencer.Completion = Task.Factory.StartNew(sequencer.Run, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
             if (sequencer.Current.Size == 0)
                 await sequencer.OpenAsync(stop);
             return sequencer;

@@ -12,11 +12,11 @@ namespace Grid.Ledger.Sequencing;
 /// <summary>The loop: decide, commit, answer, and find back after a failure. Only it touches the writer and moves the snapshot.</summary>
 public sealed partial class Sequencer
 {
-    private async Task RunAsync()
+    private void Run()
     {
         try
         {
-            await SequenceAsync();
+            Sequence();
         }
         catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
         {
@@ -36,7 +36,7 @@ public sealed partial class Sequencer
         }
     }
 
-    private async Task SequenceAsync()
+    private void Sequence()
     {
         var commit = Task.FromResult(true);
         var tentative = _current.ToTentative();
@@ -45,11 +45,11 @@ public sealed partial class Sequencer
             var pending = new Pending(tentative);
             try
             {
-                var more = await FillAsync(pending, commit);
-                if (!await commit)
+                var more = Fill(pending, commit);
+                if (!Wait(commit))
                 {
                     // What rested on the failed batch is decided again on what is durable.
-                    await RecoverAsync();
+                    RecoverAsync().GetAwaiter().GetResult();
                     pending = Again(pending);
                 }
                 commit = Task.FromResult(true);
@@ -60,7 +60,7 @@ public sealed partial class Sequencer
                     commit = CommitAsync(pending);
                 if (!more)
                 {
-                    await commit;
+                    Wait(commit);
                     return;
                 }
             }
@@ -74,7 +74,7 @@ public sealed partial class Sequencer
 
     /// <summary>Decides what waits. A batch fills for as long as the one before it is on its way to the disk.</summary>
     /// <returns>false when nothing will come any more</returns>
-    private async Task<bool> FillAsync(Pending pending, Task<bool> commit)
+    private bool Fill(Pending pending, Task<bool> commit)
     {
         while (true)
         {
@@ -87,18 +87,20 @@ public sealed partial class Sequencer
                 else
                     Decide(pending, submission, submission.Statement!);
             }
-            if (pending.Count >= SequencerOptions.MaximumBatch || (commit.IsCompleted && (pending.Count > 0 || !await commit)))
+            if (pending.Count >= SequencerOptions.MaximumBatch || (commit.IsCompleted && (pending.Count > 0 || !Wait(commit))))
                 return true;
             _readable ??= _queue.Reader.WaitToReadAsync().AsTask();
-            await (commit.IsCompleted ? (Task)_readable : Task.WhenAny(_readable, commit));
+            Task.WaitAny(commit.IsCompleted ? [_readable] : [_readable, commit]);
             if (_readable.IsCompleted)
             {
-                if (!await _readable)
+                if (!Wait(_readable))
                     return false;
                 _readable = null;
             }
         }
     }
+
+    private static T Wait<T>(Task<T> task) => task.GetAwaiter().GetResult();
 
     private Pending Again(Pending pending)
     {
@@ -155,7 +157,7 @@ public sealed partial class Sequencer
         var spans = LedgerTrace.Commit(pending);
         try
         {
-            var commit = _writer!.CommitAsync(new Batch(entries, tree, checkpoint), CancellationToken.None);
+            var commit = _writer!.CommitAsync(new Batch(entries, tree, checkpoint));
             // Whatever nobody has to wait for is done while the disk is.
             histories = _current.Histories.With(entries, pending.Tentative.State);
             Entries.Keep(await commit);

@@ -20,6 +20,8 @@ public sealed class LedgerStore : IAsyncDisposable
         settings.Pooling = false;
         // It says the same few things for as long as it lives, and one of them takes longer to plan than many of its rows to insert.
         (settings.MaxAutoPrepare, settings.AutoPrepareMinUsages) = (8, 2);
+        // A batch is a megabyte; in pieces of 8 KiB the two ends wait for one another.
+        settings.WriteBufferSize = 128 * 1024;
         _unpooled = NpgsqlDataSource.Create(settings.ConnectionString);
         Events = DocumentStore.For(o =>
         {

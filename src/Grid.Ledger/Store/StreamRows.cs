@@ -28,7 +28,7 @@ internal static class StreamRows
         """;
 
     /// <summary>Null when nothing in the batch has a stream.</summary>
-    public static NpgsqlBatchCommand? Command(Batch batch)
+    public static NpgsqlCommand? Command(Batch batch)
     {
         var (ids, streams, types, names, data) = (new List<Guid>(), new List<Touched>(), new List<string>(), new List<string>(), new List<byte[]>());
         var touched = new Dictionary<StreamId, Touched>();
@@ -55,7 +55,7 @@ internal static class StreamRows
         // How many of the stream's events in this batch come behind each: the stream's new version less that is the event's.
         var counts = touched.Values.Select(t => (long)t.Count).ToArray();
         var later = streams.ConvertAll(s => (long)--s.Count);
-        return new NpgsqlBatchCommand(Insert)
+        return new NpgsqlCommand(Insert)
         {
             Parameters =
             {
