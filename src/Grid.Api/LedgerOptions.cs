@@ -107,7 +107,7 @@ public sealed record LedgerOptions
     private void Check(List<Refusal> wrong)
     {
         if (!Payload.IsOrigin(Origin))
-            wrong.Add(Wrong(Origin.Length == 0 ? "--origin is missing." : $"--origin {Origin} is not 1–255 printable ASCII characters without spaces and pluses.", "Name the ledger as it shall be called for ever, such as ledger.example/main."));
+            wrong.Add(Wrong(Origin.Length == 0 ? "--origin is missing." : $"--origin {Origin} is not 1–255 printable ASCII characters without spaces and pluses.", "Name the ledger as it shall be called for ever, such as ledger.example/main; 'grid-ledger --help' lists the options."));
         if (Data is null == Postgres is null)
             wrong.Add(Wrong(Data is null ? "Neither --data nor --postgres is given." : "Both --data and --postgres are given.", "Give either --data or --postgres: a directory for a private database, or one that runs already."));
         if (Postgres is not null && Unreadable(Postgres) is { } why)

@@ -33,7 +33,7 @@ public sealed class LedgerServer : IAsyncDisposable
 
     /// <param name="clock">the ledger's; the machine's when null</param>
     /// <param name="admission">evidence that is asked for before a statement is decided; see <see cref="SequencerOptions.Admission"/></param>
-    /// <exception cref="IOException">the key cannot be used, or the address is taken</exception>
+    /// <exception cref="StartException">the key cannot be used, or the address cannot be listened on</exception>
     /// <exception cref="ClusterException">the private PostgreSQL does not start</exception>
     /// <exception cref="LogDamagedException">the stored log is not what was recorded</exception>
     /// <exception cref="WriterReplacedException">another process writes this log</exception>
@@ -89,8 +89,7 @@ public sealed class LedgerServer : IAsyncDisposable
         }
         catch (Exception e) when (e is IOException or SocketException or UnauthorizedAccessException)
         {
-            // The outermost names Kestrel, the innermost the reason.
-            throw new IOException($"It cannot listen on {options.Listen}: {e.GetBaseException().Message}. End what listens there, or give another --listen.", e);
+            throw StartException.CannotListen(options.Listen, e);
         }
     }
 

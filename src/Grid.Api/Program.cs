@@ -19,8 +19,7 @@ var options = LedgerOptions.Parse(args, out var mistakes);
 if (options is null)
 {
     foreach (var mistake in mistakes)
-        Console.Error.WriteLine(mistake.From("grid-ledger"));
-    Console.Error.WriteLine(LedgerOptions.Usage);
+        Say(mistake);
     return 2;
 }
 try
@@ -32,9 +31,22 @@ try
     await ledger.WaitForShutdownAsync();
     return 0;
 }
-catch (Exception e) when (e is IOException or UnauthorizedAccessException or ClusterException or LogDamagedException or WriterReplacedException or DbException)
+catch (Exception e) when (WhyNot(e) is { } refusal)
 {
-    // For whoever started this to put right: a key, an address, a database, another process, a damaged log.
-    Console.Error.WriteLine($"grid-ledger: {e.Message}");
+    Say(refusal);
     return 1;
 }
+
+static void Say(Grid.Refusal refusal) => Console.Error.WriteLine(refusal.From("grid-ledger"));
+
+// For whoever started this to put right; null for what is a defect of ours.
+static Grid.Refusal? WhyNot(Exception e) => e switch
+{
+    StartException start => start.Refusal,
+    ClusterException => new("database-unusable", e.Message, "Put that right and start the ledger again; nothing of the log was changed."),
+    LogDamagedException => new("log-damaged", e.Message, "Put back a backup; whoever audited the ledger sees by 'grid ledger audit' whether it holds what they saw."),
+    WriterReplacedException => new("log-in-use", e.Message, "End the other ledger, then start this one again."),
+    DbException => new("database-unusable", e.Message, "Look whether the database of --postgres runs, and lets this user create schemas and roles."),
+    IOException or UnauthorizedAccessException => StartException.Unreadable(e, "--data"),
+    _ => null,
+};

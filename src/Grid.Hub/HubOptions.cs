@@ -67,7 +67,7 @@ public sealed record HubOptions
             };
         }
         if (options.Store.Length == 0)
-            wrong.Add(Wrong("--store is missing.", "Name the directory that holds packs and meta files, or shall."));
+            wrong.Add(Wrong("--store is missing.", "Name the directory that holds packs and meta files, or shall; 'grid-hub --help' lists the options."));
         var address = options.Listen.StartsWith("http://", StringComparison.Ordinal) ? options.Listen["http://".Length..] : "";
         if (!address.StartsWith("unix:/", StringComparison.Ordinal) && (!Uri.TryCreate(options.Listen, UriKind.Absolute, out var uri) || uri.PathAndQuery != "/") || address.Length == 0)
             wrong.Add(Wrong($"--listen {options.Listen} is neither http://ADDRESS:PORT nor http://unix:/PATH.", "Write it as http://127.0.0.1:8090; TLS is a proxy's."));

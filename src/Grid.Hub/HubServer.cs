@@ -19,7 +19,8 @@ public sealed class HubServer : IAsyncDisposable
     /// <summary>Where it listens, with the port that was taken.</summary>
     public string Address => _app.Urls.First();
 
-    /// <exception cref="IOException">the address is taken, or the store cannot be opened</exception>
+    /// <exception cref="Api.StartException">the address cannot be listened on</exception>
+    /// <exception cref="IOException">the store cannot be opened</exception>
     public static async Task<HubServer> StartAsync(HubOptions options, CancellationToken cancellation = default)
     {
         var store = DirectoryStore.Open(options.Store, new StoreOptions(options.MaximumBytes, options.MaximumMeta));
@@ -48,9 +49,8 @@ public sealed class HubServer : IAsyncDisposable
         catch (Exception e)
         {
             await server.DisposeAsync();
-            // The outermost names Kestrel, the innermost the reason.
             if (e is IOException or SocketException or UnauthorizedAccessException)
-                throw new IOException($"It cannot listen on {options.Listen}: {e.GetBaseException().Message}. End what listens there, or give another --listen.", e);
+                throw Api.StartException.CannotListen(options.Listen, e);
             throw;
         }
         return server;

@@ -1,3 +1,4 @@
+using Grid.Api;
 using Grid.Hub;
 
 if (args is ["--help"])
@@ -14,8 +15,7 @@ var options = HubOptions.Parse(args, out var mistakes);
 if (options is null)
 {
     foreach (var mistake in mistakes)
-        Console.Error.WriteLine(mistake.From("grid-hub"));
-    Console.Error.WriteLine(HubOptions.Usage);
+        Say(mistake);
     return 2;
 }
 try
@@ -25,9 +25,16 @@ try
     await hub.WaitForShutdownAsync();
     return 0;
 }
-catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+catch (StartException e)
 {
-    // An address in use, a store that cannot be made: for whoever started this to put right.
-    Console.Error.WriteLine($"grid-hub: {e.Message}");
+    Say(e.Refusal);
     return 1;
 }
+catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+{
+    // A store that cannot be made, a disk that is full: for whoever started this to put right.
+    Say(StartException.Unreadable(e, "--store"));
+    return 1;
+}
+
+static void Say(Grid.Refusal refusal) => Console.Error.WriteLine(refusal.From("grid-hub"));

@@ -38,7 +38,7 @@ internal static class ClearProgram
     {
         if (arguments is not ["--data", { Length: > 0 } data, "--run", { Length: > 0 } run, "--cgroup", var cgroup] || !Units.Names.IsValid(cgroup, 1, 36))
         {
-            Console.Error.WriteLine(Usage);
+            Console.Error.WriteLine(new Refusal(NodeCode.Usage, $"{Verb} takes --data DIR --run DIR --cgroup NAME and nothing else.", $"Write the three in this order; 'grid-node {Verb} --help' says what they are.").From("grid-node"));
             return 2;
         }
         var paths = new NodePaths(Path.GetFullPath(data), Path.GetFullPath(run), cgroup);

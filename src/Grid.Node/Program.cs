@@ -30,7 +30,6 @@ if (NodeOptions.Parse(args, out var wrong) is not { } options)
 {
     foreach (var refusal in wrong)
         Say(refusal);
-    Console.Error.WriteLine(NodeOptions.Usage);
     return 2;
 }
 return await Reported(() => NodeProgram.RunAsync(options));

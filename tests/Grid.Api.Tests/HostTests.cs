@@ -106,17 +106,17 @@ public sealed class HostTests : IDisposable
     public async Task A_directory_is_no_key()
     {
         var (code, text) = await Host.RunAsync("--origin", Origin, "--data", _directory, "--key", _directory);
-        Assert.Equal((1, $"grid-ledger: '{_directory}' is a directory, not a key; name a file with --key.\n"), (code, text));
+        Assert.Equal((1, $"grid-ledger: error[key-file-invalid]: '{_directory}' is a directory, not a key.\n  next: Name a file with --key.\n"), (code, text));
     }
 
     [Fact]
-    public async Task An_address_in_use_is_said_in_one_line()
+    public async Task An_address_in_use_is_said_with_what_to_do()
     {
         using var other = new System.Net.Sockets.TcpListener(IPAddress.Loopback, 0);
         other.Start();
         var address = $"http://{other.LocalEndpoint}";
         Assert.Equal(
-            (1, $"grid-ledger: It cannot listen on {address}: Address already in use. End what listens there, or give another --listen.\n"),
+            (1, $"grid-ledger: error[address-unusable]: It cannot listen on {address}: Address already in use.\n  next: End what listens there, or give another --listen.\n"),
             await Host.RunAsync("--origin", Origin, "--data", _directory, "--listen", address));
     }
 
@@ -176,7 +176,7 @@ public sealed class HostTests : IDisposable
     {
         var (code, text) = await Host.RunAsync("--origin", Origin, "--data", _directory, "--colour", "blue");
         Assert.Equal(2, code);
-        Assert.StartsWith("grid-ledger: error[usage]: --colour is not known.\n  next: 'grid-ledger --help' lists what is.\ngrid-ledger --origin NAME ", text, StringComparison.Ordinal);
+        Assert.Equal("grid-ledger: error[usage]: --colour is not known.\n  next: 'grid-ledger --help' lists what is.\n", text);
     }
 
     [Fact]

@@ -75,20 +75,21 @@ public sealed class ProcessTests
     }
 
     [Fact]
-    public async Task What_keeps_a_hub_from_starting_is_said_in_one_line()
+    public async Task What_keeps_a_hub_from_starting_is_said_with_what_to_do()
     {
         await using var scene = await Scene.MakeAsync(large: false);
         using var hub = await HubProcess.StartAsync(scene["hub"]);
         Assert.Equal(
-            (1, $"grid-hub: It cannot listen on {hub.Address}: Address already in use. End what listens there, or give another --listen.\n"),
+            (1, $"grid-hub: error[address-unusable]: It cannot listen on {hub.Address}: Address already in use.\n  next: End what listens there, or give another --listen.\n"),
             await HubProcess.RunAsync("--store", scene["second"], "--listen", hub.Address));
         // An address of another machine (RFC 5737).
         var (code, elsewhere) = await HubProcess.RunAsync("--store", scene["third"], "--listen", "http://192.0.2.1:8090");
-        Assert.Equal((1, 1), (code, elsewhere.Count(c => c == '\n')));
-        Assert.StartsWith("grid-hub: It cannot listen on http://192.0.2.1:8090: ", elsewhere, StringComparison.Ordinal);
+        Assert.Equal((1, 2), (code, elsewhere.Count(c => c == '\n')));
+        Assert.StartsWith("grid-hub: error[address-unusable]: It cannot listen on http://192.0.2.1:8090: ", elsewhere, StringComparison.Ordinal);
         await File.WriteAllTextAsync(scene["file"], "");
         (code, var store) = await HubProcess.RunAsync("--store", scene["file"]);
-        Assert.Equal((1, 1), (code, store.Count(c => c == '\n')));
+        Assert.Equal((1, 2), (code, store.Count(c => c == '\n')));
+        Assert.StartsWith("grid-hub: error[file-unreadable]: ", store, StringComparison.Ordinal);
     }
 
     [Theory]

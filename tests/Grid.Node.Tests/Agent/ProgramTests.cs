@@ -12,7 +12,8 @@ public sealed class ProgramTests
     [InlineData(0, "grid-node gateway --data DIR", "gateway", "--help")]
     [InlineData(0, "grid-node ", "--version")]
     [InlineData(2, "grid-node: error[usage]: '--what' is not an option.\n  next: ", "--what", "1")]
-    [InlineData(2, "grid-node clear --data DIR", "clear", "--data", "", "--run", "x", "--cgroup", "x")]
+    [InlineData(2, "grid-node: error[usage]: clear takes --data DIR ", "clear", "--data", "", "--run", "x", "--cgroup", "x")]
+    [InlineData(2, "grid-node: error[usage]: These are not ", "gateway", "--what")]
     public async Task It_says_what_it_is_and_what_it_does_not_understand(int code, string said, params string[] args) => Assert.StartsWith(said, await SaysAsync(code, args), StringComparison.Ordinal);
 
     [Theory]

@@ -32,7 +32,7 @@ internal static class FrontProgram
     {
         if (Parse(arguments) is not var (options, data, run))
         {
-            Console.Error.WriteLine(Usage);
+            Console.Error.WriteLine(new Refusal(NodeCode.Usage, "These are not what a node's gateways are started with.", $"'grid-node {FrontProcess.Verb} --help' lists them; the agent starts them itself.").From("grid-node"));
             return 2;
         }
         var files = new GatewayFiles(data, run);
