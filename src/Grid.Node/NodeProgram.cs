@@ -26,8 +26,6 @@ namespace Grid.Node;
 /// <summary>Puts the agent together and runs it until it is asked to end. Ending it ends no workload.</summary>
 internal static partial class NodeProgram
 {
-    private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
-
     /// <exception cref="NodeException"/>
     public static async Task<int> RunAsync(NodeOptions options)
     {
@@ -42,10 +40,10 @@ internal static partial class NodeProgram
             o.UseUtcTimestamp = true;
         }));
 
-        Make("--data", options.Paths.Data, Private);
+        Make("--data", options.Paths.Data, DirectoryModes.Private);
         // Tenants' files, also where the farmer made the directory above and left it open.
-        Make("--data", options.Paths.Cache, Private);
-        Make("--run", options.Paths.Run, Private | UnixFileMode.GroupRead | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute);
+        Make("--data", options.Paths.Cache, DirectoryModes.Private);
+        Make("--run", options.Paths.Run, DirectoryModes.Passed | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
         var inMemory = RunDirectory.Prepare(options.Paths.Run);
         using var single = SingleAgent.Lock(options.Paths.Data);
         using var keys = NodeKey.LoadOrCreate(options.Paths.Key, options.Origin);

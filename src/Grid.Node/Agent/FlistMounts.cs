@@ -30,9 +30,9 @@ internal sealed class FlistMounts(NodePaths paths, ImmutableArray<Uri> hubs)
     public async Task<Outcome> MountAsync(FlistId flist, CancellationToken cancel)
     {
         var mountpoint = paths.FlistMount(flist);
-        Directory.CreateDirectory(paths.FlistMounts, ContainerPlace.Private);
+        Directory.CreateDirectory(paths.FlistMounts, DirectoryModes.Private);
         Directory.CreateDirectory(mountpoint);
-        Directory.CreateDirectory(paths.Logs, ContainerPlace.Private);
+        Directory.CreateDirectory(paths.Logs, DirectoryModes.Private);
         return await FlistMount.StartAsync(new MountSpec(flist, mountpoint, paths.Cache, hubs, paths.FlistLog(flist)), Patience, cancel) switch
         {
             MountOutcome.Mounted => new Outcome.Done(),
@@ -55,7 +55,7 @@ internal sealed class FlistMounts(NodePaths paths, ImmutableArray<Uri> hubs)
         if (Unmount(root, detach: true) is not Outcome.Done and var busy)
             return busy;
         ContainerPlace.Make(paths.RootPlace(id), uids);
-        Directory.CreateDirectory(root, ContainerPlace.Private);
+        Directory.CreateDirectory(root, DirectoryModes.Private);
         IdmappedBind.Create(paths.FlistMount(flist), root, uids.First, UidRange.Count);
         return new Outcome.Done();
     }

@@ -46,7 +46,7 @@ public sealed record NodePaths(string Data, string Run, string Cgroup)
         if (!named.IsEmpty)
             return named;
         var own = Path.Combine(Data, "volumes");
-        Directory.CreateDirectory(own, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        Directory.CreateDirectory(own, DirectoryModes.Private);
         return [new DataDisk(own, Media.Ssd)];
     }
 

@@ -152,12 +152,11 @@ public sealed class ContainerHost
 
     private (Outcome Outcome, int? Waiting) Create(ContainerSpec spec)
     {
-        const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
-        Directory.CreateDirectory(_paths.Logs, Private);
+        Directory.CreateDirectory(_paths.Logs, DirectoryModes.Private);
         // A container's root, nobody in particular out here, walks through it to a root file system that may lie below.
-        Directory.CreateDirectory(_paths.Run, Private | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
-        Directory.CreateDirectory(_paths.State, Private);
-        Directory.CreateDirectory(_paths.Bundle(spec.Id), Private);
+        Directory.CreateDirectory(_paths.Run, DirectoryModes.Passed);
+        Directory.CreateDirectory(_paths.State, DirectoryModes.Private);
+        Directory.CreateDirectory(_paths.Bundle(spec.Id), DirectoryModes.Private);
         var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite };
         using (var config = new FileStream(Path.Combine(_paths.Bundle(spec.Id), OciConfig.FileName), options))
             config.Write(OciConfig.Write(spec, _cgroups.PathOf(spec.Id)));

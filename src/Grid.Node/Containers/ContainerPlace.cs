@@ -8,18 +8,13 @@ namespace Grid.Node.Containers;
 /// </summary>
 internal static class ContainerPlace
 {
-    public const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
-
-    /// <summary>Nobody lists whose places are there.</summary>
-    public const UnixFileMode Passed = Private | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
-
     /// <summary>Makes it, or makes it this range's. Cut short, it is found again by its name, and open to root alone.</summary>
     /// <exception cref="IOException"/>
     /// <exception cref="System.ComponentModel.Win32Exception"/>
     public static void Make(string path, UidRange uids)
     {
-        Directory.CreateDirectory(Path.GetDirectoryName(path)!, Passed);
-        Directory.CreateDirectory(path, Private);
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!, DirectoryModes.Passed);
+        Directory.CreateDirectory(path, DirectoryModes.Private);
         SysStat.SetOwner(path, uids.First, uids.First);
     }
 }

@@ -19,7 +19,6 @@ namespace Grid.Node.Gateways;
 /// </summary>
 internal sealed class GatewayFiles(string data, string run)
 {
-    private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
     private const UnixFileMode PrivateFile = UnixFileMode.UserRead | UnixFileMode.UserWrite;
     private const string RouteSuffix = ".route", StateSuffix = ".state";
 
@@ -37,9 +36,9 @@ internal sealed class GatewayFiles(string data, string run)
 
     public void Make()
     {
-        Directory.CreateDirectory(Run, Private);
-        Directory.CreateDirectory(Data, Private);
-        Directory.CreateDirectory(Path.GetDirectoryName(Log)!, Private);
+        Directory.CreateDirectory(Run, DirectoryModes.Private);
+        Directory.CreateDirectory(Data, DirectoryModes.Private);
+        Directory.CreateDirectory(Path.GetDirectoryName(Log)!, DirectoryModes.Private);
     }
 
     public IEnumerable<ContainerId> Routes() => Named(RouteSuffix);

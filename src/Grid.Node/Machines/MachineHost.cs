@@ -31,8 +31,6 @@ public sealed class MachineHost
 
     // Documentation/admin-guide/devices.txt: both are among the miscellaneous ones.
     private const int Miscellaneous = 10, Tun = 200, Kvm = 232;
-    private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
-
     private static readonly Bytes RunSize = Bytes.KiB(64);
 
     private readonly string _run;
@@ -180,11 +178,11 @@ public sealed class MachineHost
         ContainerPlace.Make(Of(id), uids);
         var (tree, root, keys) = (Path.Combine(Of(id), "tree"), RootOf(id), Path.Combine(Of(id), "keys"));
         foreach (var directory in (ReadOnlySpan<string>)[root, keys])
-            Directory.CreateDirectory(directory, Private);
+            Directory.CreateDirectory(directory, DirectoryModes.Private);
         foreach (var (name, value) in credentials)
             SecretPlaces.Write(Path.Combine(keys, Emulator.Credential(name)), value);
         foreach (var directory in (ReadOnlySpan<string>)["", "usr", "proc", "sys", "dev", Emulator.Run[1..], Emulator.Flist[1..], Emulator.Disks[1..], Emulator.Keys[1..]])
-            Directory.CreateDirectory(Path.Combine(tree, directory), Private | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+            Directory.CreateDirectory(Path.Combine(tree, directory), DirectoryModes.Passed);
         foreach (var name in (ReadOnlySpan<string>)["bin", "lib", "lib64", "sbin"])
             File.CreateSymbolicLink(Path.Combine(tree, name), $"usr/{name}");
         foreach (var file in machine.Disks.Select((_, i) => $"{Emulator.Disks[1..]}/{i}").Prepend(Emulator.Root[1..]))
@@ -199,7 +197,7 @@ public sealed class MachineHost
         return new Outcome.Done();
     }
 
-    private void MakeRun() => Directory.CreateDirectory(_run, Private | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+    private void MakeRun() => Directory.CreateDirectory(_run, DirectoryModes.Passed);
 
     private ImmutableArray<DeviceBind> DevicesOf(ContainerId id, Machine machine)
     {
@@ -214,7 +212,7 @@ public sealed class MachineHost
     /// <summary>Nodes of its own, which its range of ids owns; those of this node are root's.</summary>
     private static void MakeDevices(string directory, ImmutableArray<DeviceBind> devices, UidRange uids)
     {
-        Directory.CreateDirectory(directory, Private);
+        Directory.CreateDirectory(directory, DirectoryModes.Private);
         using var mount = MountApi.Mount("tmpfs", "devices", [("size", "4k"), ("mode", "0700")], devices: true);
         foreach (var device in devices)
             SysStat.MakeDevice($"/proc/self/fd/{Posix.Number(mount)}/{Path.GetFileName(device.Source)}", device.Major, device.Minor, uids.First);

@@ -25,7 +25,7 @@ internal sealed class RootImages(string directory)
             var image = Of(flist);
             if (File.Exists(image))
                 return image;
-            Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            Directory.CreateDirectory(directory, DirectoryModes.Private);
             File.Delete(image + Making);
             // An flist without a single attribute says that its file system has none, which mkfs.erofs takes for an error.
             string[] attributes = SysXattr.AreKnown(mountpoint) ? [] : ["-x-1"];

@@ -65,7 +65,7 @@ internal sealed class SecretPlaces(string directory)
         }
         MountApi.MakeReadOnly(mount);
         // Whole before it can be seen: one that is mounted holds all of its files.
-        Directory.CreateDirectory(at, ContainerPlace.Passed);
+        Directory.CreateDirectory(at, DirectoryModes.Passed);
         MountApi.Place(mount, at);
     }
 }

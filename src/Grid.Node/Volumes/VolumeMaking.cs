@@ -198,7 +198,7 @@ public sealed partial class VolumeHost
     private void Place(SafeFileHandle mount, ContainerId id)
     {
         // Containers have views of their own; nobody else of this machine has business with these.
-        Directory.CreateDirectory(_mounts, ContainerPlace.Private);
+        Directory.CreateDirectory(_mounts, DirectoryModes.Private);
         Directory.CreateDirectory(MountPointOf(id));
         MountApi.Place(mount, MountPointOf(id));
     }

@@ -128,7 +128,7 @@ internal sealed class CertificateKeeper : IDisposable
                 _routes.Answer(route, token, answer);
             }, cancel);
             cancel.ThrowIfCancellationRequested();
-            Directory.CreateDirectory(_files.Certificate(route.Id), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            Directory.CreateDirectory(_files.Certificate(route.Id), DirectoryModes.Private);
             // One file, so that no crash leaves a chain with another's key.
             GatewayFiles.Write(FileOf(route), System.Text.Encoding.ASCII.GetBytes($"{key.ExportPkcs8PrivateKeyPem()}\n{chain}"));
         }
