@@ -206,6 +206,41 @@ public sealed class CacheTests
     }
 
     [Fact]
+    public async Task A_proof_that_another_process_is_writing_is_no_failure_of_a_read()
+    {
+        await using var scene = await Scene.MakeAsync();
+        var hub = await scene.FilledHubAsync();
+        using var client = Scene.Client(hub.Address);
+        await using var cache = FlistCache.Open(scene["cache"], client);
+        using var flist = await cache.OpenAsync(scene.Id, default);
+        var inode = scene.Files.First(i => scene.Meta[i].Size == 65_537);
+        var expected = scene.Expected(inode);
+        var bytes = new byte[expected.Length];
+        await flist.ReadAsync(inode, 0, bytes, default);
+        var proof = Directory.GetFiles(scene["cache/proofs"], "*", SearchOption.AllDirectories).Single();
+        var said = File.ReadAllBytes(proof);
+        using var read = new CancellationTokenSource();
+        var other = Task.Factory.StartNew(() =>
+        {
+            while (!read.IsCancellationRequested)
+                File.WriteAllBytes(proof, said);
+        }, TaskCreationOptions.LongRunning);
+        try
+        {
+            for (var i = 0; i < 5_000; i++)
+            {
+                await flist.ReadAsync(inode, 0, bytes, default);
+                Assert.True(expected.AsSpan().SequenceEqual(bytes));
+            }
+        }
+        finally
+        {
+            await read.CancelAsync();
+            await other;
+        }
+    }
+
+    [Fact]
     public async Task Eviction_keeps_what_is_open_and_drops_the_rest_to_the_size()
     {
         await using var scene = await Scene.MakeAsync(seed: 1);

@@ -56,14 +56,10 @@ internal sealed class CacheFiles
 
     public bool IsProven(Digest content, Seal seal)
     {
-        try
-        {
-            return File.ReadAllBytes(ProofPath(content)).AsSpan().SequenceEqual(seal.Encode());
-        }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            return false;
-        }
+        using var proof = TryOpen(ProofPath(content));
+        // Another process may be writing it just now: however much of it is there, it is the whole or none.
+        Span<byte> said = stackalloc byte[Seal.ByteSize + 1];
+        return proof is not null && said[..RandomAccess.Read(proof, said, 0)].SequenceEqual(seal.Encode());
     }
 
     /// <summary>Records that the file behind the handle was hashed and right. A torn proof proves nothing.</summary>
