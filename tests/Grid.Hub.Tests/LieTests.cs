@@ -36,7 +36,11 @@ public sealed class LieTests
             try
             {
                 using var source = await FlistSource.OpenAsync(scene.Id, client, new SourceLimits(1 << 20, 1 << 20), default);
-                Assert.DoesNotContain(target, (string[])["manifest", "meta"]);
+                Assert.NotEqual("manifest", target);
+                // What lies compressed at the hub has bits that mean nothing; the tree behind them is the same to the byte.
+                Assert.True(scene.Meta.Bytes.Span.SequenceEqual(source.Meta.Bytes.Span));
+                if (target == "meta")
+                    continue;
                 var chunk = chunks[i % chunks.Length];
                 Assert.Equal(chunk, Chunk.Hash(await source.ReadChunkAsync(chunk, default)));
             }
