@@ -106,8 +106,7 @@ public sealed class LedgerWriter : IAsyncDisposable
         // A replaced writer's row is refused by the trigger too, for its head did not move; the count says it in one word.
         if (Execute(transaction, Swap(next)) != 1 || Execute(transaction, Insert(row, next)) != 1)
             throw new WriterReplacedException($"Another process writes this log now: epoch {Head.Epoch} is over.");
-        if (StreamRows.Command(batch) is { } streams)
-            Execute(transaction, streams);
+        StreamRows.Write(_connection, transaction, batch);
         transaction.Commit();
         Head = next;
         return row;

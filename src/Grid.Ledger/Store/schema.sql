@@ -72,7 +72,7 @@ grant usage on schema log, events to grid_sequencer;
 grant select, insert on log.batch, events.mt_events to grid_sequencer;
 grant select, update on log.head to grid_sequencer;
 grant select, insert, update on events.mt_streams to grid_sequencer;
-grant usage on all sequences in schema events to grid_sequencer;
+grant usage, update on all sequences in schema events to grid_sequencer;
 grant execute on all functions in schema events to grid_sequencer;
 
 -- The command that appends events inserts their streams first, and no stream ever goes (never_deleted), so PostgreSQL need not look for the stream of every event:

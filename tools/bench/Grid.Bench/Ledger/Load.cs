@@ -3,11 +3,10 @@ using System.Diagnostics;
 namespace Grid.Bench.Ledger;
 
 /// <summary>Many callers, each waiting for its own answer.</summary>
-/// <param name="Cpu">seconds of ours and of PostgreSQL's</param>
-/// <param name="Others">seconds of PostgreSQL's alone</param>
+/// <param name="Cpu">seconds of all processes that took part</param>
 /// <param name="Garbage">bytes that this process allocated</param>
 /// <param name="Milliseconds">of each answer, sorted; none when nobody waited for a single one</param>
-internal sealed record Load(long Count, double Seconds, double Cpu, double Others, double Garbage, double[] Milliseconds)
+internal sealed record Load(long Count, double Seconds, Cpu Cpu, double Garbage, double[] Milliseconds)
 {
     public double PerSecond => Count / Seconds;
 
@@ -16,7 +15,7 @@ internal sealed record Load(long Count, double Seconds, double Cpu, double Other
     public double P99 => At(0.99);
 
     public static Load Sum(IReadOnlyList<Load> loads) => new(
-        loads.Sum(l => l.Count), loads.Sum(l => l.Seconds), loads.Sum(l => l.Cpu), loads.Sum(l => l.Others), loads.Sum(l => l.Garbage), [.. loads.SelectMany(l => l.Milliseconds).Order()]);
+        loads.Sum(l => l.Count), loads.Sum(l => l.Seconds), new Cpu(loads.Sum(l => l.Cpu.All), loads.Sum(l => l.Cpu.Postgres)), loads.Sum(l => l.Garbage), [.. loads.SelectMany(l => l.Milliseconds).Order()]);
 
     /// <param name="act">throws when the answer is not what it must be</param>
     public static async Task<Load> RunAsync(int from, int count, int callers, Func<int, Task> act)
@@ -42,12 +41,9 @@ internal sealed record Load(long Count, double Seconds, double Cpu, double Other
 }
 
 /// <summary>What had been used up at one moment.</summary>
-/// <param name="Cpu">seconds of this process and of its descendants</param>
-/// <param name="Own">seconds of this process</param>
-internal sealed record Spent(long At, double Cpu, double Own, long Allocated)
+internal sealed record Spent(long At, Cpu Cpu, long Allocated)
 {
-    public static Spent Now() => new(Stopwatch.GetTimestamp(), Ledger.Cpu.Seconds(), Environment.CpuUsage.TotalTime.TotalSeconds, GC.GetTotalAllocatedBytes());
+    public static Spent Now() => new(Stopwatch.GetTimestamp(), Ledger.Cpu.Now(), GC.GetTotalAllocatedBytes());
 
-    public Load Until(Spent end, long count) => new(count, Stopwatch.GetElapsedTime(At, end.At).TotalSeconds, end.Cpu - Cpu,
-        double.Max(0, end.Cpu - Cpu - (end.Own - Own)), end.Allocated - Allocated, []);
+    public Load Until(Spent end, long count) => new(count, Stopwatch.GetElapsedTime(At, end.At).TotalSeconds, end.Cpu - Cpu, end.Allocated - Allocated, []);
 }

@@ -1,16 +1,17 @@
 using System.Net;
 using System.Net.Http.Headers;
-using Grid.Api;
+using Grid.Bench.Start;
 
 namespace Grid.Bench.Ledger;
 
-/// <summary>The ledger as its users reach it, over HTTP/1.1 from the same process.</summary>
-internal sealed class OverHttp(LedgerServer server, HttpClient http) : IAsyncDisposable
+/// <summary>The ledger as its users reach it: the program, in a process of its own, over HTTP/1.1.</summary>
+internal sealed class OverHttp(RunningProgram program, HttpClient http) : IAsyncDisposable
 {
     public static async Task<OverHttp> OpenAsync(string directory, int callers, Scene scene)
     {
-        var server = await LedgerServer.StartAsync(new LedgerOptions { Origin = Scene.Origin, Data = directory, Listen = "http://127.0.0.1:0", Rate = 0 });
-        var opened = new OverHttp(server, new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = callers }) { BaseAddress = new Uri(server.Address) });
+        var (program, address) = await RunningProgram.StartAsync(AppContext.BaseDirectory, "grid-ledger", $"{directory}.log",
+            "--origin", Scene.Origin, "--data", directory, "--listen", "http://127.0.0.1:0", "--rate", "0");
+        var opened = new OverHttp(program, new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = callers }) { BaseAddress = new Uri(address) });
         foreach (var statement in scene.Founding)
             await opened.PostAsync(statement.Bytes);
         return opened;
@@ -29,6 +30,6 @@ internal sealed class OverHttp(LedgerServer server, HttpClient http) : IAsyncDis
     public ValueTask DisposeAsync()
     {
         http.Dispose();
-        return server.DisposeAsync();
+        return program.DisposeAsync();
     }
 }
