@@ -64,7 +64,7 @@ internal sealed class TwistedServer : IAsyncDisposable
         Grid.Dispose();
     }
 
-    private List<Entry> Recorded() => [.. Grid.Entries.Take(Size).Select((e, i) => Entry.Record(i, e.Time, e.Statement.Bytes))];
+    private List<Entry> Recorded() => [.. Grid.Recorded.Take(Size)];
 
     private async Task AnswerAsync(HttpContext context)
     {

@@ -62,6 +62,26 @@ public sealed class Bundles : IDisposable
         Assert.NotNull((bundle with { Entries = [.. bundle.Entries.Reverse()] }).Verify(TestGrid.Origin, _grid.Key("ledger").Public, out _));
     }
 
+    public static TheoryData<string> Forgeries => [.. Forgery.All.Select(f => f.Name)];
+
+    [Theory]
+    [MemberData(nameof(Forgeries))]
+    public void What_the_ledgers_own_key_signed_over_is_not_believed_for_that(string name)
+    {
+        var forgery = Forgery.All.Single(f => f.Name == name);
+        var (random, signer, farm) = (new Random(9), _grid.Key("user-a").Public, _grid.Key("alpha").Public);
+        var agreement = Make().Agreement;
+        var index = _grid.Entries.FindIndex(e => e.Statement.Id.Value == agreement.Id.Value);
+        for (var round = 0; round < 20; round++)
+        {
+            _grid.Forge(index, forgery.Make(_grid.Entries[index].Statement, signer, farm, random));
+            var refusal = _grid.Bundle(agreement.Id).Verify(TestGrid.Origin, _grid.Key("ledger").Public, out var verified);
+            Assert.Equal((forgery.Code, null), (refusal?.Code, verified));
+        }
+        _grid.Forge(index, _grid.Entries[index].Statement.Bytes);
+        Assert.Null(_grid.Bundle(agreement.Id).Verify(TestGrid.Origin, _grid.Key("ledger").Public, out _));
+    }
+
     [Fact]
     public void No_flipped_bit_is_accepted()
     {

@@ -33,6 +33,7 @@ public sealed class TestGrid : IDisposable
     private static readonly ImmutableArray<string> Kinds = ["address", "container", "gateway", "network", "volume"];
 
     private readonly Dictionary<string, SigningKey> _keys = [];
+    private readonly Dictionary<int, ReadOnlyMemory<byte>> _forged = [];
     private int _nonce;
 
     public TestGrid()
@@ -49,6 +50,9 @@ public sealed class TestGrid : IDisposable
 
     /// <summary>Everything accepted, in order; the index is the position.</summary>
     public List<(DateTimeOffset Time, Statement Statement, ImmutableArray<Event> Events)> Entries { get; } = [];
+
+    /// <summary>The log as it is shown: an entry for everything accepted, and what was forged in its place.</summary>
+    public IEnumerable<Entry> Recorded => Entries.Select((e, i) => Entry.Record(i, e.Time, _forged.GetValueOrDefault(i, e.Statement.Bytes)));
 
     public AccountId User { get; }
 
@@ -86,6 +90,9 @@ public sealed class TestGrid : IDisposable
         Assert.True(decision is Decision.Accepted, decision.ToString());
         return statement.Id.Value;
     }
+
+    /// <summary>From now on the log shows these bytes in the place of what was accepted there, under checkpoints that the ledger's key signs.</summary>
+    public void Forge(int index, ReadOnlyMemory<byte> statement) => _forged[index] = statement;
 
     public string Refused(Statement statement)
     {
@@ -217,7 +224,7 @@ public sealed class TestGrid : IDisposable
     /// <summary>What a ledger would answer for this agreement now.</summary>
     public Bundle Bundle(AgreementId id, bool receipts = true)
     {
-        var entries = Entries.Select((e, i) => Entry.Record(i, e.Time, e.Statement.Bytes)).ToList();
+        var entries = Recorded.ToList();
         var tree = LogTree.Empty.Append([.. entries.Select(e => e.LeafHash)]);
         var wanted = State.ProofOf(id).ToHashSet();
         return new Bundle(Origin, id, new Checkpoint(Origin, tree.Size, tree.Root).Sign(Key("ledger")).ToString(),
