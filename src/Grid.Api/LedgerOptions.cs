@@ -24,8 +24,8 @@ public sealed record LedgerOptions
                             (default: http://127.0.0.1:8080)
           --hub URL         where the flists that agreements name are looked at
                             (default: they are not, and only nodes look)
-          --rate N          requests a second from one address, with bursts of twice as many;
-                            0 for no limit (default: 1000)
+          --rate N          requests a second from one address, and statements a second signed by
+                            one key, with bursts of twice as many; 0 for no limit (default: 1000)
           --binaries DIR    where postgres and initdb are (default: the newest installed)
 
         grid-ledger --help

@@ -19,6 +19,7 @@ public sealed class LedgerServer : IAsyncDisposable
     private readonly Stack<IAsyncDisposable> _parts = new();
     private WebApplication? _app;
     private Sequencer? _sequencer;
+    private KeyLimit? _keys;
 
     private LedgerServer()
     {
@@ -67,6 +68,7 @@ public sealed class LedgerServer : IAsyncDisposable
     {
         while (_parts.TryPop(out var part))
             await part.DisposeAsync();
+        _keys?.Dispose();
     }
 
     private async Task StartPartsAsync(LedgerOptions options, TimeProvider clock, Func<Statement, CancellationToken, ValueTask<Refusal?>>? admission, CancellationToken stop)
@@ -78,8 +80,9 @@ public sealed class LedgerServer : IAsyncDisposable
         var connection = options.Postgres ?? (await Keep(EmbeddedPostgres.StartAsync(
             Path.Combine(options.Data!, "postgres"), PostgresBinaries.Find(options.Binaries), logs.CreateLogger<EmbeddedPostgres>(), stop))).ConnectionString;
         var store = await Keep(LedgerStore.OpenAsync(connection, stop));
+        _keys = new KeyLimit(options.Rate);
         _sequencer = await Keep(Sequencer.StartAsync(
-            store, new SequencerOptions(options.Origin) { Admission = admission }, key, clock, logs.CreateLogger<Sequencer>(), stop));
+            store, new SequencerOptions(options.Origin) { Admission = (statement, cancel) => Admit(statement, _keys, admission, cancel) }, key, clock, logs.CreateLogger<Sequencer>(), stop));
         Map(app, _sequencer, clock);
         _parts.Push(app);
         _app = app;
@@ -92,6 +95,9 @@ public sealed class LedgerServer : IAsyncDisposable
             throw StartException.CannotListen(options.Listen, e);
         }
     }
+
+    private static ValueTask<Refusal?> Admit(Statement statement, KeyLimit keys, Func<Statement, CancellationToken, ValueTask<Refusal?>>? evidence, CancellationToken cancel) =>
+        keys.Count(statement) is { } refusal ? ValueTask.FromResult<Refusal?>(refusal) : evidence?.Invoke(statement, cancel) ?? ValueTask.FromResult<Refusal?>(null);
 
     private async Task<T> Keep<T>(Task<T> starting) where T : IAsyncDisposable
     {
@@ -135,13 +141,7 @@ public sealed class LedgerServer : IAsyncDisposable
             ApiCode.TooManyRequests, $"One address is answered {rate} requests a second.", "Send fewer, or wait.")).ExecuteAsync(rejected.HttpContext));
         limiter.GlobalLimiter = PartitionedRateLimiter.Create<HttpContext, string>(context => rate == 0
             ? RateLimitPartition.GetNoLimiter("")
-            : RateLimitPartition.GetTokenBucketLimiter(Network(context.Connection.RemoteIpAddress), _ => new TokenBucketRateLimiterOptions
-            {
-                TokenLimit = 2 * rate,
-                TokensPerPeriod = int.Max(1, rate / 10),
-                ReplenishmentPeriod = TimeSpan.FromMilliseconds(rate < 10 ? 1000.0 / rate : 100),
-                QueueLimit = 0,
-            }));
+            : RateLimitPartition.GetTokenBucketLimiter(Network(context.Connection.RemoteIpAddress), _ => KeyLimit.Bucket(rate)));
     }
 
     // Who has one IPv6 address has the 2⁶⁴ beside it.

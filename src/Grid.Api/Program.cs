@@ -27,6 +27,9 @@ try
     using var collector = Collector.Connect("grid-ledger", null, LedgerTrace.Name, "Microsoft.AspNetCore", "Microsoft.AspNetCore.Hosting");
     using var admission = options.Hub is null ? null : new FlistAdmission(options.Hub);
     await using var ledger = await LedgerServer.StartAsync(options, admission: admission is null ? null : admission.CheckAsync);
+    // On standard error like everything that is said to whoever runs it; the line below is for programs.
+    if (admission is null)
+        Console.Error.WriteLine("grid-ledger: no --hub is given: the flists that agreements name are not looked at here, only by nodes.");
     Console.WriteLine($"grid-ledger ready {ledger.Address}");
     await ledger.WaitForShutdownAsync();
     return 0;

@@ -1,13 +1,16 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.Sockets;
 using System.Text.Json;
 using Grid.Accounts;
 using Grid.Hub.Tests;
+using Grid.Ledger.Postgres;
 using Grid.Ledger.Tests;
 using Grid.Log;
 using Grid.Statements;
 using Grid.Units;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Grid.Api.Tests;
 
@@ -89,6 +92,41 @@ public sealed class HostTests : IDisposable
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(System.IO.Path.Combine(_directory, "ledger.key")));
         Assert.True(host.Terminate());
         Assert.False(Directory.Exists($"/proc/{server}"));
+    }
+
+    [Fact]
+    public async Task On_a_database_that_runs_already_it_goes_on_where_it_was_killed_and_leaves_the_database_running()
+    {
+        await using var postgres = await EmbeddedPostgres.StartAsync(System.IO.Path.Combine(_directory, "elsewhere"), PostgresBinaries.Find(), NullLogger<EmbeddedPostgres>.Instance, Stop);
+        string[] storage = ["--postgres", postgres.ConnectionString, "--key", System.IO.Path.Combine(_directory, "keys", "ledger.key")];
+        var recorded = new List<JsonElement>();
+        for (var start = 0; start < 3; start++)
+        {
+            using var host = await Host.StartWithAsync(storage);
+            foreach (var known in recorded)
+                Assert.Equal(known.GetProperty("entry").GetString(), (await host.GetAsync($"v1/statements/{known.GetProperty("id").GetString()}")).GetProperty("entry").GetString());
+            using var answer = await host.PostAsync(Account($"{start}"));
+            recorded.Add(await LedgerFixture.JsonOf(answer.EnsureSuccessStatusCode()));
+            // The first entry opened the log.
+            Assert.Equal(start + 1, recorded[^1].GetProperty("index").GetInt64());
+            if (start == 0)
+                host.Kill();
+            else
+                Assert.True(host.Terminate());
+        }
+        Assert.True(Directory.Exists($"/proc/{postgres.ProcessId}"));
+        // It made no cluster of its own beside it.
+        Assert.Equal(["elsewhere", "keys"], Directory.EnumerateFileSystemEntries(_directory).Select(System.IO.Path.GetFileName).Order());
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Without_a_hub_it_says_once_that_it_looks_at_no_flist(bool hub)
+    {
+        using var host = await Host.StartWithAsync(["--data", _directory, .. hub ? ["--hub", "http://127.0.0.1:1"] : (string[])[]]);
+        Assert.True(host.Terminate());
+        Assert.Equal(hub ? "" : "grid-ledger: no --hub is given: the flists that agreements name are not looked at here, only by nodes.\n", await host.Errors);
     }
 
     [Fact]
@@ -196,11 +234,49 @@ public sealed class HostTests : IDisposable
         Assert.Contains(HttpStatusCode.TooManyRequests, answers);
     }
 
-    private static byte[] Account(string name)
+    [Fact]
+    public async Task One_key_is_heard_so_often_and_no_more_from_wherever_it_speaks()
+    {
+        await using var server = await LedgerServer.StartAsync(new LedgerOptions { Origin = Origin, Data = _directory, Listen = "http://127.0.0.1:0", Rate = 1 }, stop: Stop);
+        var statements = Enumerable.Range(0, 40).Select(i => Account("busy", $"beside-{i}")).ToList();
+        var codes = new List<string>();
+        var watch = Stopwatch.StartNew();
+        foreach (var statement in statements)
+            codes.Add(await SendAsync(statement, codes.Count));
+
+        var taken = codes.Count(c => c.Length == 0);
+        Assert.InRange(taken, 2, 3 + (int)watch.Elapsed.TotalSeconds);
+        Assert.Equal(statements.Count - taken, codes.Count(c => c == ApiCode.TooManyRequests));
+        // Another key is as free as ever, and what was taken is answered again.
+        Assert.Equal("", await SendAsync(Account("idle"), 100));
+        Assert.Equal("", await SendAsync(statements[0], 101));
+
+        async Task<string> SendAsync(byte[] statement, int from)
+        {
+            using var handler = new SocketsHttpHandler
+            {
+                ConnectCallback = async (context, cancel) =>
+                {
+                    var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+                    socket.Bind(new IPEndPoint(new IPAddress([127, 0, 1, (byte)(1 + from)]), 0));
+                    await socket.ConnectAsync(context.DnsEndPoint, cancel);
+                    return new NetworkStream(socket, ownsSocket: true);
+                },
+            };
+            using var http = new HttpClient(handler) { BaseAddress = new Uri(server.Address) };
+            using var content = new ByteArrayContent(statement) { Headers = { ContentType = new MediaTypeHeaderValue("application/cose") } };
+            using var answer = await http.PostAsync(new Uri("v1/statements", UriKind.Relative), content, Stop);
+            return answer.IsSuccessStatusCode ? "" : (await LedgerFixture.JsonOf(answer)).GetProperty("code").GetString()!;
+        }
+    }
+
+    private static byte[] Account(string name, string? beside = null)
     {
         using var key = SigningKey.FromSeed(Digest.Of(System.Text.Encoding.UTF8.GetBytes(name)).ToArray());
+        using var other = SigningKey.FromSeed(Digest.Of(System.Text.Encoding.UTF8.GetBytes(beside ?? name)).ToArray());
+        SigningKey[] keys = beside is null ? [key] : [key, other];
         var now = DateTimeOffset.FromUnixTimeSeconds(DateTimeOffset.UtcNow.ToUnixTimeSeconds());
-        return Statement.Sign(new Payload(Origin, null, now, now.AddHours(1), new OpenAccount(new KeyPolicy([key.Public], 1))), key).Bytes.ToArray();
+        return Statement.Sign(new Payload(Origin, null, now, now.AddHours(1), new OpenAccount(new KeyPolicy([.. keys.Select(k => k.Public).Order()], 1))), keys).Bytes.ToArray();
     }
 
     private static Digest[] Path(JsonElement answer) => [.. answer.GetProperty("path").EnumerateArray().Select(h => Digest.ParseHex(h.GetString()!))];
@@ -209,17 +285,22 @@ public sealed class HostTests : IDisposable
     {
         private readonly Process _process;
 
-        private Host(Process process, string address) => (_process, Http) = (process, new HttpClient { BaseAddress = new Uri(address) });
+        private Host(Process process, string address, Task<string> errors) => (_process, Http, Errors) = (process, new HttpClient { BaseAddress = new Uri(address) }, errors);
 
         public HttpClient Http { get; }
 
-        public static async Task<Host> StartAsync(string directory)
+        /// <summary>What it said until it ended.</summary>
+        public Task<string> Errors { get; }
+
+        public static Task<Host> StartAsync(string directory) => StartWithAsync("--data", directory);
+
+        public static async Task<Host> StartWithAsync(params string[] storage)
         {
-            var process = Process.Start(Command("--origin", Origin, "--data", directory, "--listen", "http://127.0.0.1:0", "--rate", "0"))!;
+            var process = Process.Start(Command(["--origin", Origin, "--listen", "http://127.0.0.1:0", "--rate", "0", .. storage]))!;
             var errors = process.StandardError.ReadToEndAsync(Stop);
             var line = await process.StandardOutput.ReadLineAsync(Stop);
             return line?.StartsWith("grid-ledger ready ", StringComparison.Ordinal) == true
-                ? new Host(process, line.Split(' ')[2])
+                ? new Host(process, line.Split(' ')[2], errors)
                 : throw new InvalidOperationException(await errors);
         }
 
