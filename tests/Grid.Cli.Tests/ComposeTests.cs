@@ -2,10 +2,11 @@ using System.Runtime.CompilerServices;
 using System.Text.RegularExpressions;
 using Grid.Api;
 using Grid.Cli.Yaml;
+using Grid.Hub;
 
 namespace Grid.Cli.Tests;
 
-/// <summary>docker-compose.yml starts the ledger as the ledger takes it. Nothing here runs docker.</summary>
+/// <summary>docker-compose.yml starts ledger and hub as they take it. Nothing here runs docker.</summary>
 public sealed partial class ComposeTests
 {
     private static readonly string Root = RootOf();
@@ -15,16 +16,22 @@ public sealed partial class ComposeTests
     [Fact]
     public void The_ledger_takes_every_option_it_is_given()
     {
-        var ledger = At(Document, "services", "ledger");
-        string[] command = [.. ((YamlNode.Sequence)At(ledger, "command")).Items.Select(i => Variable().Replace(((YamlNode.Scalar)i).Text, "given"))];
-
-        var options = LedgerOptions.Parse(command, out var mistakes);
+        var options = LedgerOptions.Parse(Command("ledger"), out var mistakes);
 
         Assert.Empty(mistakes);
-        // What it keeps outlives it, and it is where the world may look for it.
-        Assert.Contains(((YamlNode.Sequence)At(ledger, "volumes")).Items, v => options!.KeyFile.StartsWith(((YamlNode.Scalar)v).Text.Split(':')[1] + "/", StringComparison.Ordinal));
-        Assert.Contains(((YamlNode.Sequence)At(ledger, "ports")).Items, p => ((YamlNode.Scalar)p).Text.EndsWith($":{new Uri(options!.Listen).Port}", StringComparison.Ordinal));
-        Assert.Contains($"ENTRYPOINT [\"/opt/grid/{typeof(LedgerOptions).Assembly.GetName().Name}\"]", Scalar(At(ledger, "build", "dockerfile_inline")), StringComparison.Ordinal);
+        Runs("ledger", typeof(LedgerOptions), options!.KeyFile, options.Listen);
+    }
+
+    [Fact]
+    public void The_hub_takes_every_option_it_is_given_and_the_ledger_looks_at_flists_there()
+    {
+        var options = HubOptions.Parse(Command("hub"), out var mistakes);
+
+        Assert.Empty(mistakes);
+        Runs("hub", typeof(HubOptions), options!.Store, options.Listen);
+        var looked = LedgerOptions.Parse(Command("ledger"), out _)!.Hub!;
+        Assert.Equal(("hub", new Uri(options.Listen).Port), (looked.Host, looked.Port));
+        Assert.Contains(Names("ledger", "networks"), Names("hub", "networks").Contains);
     }
 
     [Fact]
@@ -43,22 +50,38 @@ public sealed partial class ComposeTests
         var set = ((YamlNode.Mapping)At(Document, "services")).Entries.SelectMany(s => ((YamlNode.Mapping)At(s.Value, "environment")).Entries.Select(e => $"{s.Key.Text} {e.Key.Text}"));
 
         // The image's own (hub.docker.com/_/postgres), and the runtime's.
-        Assert.Subset(new HashSet<string> { "postgres POSTGRES_USER", "postgres POSTGRES_DB", "postgres POSTGRES_PASSWORD", "postgres POSTGRES_INITDB_ARGS", "ledger DOTNET_EnableDiagnostics" }, set.ToHashSet());
+        Assert.Subset(new HashSet<string> { "postgres POSTGRES_USER", "postgres POSTGRES_DB", "postgres POSTGRES_PASSWORD", "postgres POSTGRES_INITDB_ARGS", "ledger DOTNET_EnableDiagnostics", "hub DOTNET_EnableDiagnostics" }, set.ToHashSet());
     }
 
     [Fact]
     public void Who_starts_it_is_told_of_every_variable_that_it_wants() =>
         Assert.Equal(Told().Matches(Text).Select(m => m.Groups["name"].Value).Order(StringComparer.Ordinal), Variable().Matches(Text).Select(m => m.Groups["name"].Value).Distinct().Order(StringComparer.Ordinal));
 
-    [Fact]
-    public void It_is_built_by_the_compiler_of_the_house_from_what_is_there()
+    [Theory]
+    [InlineData("ledger")]
+    [InlineData("hub")]
+    public void It_is_built_by_the_compiler_of_the_house_from_what_is_there(string service)
     {
-        var file = Scalar(At(Document, "services", "ledger", "build", "dockerfile_inline"));
+        var file = Scalar(At(Document, "services", service, "build", "dockerfile_inline"));
         var version = System.Text.Json.JsonDocument.Parse(File.ReadAllText(Path.Combine(Root, "global.json"))).RootElement.GetProperty("sdk").GetProperty("version").GetString();
 
         Assert.Contains($"FROM mcr.microsoft.com/dotnet/sdk:{version}-", file, StringComparison.Ordinal);
         Assert.True(Directory.Exists(Path.Combine(Root, Published().Match(file).Groups["project"].Value)));
     }
+
+    /// <summary>What it keeps outlives it, it is where the world may look for it, and it is the program that the options are for.</summary>
+    private static void Runs(string service, Type options, string kept, string listen)
+    {
+        Assert.Contains(Names(service, "volumes"), v => kept.StartsWith(v.Split(':')[1] + "/", StringComparison.Ordinal) && Names("volumes").Contains(v.Split(':')[0]));
+        Assert.Contains(Names(service, "ports"), p => p.EndsWith($":{new Uri(listen).Port}", StringComparison.Ordinal));
+        Assert.Contains($"ENTRYPOINT [\"/opt/grid/{options.Assembly.GetName().Name}\"]", Scalar(At(Document, "services", service, "build", "dockerfile_inline")), StringComparison.Ordinal);
+    }
+
+    private static string[] Command(string service) => [.. Names(service, "command").Select(i => Variable().Replace(i, "given"))];
+
+    private static IEnumerable<string> Names(string service, string list) => ((YamlNode.Sequence)At(Document, "services", service, list)).Items.Select(Scalar);
+
+    private static IEnumerable<string> Names(string top) => ((YamlNode.Mapping)At(Document, top)).Entries.Select(e => e.Key.Text);
 
     private static YamlNode At(YamlNode node, params ReadOnlySpan<string> path)
     {
