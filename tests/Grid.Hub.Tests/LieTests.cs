@@ -2,6 +2,9 @@ using Grid.Flists;
 using Grid.Flists.Cache;
 using Grid.Flists.Content;
 using Grid.Flists.Hub;
+using Grid.Flists.Packs;
+using Grid.Flists.Zstd;
+using Grid.Units;
 
 namespace Grid.Hub.Tests;
 
@@ -16,41 +19,93 @@ public sealed class LieTests
     {
         await using var scene = await Scene.MakeAsync(seed: 7, large: false);
         var honest = await scene.FilledHubAsync();
+        using var truth = Scene.Client(honest.Address);
+        var index = await HubClient.GetIndexAsync(truth.Hubs[0], scene.Id, 1 << 20, default);
         var liar = await scene.LiarAsync(honest.Address);
         var random = new Random(20261122);
-        var flipped = 0;
+        byte[]? told = null;
         liar.Lie = answer =>
         {
             if (!answer.Path.Contains(target, StringComparison.Ordinal))
                 return;
             var bit = random.Next(answer.Body.Length * 8);
             answer.Body[bit / 8] ^= (byte)(1 << (bit % 8));
-            Interlocked.Increment(ref flipped);
+            Volatile.Write(ref told, answer.Body);
         };
-        var chunks = Enumerable.Range(0, scene.Meta.DistinctChunkCount).Select(scene.Meta.DistinctChunk).ToArray();
+        var chunks = Enumerable.Range(0, scene.Meta.DistinctChunkCount).Select(scene.Meta.DistinctChunk).Where(c => c != PackLimits.ZeroChunk).ToArray();
         // One round each: a second would only be flipped again.
         using var client = new HubClient([liar.Address], Scene.Quick with { Attempts = 1 });
-        var refused = 0;
-        for (var i = 0; flipped < flips; i++)
+        for (var i = 0; i < flips; i++)
         {
+            var chunk = chunks[i % chunks.Length];
+            Assert.True(index.TryFind(chunk, out var place));
+            Volatile.Write(ref told, null);
+            var refused = false;
             try
             {
                 using var source = await FlistSource.OpenAsync(scene.Id, client, new SourceLimits(1 << 20, 1 << 20), default);
-                Assert.NotEqual("manifest", target);
-                // What lies compressed at the hub has bits that mean nothing; the tree behind them is the same to the byte.
                 Assert.True(scene.Meta.Bytes.Span.SequenceEqual(source.Meta.Bytes.Span));
-                if (target == "meta")
-                    continue;
-                var chunk = chunks[i % chunks.Length];
                 Assert.Equal(chunk, Chunk.Hash(await source.ReadChunkAsync(chunk, default)));
             }
             catch (HubException e)
             {
                 Assert.Contains(e.Failure, (HubFailure[])[HubFailure.WrongBytes, HubFailure.NotFound, HubFailure.BadAnswer, HubFailure.Refused]);
-                refused++;
+                refused = true;
             }
+            var lie = Volatile.Read(ref told);
+            Assert.True(lie is not null, "Nobody asked for it.");
+            Assert.Equal(target switch
+            {
+                "manifest" => true,
+                "meta" => Tree(lie) is not { } tree || !scene.Meta.Bytes.Span.SequenceEqual(tree),
+                "index" => Place(lie, chunk) != place,
+                _ => Content(lie, place) != chunk,
+            }, refused);
         }
-        Assert.True(refused > flips / 4, $"{refused} of {flipped} flips mattered.");
+    }
+
+    // What of a lie is none: bits of what lies compressed that mean nothing, another file's place, and the neighbours of a chunk in its frame.
+
+    private static byte[]? Tree(byte[] body)
+    {
+        try
+        {
+            using var expanded = new MemoryStream();
+            using var zstd = new ZstdReadStream(new MemoryStream(body), 1 << 20, ZstdCodec.Best);
+            zstd.CopyTo(expanded);
+            return expanded.ToArray();
+        }
+        catch (ZstdFormatException)
+        {
+            return null;
+        }
+    }
+
+    private static ChunkLocation? Place(byte[] body, Digest chunk)
+    {
+        try
+        {
+            return PackIndex.Load(body).TryFind(chunk, out var place) ? place : null;
+        }
+        catch (PackFormatException)
+        {
+            return null;
+        }
+    }
+
+    private static Digest? Content(byte[] stored, ChunkLocation place)
+    {
+        try
+        {
+            using var codec = new FrameCodec(ZstdCodec.Best);
+            var content = new byte[place.FrameLength];
+            codec.Decode(stored, content);
+            return Chunk.Hash(content.AsSpan(place.Offset, place.Length));
+        }
+        catch (PackFormatException)
+        {
+            return null;
+        }
     }
 
     [Fact]
