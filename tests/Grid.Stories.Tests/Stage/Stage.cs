@@ -95,9 +95,10 @@ public sealed class Stage : IAsyncDisposable
     public SigningKey Key(string name) =>
         _keys.GetOrAdd(name, n => SigningKey.FromSeed(SHA256.HashData(Encoding.UTF8.GetBytes($"{Directory} {n}"))));
 
-    public async Task StartLedgerAsync(bool examine)
+    /// <param name="look">where it looks at flists; null: at the stage's own hub, which is honest</param>
+    public async Task StartLedgerAsync(bool examine, Uri? look = null)
     {
-        string[] hub = examine ? ["--hub", HubAddress.AbsoluteUri] : [];
+        string[] hub = examine ? ["--hub", (look ?? HubAddress).AbsoluteUri] : [];
         string listen = LedgerAddress is null ? "http://127.0.0.1:0" : LedgerAddress.GetLeftPart(UriPartial.Authority);
         (Ledger, var address) = await StartAsync("grid-ledger", ["--data", At("ledger"), "--origin", Origin, "--key", At("ledger.key"), "--listen", listen, .. hub]);
         LedgerAddress = new Uri(address);

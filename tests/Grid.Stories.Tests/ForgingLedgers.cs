@@ -1,0 +1,46 @@
+using Grid.Agreements;
+using Grid.Stories.Tests.Stage;
+using Grid.Tests.World;
+using Grid.Units;
+
+namespace Grid.Stories.Tests;
+
+/// <summary>A ledger that lies with its own key has a log without a fault: a node still acts on nothing that user and farmer did not sign.</summary>
+[Collection("one at a time")]
+public sealed class ForgingLedgers
+{
+    [Fact]
+    public async Task What_its_key_signs_over_is_refused_by_the_node_and_nothing_starts_by_it()
+    {
+        await using var stage = await Stage.Stage.SetAsync(examine: false);
+        await using var ledger = await ForgingLedger.StartAsync(stage);
+        var farm = await stage.AddFarmAsync("north");
+        var node = await stage.AddNodeAsync(farm, "one", ledger: ledger.Address);
+        var flist = await stage.PublishAsync(Trees.Make(stage, "web"));
+        await stage.AgreeAsync(stage.Terms(Trees.Web("steady", node.Id, flist)), "running");
+        var pid = node.Running()["steady"];
+        var random = new Random(9);
+        foreach (var forgery in Forgery.All)
+        {
+            var statement = stage.Proposal(stage.Terms(Trees.Web("wanted", node.Id, flist)), farm);
+            var id = new AgreementId(statement.Id.Value);
+            ledger.Forge(statement, forgery.Make(statement, stage.Key("user").Public, stage.Key("north").Public, random));
+            var index = (await stage.SubmitAsync(statement)).Index;
+
+            await Wait.ForAsync($"the node to say what is wrong with {forgery.Name}", () => Trouble(node) is var trouble && trouble.Contains(forgery.Code, StringComparison.Ordinal)
+                && trouble.Contains($"ntry {index}", StringComparison.Ordinal), () => node.Status() + stage.Logs());
+            // Both signed what the ledger was sent; the node was shown something else and has not answered.
+            Assert.Empty(Assert.IsType<Agreement.Agreed>((await stage.BundleAsync(id)).Agreement).ReadyNodes);
+            Assert.Equal([("steady", pid)], node.Running().Select(r => (r.Key, r.Value)));
+            Assert.False(node.HasLog(id, "wanted"));
+            Assert.DoesNotContain(node.EveryTrace(), t => t.Contains($"{id}", StringComparison.Ordinal));
+            ledger.Hide(id);
+        }
+        // In the same log, all that was forged included, what both did sign is proven and runs.
+        await stage.AgreeAsync(stage.Terms(Trees.Web("wanted", node.Id, flist)), "running");
+        Assert.Equal(["steady", "wanted"], node.Running().Keys.Order());
+        Assert.Equal(pid, node.Running()["steady"]);
+    }
+
+    private static string Trouble(StageNode node) => node.Status().GetProperty("ledgerTrouble").GetString() ?? "";
+}
