@@ -193,7 +193,7 @@ public sealed class EndpointTests
     }
 
     [Fact]
-    public async Task Seeded_random_requests_never_get_a_500()
+    public async Task Seeded_random_requests_get_a_problem_with_a_code_at_worst_and_nothing_is_lost()
     {
         await using var scene = await Scene.MakeAsync(large: false);
         var hub = await scene.FilledHubAsync();
@@ -216,9 +216,16 @@ public sealed class EndpointTests
             }
             using var answer = await http.SendAsync(request);
             Assert.True((int)answer.StatusCode < 500, $"{request.Method} {path}: {answer.StatusCode}");
-            var text = await answer.Content.ReadAsStringAsync();
-            Assert.DoesNotContain("   at ", text, StringComparison.Ordinal);
+            // A path with a zero in it is turned away by the server before there is a request to answer; an answer to HEAD has no body.
+            if (answer is { StatusCode: HttpStatusCode.BadRequest, Content.Headers.ContentLength: 0 } && path.Contains("%00", StringComparison.Ordinal))
+                continue;
+            if ((int)answer.StatusCode >= 400 && request.Method != HttpMethod.Head)
+                Assert.NotEqual("", await CodeAsync(answer));
         }
+        using var client = Scene.Client(hub.Address);
+        using var kept = await FlistSource.OpenAsync(scene.Id, client, new SourceLimits(), default);
+        for (var i = 0; i < scene.Meta.DistinctChunkCount; i++)
+            Assert.Equal(scene.Meta.DistinctChunk(i), Flists.Chunk.Hash(await kept.ReadChunkAsync(scene.Meta.DistinctChunk(i), default)));
     }
 
     [Fact]
@@ -234,7 +241,9 @@ public sealed class EndpointTests
     private static async Task<string> CodeAsync(HttpResponseMessage answer)
     {
         Assert.Equal("application/problem+json", answer.Content.Headers.ContentType?.MediaType);
-        using var json = JsonDocument.Parse(await answer.Content.ReadAsStringAsync());
+        var text = await answer.Content.ReadAsStringAsync();
+        Assert.DoesNotContain("   at ", text, StringComparison.Ordinal);
+        using var json = JsonDocument.Parse(text);
         Assert.NotEqual("", json.RootElement.GetProperty("detail").GetString());
         return json.RootElement.GetProperty("code").GetString()!;
     }

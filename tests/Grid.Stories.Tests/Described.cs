@@ -1,12 +1,13 @@
 using System.Text;
 using Grid.Agreements;
 using Grid.Stories.Tests.Stage;
+using Grid.Tests.World;
 using Grid.Units;
 using Grid.Workloads;
 
 namespace Grid.Stories.Tests;
 
-/// <summary>What is not described down to the byte is refused: by the ledger, and by a node that a lying ledger hands it to.</summary>
+/// <summary>What is not described down to the byte is refused: while it is a file, by the ledger, and by a node that a lying ledger hands it to.</summary>
 [Collection("one at a time")]
 public sealed class Described
 {
@@ -16,13 +17,14 @@ public sealed class Described
     [InlineData(RefusalCode.InterpreterNotDescribed)]
     [InlineData(RefusalCode.InterpreterNotDescribed, "/bin/unloaded")]
     [InlineData(RefusalCode.FlistIncomplete)]
-    public async Task Undescribed_files_are_refused_by_the_ledger_and_by_the_node(string code, string? entry = null)
+    public async Task Undescribed_files_are_refused_as_a_draft_by_the_ledger_and_by_the_node(string code, string? entry = null)
     {
         await using var stage = await Stage.Stage.SetAsync(examine: true);
         var node = await stage.AddNodeAsync(await stage.AddFarmAsync("north"), "left");
         var container = Undescribed(code, node.Id, await stage.PublishAsync(Trees.Make(stage, "web", Holes)));
         if (entry is not null)
             container = container with { Entry = entry };
+        Assert.Contains($"\"code\":\"{code}\"", await PlanAsync(stage, container), StringComparison.Ordinal);
         Assert.Equal(code, await stage.RefusedAsync(stage.Proposal(stage.Terms(container), stage.Farms[0])));
 
         // The same ledger, now run by somebody who does not care: it records the agreement, and the node refuses it by itself.
@@ -39,16 +41,30 @@ public sealed class Described
         await using var stage = await Stage.Stage.SetAsync(examine: false);
         var node = await stage.AddNodeAsync(await stage.AddFarmAsync("north"), "left");
         var flist = await stage.PublishAsync(Trees.Make(stage, "web"));
-        var bytes = stage.Proposal(stage.Terms(Trees.Web("web", node.Id, flist)), stage.Farms[0]).Bytes.ToArray();
-        // CBOR: the text "flist", then 32 bytes; a text of 32 letters is as long. Whose signatures these are is looked at later.
-        var at = bytes.AsSpan().IndexOf((byte[])[0x65, .. "flist"u8, 0x58, 0x20]) + 6;
-        bytes[at] = 0x78;
-        "hub.example/some/page/nginx:1.27"u8.CopyTo(bytes.AsSpan(at + 2));
+        // Whose signatures these are is looked at later. What a node does that is handed it is told where ledgers forge.
+        var bytes = Forgery.ByName(stage.Proposal(stage.Terms(Trees.Web("web", node.Id, flist)), stage.Farms[0]));
         using var http = new HttpClient { BaseAddress = stage.LedgerAddress };
         using var content = new ByteArrayContent(bytes) { Headers = { ContentType = new("application/cose") } };
         using var answer = await http.PostAsync("v1/statements", content);
         Assert.Contains($"\"code\":\"{RefusalCode.MutableReference}\"", await answer.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         Assert.Empty(node.Traces());
+    }
+
+    /// <returns>what <c>grid plan</c> says of it, without spaces</returns>
+    private static async Task<string> PlanAsync(Stage.Stage stage, Container container)
+    {
+        var file = stage.At("grid.yaml");
+        await File.WriteAllTextAsync(file, $$"""
+            name: undescribed
+            node: {{container.Node}}
+            workloads:
+              web: { kind: container, flist: {{container.Flist}}, entry: {{container.Entry}}, cpu: 0.1, memory: 32MiB }
+            """);
+        using var grid = Heard.Grid(new Dictionary<string, string> { ["GRID_HOME"] = stage.At("home") },
+            "plan", file, "-o", "json", "--ledger", stage.LedgerAddress.AbsoluteUri, "--ledger-key", stage.LedgerKey.ToString(),
+            "--hub", stage.HubAddress.AbsoluteUri, "--account", stage.User.ToString(), "--key", "none");
+        Assert.True(await grid.EndAsync() == 255, grid.Text);
+        return grid.Text.Replace(" ", "", StringComparison.Ordinal);
     }
 
     private static Container Undescribed(string code, NodeId node, FlistId flist)
