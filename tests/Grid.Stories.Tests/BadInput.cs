@@ -1,7 +1,11 @@
 using System.Diagnostics;
 using System.Net;
 using System.Text;
+using System.Text.Json;
+using Grid.Flists;
+using Grid.Flists.Hub;
 using Grid.Stories.Tests.Stage;
+using Grid.Units;
 
 namespace Grid.Stories.Tests;
 
@@ -13,6 +17,7 @@ public sealed class BadInput
     public async Task The_ledger_and_the_hub_answer_nonsense_with_typed_problems()
     {
         await using var stage = await Stage.Stage.SetAsync();
+        var flist = await stage.PublishAsync(Trees.Make(stage, "kept"));
         var random = new Random(3);
         foreach (var server in new[] { stage.LedgerAddress, stage.HubAddress })
         {
@@ -33,11 +38,17 @@ public sealed class BadInput
                 using var body = new ByteArrayContent(bytes) { Headers = { ContentType = new(random.Next(2) == 0 ? "application/cose" : "application/json") } };
                 var path = random.Next(3) switch { 0 => "v1/statements", 1 => "v1/missing", _ => "v1/drafts" };
                 using var answer = await http.PostAsync(path, body);
-                Assert.True((int)answer.StatusCode < 500, $"{path}: {answer.StatusCode}");
+                // A list of hashes is a question for the hub, whatever hashes they are.
+                if (!answer.IsSuccessStatusCode || path != "v1/missing" || server != stage.HubAddress || bytes.Length % Digest.Size != 0)
+                    await IsProblemAsync(answer, path);
             }
         }
         Assert.True((await stage.Client.InfoAsync(default)).Try(out var info, out _));
         Assert.Equal(2, info.Index);
+        using var hubs = new HubClient([stage.HubAddress.AbsoluteUri]);
+        using var kept = await FlistSource.OpenAsync(flist, hubs, new SourceLimits(), default);
+        for (var i = 0; i < kept.Meta.DistinctChunkCount; i++)
+            Assert.Equal(kept.Meta.DistinctChunk(i), Chunk.Hash(await kept.ReadChunkAsync(kept.Meta.DistinctChunk(i), default)));
     }
 
     [Theory]
@@ -80,7 +91,8 @@ public sealed class BadInput
         Assert.True(answer.StatusCode is >= HttpStatusCode.BadRequest and < HttpStatusCode.InternalServerError, $"{path}: {answer.StatusCode}");
         Assert.True(answer.Content.Headers.ContentType?.MediaType == "application/problem+json", $"{path}: {answer.StatusCode} {answer.Content.Headers.ContentType}");
         var text = await answer.Content.ReadAsStringAsync();
-        Assert.Contains("\"code\"", text, StringComparison.Ordinal);
+        using var problem = JsonDocument.Parse(text);
+        Assert.NotEqual("", problem.RootElement.GetProperty("code").GetString());
         Assert.DoesNotContain("   at ", text, StringComparison.Ordinal);
     }
 

@@ -2,12 +2,14 @@ using System.Collections.Concurrent;
 using System.Globalization;
 using Grid.Accounts;
 using Grid.Client;
+using Grid.Log;
+using Grid.Statements;
 using Grid.Stories.Tests.Stage;
 using Grid.Units;
 
 namespace Grid.Stories.Tests;
 
-/// <summary>kill -9 of the ledger and of its PostgreSQL under load: what was acknowledged is there, and the log is the same log.</summary>
+/// <summary>kill -9 of the ledger and of its PostgreSQL under load, again and again: what was acknowledged is there, and the log is the same log.</summary>
 [Collection("one at a time")]
 public sealed class LedgerKills
 {
@@ -29,39 +31,65 @@ public sealed class LedgerKills
             {
                 var key = stage.Key($"lane-{lane}");
                 var statement = Stage.Stage.Signed(null, new OpenAccount(new KeyPolicy([.. new[] { key.Public, stage.Key($"{lane}-{n}").Public }.Order()], 1)), key, stage.Key($"{lane}-{n}"));
-                try
-                {
-                    if ((await client.SubmitAsync(statement, default)).Try(out var recorded, out _))
-                        acknowledged[statement.Id] = recorded.Index;
-                }
-                catch (LedgerUnreachableException)
-                {
-                    // Nobody knows; it may be sent again. Only what was acknowledged counts here.
+                while (!stop.IsCancellationRequested && !await SentAsync(statement))
                     await Task.Delay(20);
-                }
             }
         })).ToList();
 
-        await Wait.ForAsync("some load", () => acknowledged.Count > 50, stage.Logs);
-        if (killPostgres)
-            Posix.Kill(PostmasterOf(stage));
-        if (killLedger)
-            await stage.Ledger.KillAsync();
+        var random = new Random(5);
+        for (var round = 0; round < 3; round++)
+        {
+            var moment = acknowledged.Count + random.Next(20, 150);
+            await Wait.ForAsync("some load", () => acknowledged.Count >= moment || load.Any(l => l.IsFaulted), stage.Logs);
+            Assert.True(Checkpoint.TryVerify(seen.Note, Stage.Stage.Origin, stage.LedgerKey, out var before));
+            var known = acknowledged.Where(a => a.Value < before.Size).ToList();
+            Assert.NotEmpty(known);
+            if (killPostgres)
+                Posix.Kill(PostmasterOf(stage));
+            if (killLedger)
+                await stage.Ledger.KillAsync();
+            // A ledger whose PostgreSQL died brings it back by itself; a ledger that died is started again by whoever runs it. Nobody stops sending.
+            if (killLedger)
+                await stage.StartLedgerAsync(examine: false);
+            var after = acknowledged.Count;
+            await Wait.ForAsync("the ledger to go on", () => acknowledged.Count > after + 50 || load.Any(l => l.IsFaulted), stage.Logs);
+
+            var newest = Given(await client.CheckpointAsync(default)).Checkpoint;
+            Assert.True(newest.Size > before.Size);
+            Assert.True(Given(await client.ConsistencyAsync(before, newest, default)));
+            foreach (var (statement, index) in known)
+            {
+                var recorded = Given(await client.StatementAsync(statement, default));
+                Assert.Equal(index, recorded.Index);
+                // In the very log that was shown before anybody was killed.
+                var path = Given(await client.InclusionAsync(index, before.Size, default));
+                Assert.True(MerkleTree.VerifyInclusion(Entry.Record(index, recorded.Time, recorded.Statement.Bytes).LeafHash, index, before.Size, path.AsSpan(), before.Root));
+            }
+        }
         await stop.CancelAsync();
         await Task.WhenAll(load);
-        // A ledger whose PostgreSQL died brings it back by itself; a ledger that died is started again by whoever runs it.
-        if (killLedger)
-            await stage.StartLedgerAsync(examine: false);
-        using var http = new HttpClient { BaseAddress = stage.LedgerAddress };
-        await Wait.ForAsync("the ledger to be ready again", async () => (await http.GetAsync("readyz")).IsSuccessStatusCode ? "ready" : null, stage.Logs);
-
         foreach (var (statement, index) in acknowledged)
+            Assert.Equal(index, Given(await client.StatementAsync(statement, default)).Index);
+
+        // False: nobody knows whether it was recorded. It is sent again, and only what was acknowledged counts here.
+        async Task<bool> SentAsync(Statement statement)
         {
-            var answer = await client.StatementAsync(statement, default);
-            Assert.True(answer.Try(out var recorded, out var refusal), refusal?.ToString());
-            Assert.Equal(index, recorded.Index);
+            try
+            {
+                acknowledged[statement.Id] = Given(await client.SubmitAsync(statement, default)).Index;
+                return true;
+            }
+            catch (LedgerUnreachableException)
+            {
+                return false;
+            }
         }
-        Assert.NotNull(seen.Note);
+    }
+
+    private static T Given<T>(Answer<T> answer)
+    {
+        Assert.True(answer.Try(out var value, out var refusal), refusal?.ToString());
+        return value;
     }
 
     private static int PostmasterOf(Stage.Stage stage) =>
