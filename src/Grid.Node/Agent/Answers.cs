@@ -20,6 +20,9 @@ namespace Grid.Node.Agent;
 /// </summary>
 internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files, ImmutableArray<string> kinds, NodeSecrets secrets, Tunnels? tunnels, VolumeHost? volumes, DomainProofs proofs, NodeVoice voice, Capacity available, ILogger log)
 {
+    // Ports that were published, or found to be in use, a moment ago; the feed does not say so yet.
+    private readonly HashSet<int> _ports = [];
+
     /// <summary>True when some version could not be answered yet.</summary>
     public bool Waiting { get; private set; }
 
@@ -29,6 +32,8 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
     /// <returns>true when something was answered, or there is something new to say of why not</returns>
     public async Task<bool> AnswerAsync(IReadOnlyList<Agreement> agreements, CancellationToken cancel)
     {
+        if (!Waiting)
+            _ports.Clear();
         var answered = Waiting = false;
         var unanswered = ImmutableDictionary.CreateBuilder<AgreementId, string>();
         // With what was answered a moment ago and the feed does not say yet.
@@ -42,14 +47,18 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
             {
                 var refusal = await ExamineAsync(version.Terms, agreements, agreement, promised, cancel);
                 span.Ended(refusal, failed: false);
+                var ends = refusal is null ? tunnels?.EndsFor(agreement, version, voice.Node, agreements, _ports) ?? TunnelEnds.None : TunnelEnds.None;
                 Body body = refusal is null
-                    ? new WorkloadReady(agreement.Id, version.Id, tunnels?.EndsFor(agreement, version, voice.Node, agreements) ?? TunnelEnds.None)
+                    ? new WorkloadReady(agreement.Id, version.Id, ends)
                     : new WorkloadRefused(agreement.Id, version.Id, refusal.Code, Reason.Cut(refusal.Next is null ? refusal.Detail : $"{refusal.Detail} {refusal.Next}", WorkloadRefused.LongestDetail));
                 var answer = await ledger.SubmitAsync(voice.Say(body), cancel);
                 if (answer.Try(out _, out var no) || no.Code == RefusalCode.AlreadySo)
                     Answered(agreement.Id, version.Terms.Version, refusal?.Code ?? "ready");
                 else
                     NotTaken(agreement.Id, no.Code, no.Detail);
+                // The ledger may know of an agreement that this node lost and could not fetch again yet: other ports are chosen, soon.
+                Waiting |= no?.Code == RefusalCode.PortConflict;
+                _ports.UnionWith(ends.Tunnels.Select(t => t.Port));
                 if (refusal is null)
                     promised.Add((agreement.Id, version.Terms));
                 answered = true;
@@ -78,6 +87,8 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
 
     private async Task<Refusal?> ExamineAsync(AgreementTerms terms, IEnumerable<Agreement> agreements, Agreement self, IEnumerable<(AgreementId, AgreementTerms)> promised, CancellationToken cancel)
     {
+        if (self is Agreement.InForce { Version.Terms: var before } && AgreementRules.CheckAmendment(before, terms) is [var changed, ..])
+            return changed;
         if (AgreementRules.Check(terms) is [var broken, ..])
             return broken;
         var mine = terms.On(voice.Node).ToList();

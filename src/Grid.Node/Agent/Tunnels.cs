@@ -16,13 +16,14 @@ internal sealed class Tunnels(TunnelHost host, TunnelKeys keys, ImmutableArray<I
     private ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>? _last;
 
     /// <summary>Keys follow from the node's own; a port once published is kept for as long as the workload is a member.</summary>
-    public TunnelEnds EndsFor(Agreement agreement, Agreements.Version version, NodeId node, IEnumerable<Agreement> all)
+    /// <param name="barred">ports that are not chosen, whatever <paramref name="all"/> says</param>
+    public TunnelEnds EndsFor(Agreement agreement, Agreements.Version version, NodeId node, IEnumerable<Agreement> all, IEnumerable<int> barred)
     {
         var places = version.Terms.MembershipsOn(node);
         if (places.IsEmpty)
             return TunnelEnds.None;
         var taken = all.SelectMany(a => (Agreements.Version?[])[a.Version, a.Next?.Version]).OfType<Agreements.Version>()
-            .SelectMany(v => v.Ends.GetValueOrDefault(node)?.Tunnels ?? []).Select(t => t.Port).ToHashSet();
+            .SelectMany(v => v.Ends.GetValueOrDefault(node)?.Tunnels ?? []).Select(t => t.Port).Concat(barred).ToHashSet();
         var ends = ImmutableArray.CreateBuilder<TunnelEnd>(places.Length);
         foreach (var place in places)
         {

@@ -58,7 +58,15 @@ public abstract partial record Agreement
     /// <summary>The hostnames and public addresses that no other agreement may have; no hostname reads as an address.</summary>
     public virtual IEnumerable<string> HeldNames => [];
 
+    /// <summary>
+    /// The UDP ports of nodes that no other agreement may have: those that their nodes published for what is in force or may yet be. A port is
+    /// its node's, whatever the address: the kernel has each once.
+    /// </summary>
+    public virtual IEnumerable<NodePort> HeldPorts => [];
+
     private static IEnumerable<string> NamesOf(Version version) => version.Terms.Gateways.Select(g => g.Hostname).Concat(version.Terms.Addresses.Select(a => $"{a.Ip}"));
+
+    private static IEnumerable<NodePort> PortsOf(Version version) => version.Ends.SelectMany(e => e.Value.Tunnels.Select(t => new NodePort(e.Key, t.Port)));
 
     /// <summary>The farms that signed a version so far; null when no signature of a farm is waited for under it.</summary>
     public ImmutableHashSet<FarmId>? SignedSoFar(StatementId version) => this switch
@@ -90,6 +98,8 @@ public abstract partial record Agreement
         public override Capacity HeldOn(NodeId node) => Version.Terms.DemandOn(node);
 
         public override IEnumerable<string> HeldNames => NamesOf(Version);
+
+        public override IEnumerable<NodePort> HeldPorts => PortsOf(Version);
     }
 
     /// <summary>In force: the common part of Ready and Running.</summary>
@@ -108,6 +118,8 @@ public abstract partial record Agreement
             : Version.Terms.DemandOn(node);
 
         public override IEnumerable<string> HeldNames => Amendment is Amendment.Agreed next ? NamesOf(Version).Union(NamesOf(next.Version)) : NamesOf(Version);
+
+        public override IEnumerable<NodePort> HeldPorts => Amendment is Amendment.Agreed next ? PortsOf(Version).Union(PortsOf(next.Version)) : PortsOf(Version);
 
         protected DateTimeOffset? SoonestWith(DateTimeOffset? own)
         {
@@ -151,6 +163,8 @@ public abstract partial record Agreement
         public override Capacity HeldOn(NodeId node) => Version.Terms.DemandOn(node);
 
         public override IEnumerable<string> HeldNames => NamesOf(Version);
+
+        public override IEnumerable<NodePort> HeldPorts => PortsOf(Version);
     }
 
     /// <summary>The common part of the four states after which only receipts come.</summary>
@@ -211,6 +225,9 @@ public sealed record Version(StatementId Id, AgreementTerms Terms)
 
     public override int GetHashCode() => Id.GetHashCode();
 }
+
+/// <summary>A UDP port on which a node has a tunnel.</summary>
+public readonly record struct NodePort(NodeId Node, int Port);
 
 /// <summary>A volume by its name, and the node that has its data.</summary>
 public readonly record struct VolumePlace(NodeId Node, string Name)

@@ -49,7 +49,7 @@ public abstract partial record Agreement
     {
         if (Answering(state, statement, body.Agreement, body.Version, out var node, out var agreement) is { } refusal)
             return refusal;
-        if (Mismatch((agreement.Next?.Version ?? agreement.Version).Terms, node, body.Ends) is { } mismatch)
+        if (Mismatch(state, agreement, node, body.Ends) is { } mismatch)
             return mismatch;
         return agreement switch
         {
@@ -210,14 +210,16 @@ public abstract partial record Agreement
     private static Decision NothingToAnswer(Agreement agreement) =>
         Decision.Refuse(RefusalCode.WrongState, $"The agreement {agreement.Id} is {agreement.Status}; no answer is wanted.");
 
-    // What the others would dial must be all that they need, and nothing that two of them would share.
-    private static Refusal? Mismatch(AgreementTerms terms, NodeId node, TunnelEnds ends)
+    // What the others would dial must be all that they need, and nothing that two of them would share, in this agreement or in two.
+    private static Refusal? Mismatch(GridState state, Agreement agreement, NodeId node, TunnelEnds ends)
     {
-        var wanted = terms.MembershipsOn(node);
+        var wanted = (agreement.Next?.Version ?? agreement.Version).Terms.MembershipsOn(node);
         if (!ends.Tunnels.Select(t => t.Of).SequenceEqual(wanted) || ends.Underlay.IsEmpty != wanted.IsEmpty)
             return new Refusal(RefusalCode.TunnelMismatch, $"The version has {wanted.Length} tunnels on {node}; the answer must publish just these, and where the node is reached.");
         if (ends.Tunnels.Any(t => t.Port == 0) || ends.Tunnels.DistinctBy(t => t.Port).Count() != wanted.Length)
             return new Refusal(RefusalCode.PortConflict, "Every tunnel has a port of its own.");
+        if (ends.Tunnels.FirstOrDefault(t => state.Ports.TryGetValue(new NodePort(node, t.Port), out var holder) && holder != agreement.Id) is { } taken)
+            return new Refusal(RefusalCode.PortConflict, $"The node published port {taken.Port} for another agreement, {state.Ports[new NodePort(node, taken.Port)]}.", "Choose another port.");
         return ends.Tunnels.DistinctBy(t => t.Key).Count() == wanted.Length ? null : new Refusal(RefusalCode.TunnelMismatch, "Every tunnel has a key of its own.");
     }
 

@@ -17,8 +17,8 @@ namespace Grid.World;
 /// that is published only once it is durable.
 /// </summary>
 /// <remarks>
-/// The same fold over fewer entries proves one agreement: every rule here only ever forbids more as more is known (names taken, capacity
-/// held, offers withdrawn), so entries that the whole log accepted are accepted again among those that <see cref="ProofOf"/> names.
+/// The same fold over fewer entries proves one agreement: every rule here only ever forbids more as more is known (names and ports taken,
+/// capacity held, offers withdrawn), so entries that the whole log accepted are accepted again among those that <see cref="ProofOf"/> names.
 /// </remarks>
 public sealed record GridState
 {
@@ -61,6 +61,9 @@ public sealed record GridState
 
     /// <summary>Which agreement holds a gateway's name or a public address: for each just what <see cref="Agreement.HeldNames"/> says.</summary>
     public ImmutableDictionary<string, AgreementId> Names { get; init; } = ImmutableDictionary.Create<string, AgreementId>(StringComparer.Ordinal);
+
+    /// <summary>Which agreement holds a port of a node: for each just what <see cref="Agreement.HeldPorts"/> says.</summary>
+    public ImmutableDictionary<NodePort, AgreementId> Ports { get; init; } = ImmutableDictionary<NodePort, AgreementId>.Empty;
 
     /// <summary>What agreements wait for, soonest first.</summary>
     public ImmutableSortedSet<Deadline> Deadlines { get; init; } = ImmutableSortedSet<Deadline>.Empty;
@@ -218,9 +221,12 @@ public sealed record GridState
         _ => throw new UnreachableException($"No state for {happened.Name}."),
     };
 
-    // Three things follow from an agreement's state alone and are kept beside it: what it holds of each node, which names, and what it waits for.
+    // Four things follow from an agreement's state alone and are kept beside it: what it holds of each node, which names, which ports, and what it waits for.
     private GridState With(Agreement? before, Agreement after)
     {
+        // As with nearly every receipt.
+        if (ReferenceEquals(before, after))
+            return this;
         var nodes = Nodes;
         foreach (var id in (before?.HeldNodes ?? []).Union(after.HeldNodes))
         {
@@ -228,12 +234,15 @@ public sealed record GridState
                 nodes = nodes.SetItem(id, node with { Held = node.Held - (before?.HeldOn(id) ?? Capacity.None) + after.HeldOn(id) });
         }
         var names = Names.RemoveRange(before?.HeldNames ?? []).SetItems(after.HeldNames.Select(n => KeyValuePair.Create(n, after.Id)));
+        // Most of what follows changes no port.
+        var (had, has) = (before?.HeldPorts.ToHashSet() ?? [], after.HeldPorts.ToHashSet());
+        var ports = Ports.RemoveRange(had.Except(has)).SetItems(has.Except(had).Select(p => KeyValuePair.Create(p, after.Id)));
         var deadlines = Deadlines;
         if (before?.Due is { } old)
             deadlines = deadlines.Remove(new Deadline(old, after.Id));
         if (after.Due is { } due)
             deadlines = deadlines.Add(new Deadline(due, after.Id));
-        return this with { Agreements = Agreements.SetItem(after.Id, after), Nodes = nodes, Names = names, Deadlines = deadlines };
+        return this with { Agreements = Agreements.SetItem(after.Id, after), Nodes = nodes, Names = names, Ports = ports, Deadlines = deadlines };
     }
 }
 

@@ -37,19 +37,24 @@ public sealed class AnswersTests : IDisposable
     [Fact]
     public async Task Every_case_of_the_vectors_is_refused_with_its_code()
     {
-        foreach (var path in Directory.GetFiles(Refusals(), "terms-*.json").Concat(Directory.GetFiles(Refusals(), "domain-*.json")))
+        foreach (var path in new[] { "terms", "domain", "amendment" }.SelectMany(rules => Directory.GetFiles(Refusals(), $"{rules}-*.json")))
         {
             _heard.Last = null;
             var vector = JsonNode.Parse(await File.ReadAllTextAsync(path, TestContext.Current.CancellationToken))!;
-            var terms = (AgreementTerms)Payload.Decode(Convert.FromHexString(vector["payload"]!.GetValue<string>())).Body;
+            AgreementTerms Read(string member) => (AgreementTerms)Payload.Decode(Convert.FromHexString(vector[member]!.GetValue<string>())).Body;
+            var terms = Read("payload");
             var node = terms.Nodes.First();
             var voice = new NodeVoice(_key, node, Origin, TimeProvider.System);
             var answers = new Answers(_heard.Client, new DescribedFiles(_hubs), [.. Kinds], new NodeSecrets(null, new SecretPlaces("/nonexistent"), inMemory: true), null, null, new DomainProofs(vector["domain"]?.GetValue<string>(), null), voice, Boundless, NullLogger.Instance);
             var id = Digest.Of(Encoding.UTF8.GetBytes(path));
-            await answers.AnswerAsync([new Agreement.Agreed(new AgreementId(id), new Agreements.Version(new StatementId(id), terms), [])], TestContext.Current.CancellationToken);
+            var version = new Agreements.Version(new StatementId(id), terms);
+            await answers.AnswerAsync([terms.Amends is { } amends ? Amended(amends, Read("before"), version) : new Agreement.Agreed(new AgreementId(id), version, [])], TestContext.Current.CancellationToken);
             Assert.Equal((path, vector["code"]!.GetValue<string>()), (path, (_heard.Last as WorkloadRefused)?.Code));
         }
     }
+
+    private static Agreement.Running Amended(Amends amends, AgreementTerms before, Agreements.Version version) =>
+        new(amends.Agreement, new Agreements.Version(amends.Digest, before), DateTimeOffset.UnixEpoch, new Amendment.Agreed(version, []), []);
 
     private static string Refusals([CallerFilePath] string here = "") => Path.Combine(Path.GetDirectoryName(here)!, "..", "..", "vectors", "refusals");
 }

@@ -5,7 +5,7 @@ using Grid.Statements;
 
 namespace Grid.Node.Tests.Agent;
 
-/// <summary>Hears what a node says, reads it as strictly as a ledger does, and says that it knows that already.</summary>
+/// <summary>Hears what a node says, reads it as strictly as a ledger does, and says that it knows that already, or what else it is told to.</summary>
 internal sealed class HearingLedger : IDisposable
 {
     private readonly SigningKey _key = SigningKey.FromSeed(new byte[32]);
@@ -16,6 +16,11 @@ internal sealed class HearingLedger : IDisposable
     public LedgerClient Client { get; }
 
     public Body? Last { get; set; }
+
+    /// <summary>With which code it refuses what it hears next.</summary>
+    public string Code { get; set; } = RefusalCode.AlreadySo;
+
+    public List<Body> Heard { get; } = [];
 
     public void Dispose()
     {
@@ -28,7 +33,8 @@ internal sealed class HearingLedger : IDisposable
         protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
         {
             ledger.Last = Statement.Decode(await request.Content!.ReadAsByteArrayAsync(cancellationToken)).Payload.Body;
-            var problem = new StringContent($$"""{"code":"{{RefusalCode.AlreadySo}}"}""");
+            ledger.Heard.Add(ledger.Last);
+            var problem = new StringContent($$"""{"code":"{{ledger.Code}}"}""");
             problem.Headers.ContentType = new MediaTypeHeaderValue("application/problem+json");
             return new HttpResponseMessage(HttpStatusCode.Conflict) { Content = problem };
         }

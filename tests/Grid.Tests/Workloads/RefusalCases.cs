@@ -21,9 +21,10 @@ namespace Grid.Tests.Workloads;
 /// <param name="Describes">what it is, for people</param>
 /// <param name="Payload">what is read; nothing for a closure</param>
 /// <param name="Before">what an amendment follows, or an answer is to</param>
+/// <param name="Earlier">what the same node answered to another agreement, which is in force</param>
 /// <param name="Domain">of the node of a gateway</param>
 /// <param name="Flist">the tree of a closure and the container that starts it, or the machine that boots from it</param>
-public sealed record RefusalCase(string Name, string Rules, string Code, string Describes, byte[]? Payload = null, byte[]? Before = null, SmallFlist? Flist = null, string? Domain = null);
+public sealed record RefusalCase(string Name, string Rules, string Code, string Describes, byte[]? Payload = null, byte[]? Before = null, SmallFlist? Flist = null, string? Domain = null, byte[]? Earlier = null);
 
 /// <summary>At least one case for every code of the static rules, always the same.</summary>
 public sealed partial class RefusalCases
@@ -160,11 +161,15 @@ public sealed partial class RefusalCases
         static NetworkAddress At(byte host) => new("back", new IPAddress([10, 1, 0, host]));
         var terms = Good with { Workloads = [new Network("back", IPNetwork.Parse("10.1.0.0/24"), Egress.None), Web("web", Node) with { Networks = [At(2)] }, Web("web-1", Node) with { Networks = [At(3)] }] };
         static TunnelEnd End(string workload, string key, int port) => new(new Membership("back", workload), new TunnelKey(Of(key)), port);
-        void Add(string name, string code, string describes, params TunnelEnd[] tunnels) => _cases.Add(new RefusalCase($"ready-{name}", "ready", code, describes,
-            Encode("node", new WorkloadReady(new AgreementId(Of("agreement")), new StatementId(Of("digest")), new TunnelEnds([IPAddress.Parse("192.0.2.1")], [.. tunnels]))), Encode(terms)));
+        static byte[] Answer(string agreement, params TunnelEnd[] tunnels) =>
+            Encode("node", new WorkloadReady(new AgreementId(Of(agreement)), new StatementId(Of("digest")), new TunnelEnds([IPAddress.Parse("192.0.2.1")], [.. tunnels])));
+        void Add(string name, string code, string describes, params TunnelEnd[] tunnels) =>
+            _cases.Add(new RefusalCase($"ready-{name}", "ready", code, describes, Answer("agreement", tunnels), Encode(terms)));
 
         Add("port-twice", RefusalCode.PortConflict, "two tunnels at one port", End("web", "a", 20_000), End("web-1", "b", 20_000));
         Add("port-zero", RefusalCode.PortConflict, "a tunnel at no port", End("web", "a", 0), End("web-1", "b", 20_000));
+        _cases.Add(new RefusalCase("ready-port-in-use", "ready", RefusalCode.PortConflict, "a tunnel at a port that the node published for another agreement",
+            Answer("agreement", End("web", "a", 20_000), End("web-1", "b", 20_001)), Encode(terms), Earlier: Answer("another agreement", End("web", "c", 20_001), End("web-1", "d", 20_002))));
         Add("key-twice", RefusalCode.TunnelMismatch, "two tunnels of one key", End("web", "a", 20_000), End("web-1", "a", 20_001));
         Add("tunnel-left-out", RefusalCode.TunnelMismatch, "a member without a tunnel", End("web", "a", 20_000));
         Add("tunnel-of-nobody", RefusalCode.TunnelMismatch, "a tunnel of what is no member", End("web", "a", 20_000), End("web-2", "b", 20_001));
@@ -323,6 +328,7 @@ public sealed partial class RefusalCases
         Case("two-of-a-family", RefusalCode.AddressConflict, "two addresses of one family for a container", At("a", "203.0.113.7"), At("b", "203.0.113.8"));
         Case("for-nobody", RefusalCode.UnresolvedBackend, "an address for a container that the agreement does not have", At("a", "203.0.113.7", "app"));
         Case("for-a-volume", RefusalCode.UnresolvedBackend, "an address for a volume", At("a", "203.0.113.7", "data"), new Volume("data", Node, Bytes.GiB(1), Media.Ssd, TimeSpan.Zero));
+        Case("for-a-machine", RefusalCode.UnresolvedBackend, "an address for a machine", At("a", "203.0.113.7", "vm"), Vm());
         Case("for-itself", RefusalCode.UnresolvedBackend, "an address for itself", At("a", "203.0.113.7", "a"));
         Terms("address-elsewhere", RefusalCode.UnresolvedBackend, "an address on another node than its container", t => t with
         {

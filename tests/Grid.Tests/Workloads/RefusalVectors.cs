@@ -6,6 +6,7 @@ using Grid.Agreements;
 using Grid.Gateways;
 using Grid.Secrets;
 using Grid.Statements;
+using Grid.Tests.World;
 using Grid.Workloads;
 
 namespace Grid.Tests.Workloads;
@@ -69,7 +70,22 @@ public sealed partial class RefusalVectors
     {
         using var ledger = new RefusingLedger();
         Assert.All(Cases().Where(c => Text(c, "rules") is "terms" or "amendment" or "ready"), c => Assert.Equal(
-            $"{Text(c, "name")}: {Text(c, "code")}", $"{Text(c, "name")}: {ledger.Decide(Payload.Decode(Hex(c, "payload")), c["before"] is null ? null : Read(c, "before"))}"));
+            $"{Text(c, "name")}: {Text(c, "code")}", $"{Text(c, "name")}: {ledger.Decide(Payload.Decode(Hex(c, "payload")), c["before"] is null ? null : Read(c, "before"), c["earlier"] is null ? null : (WorkloadReady)Payload.Decode(Hex(c, "earlier")).Body)}"));
+    }
+
+    [Fact]
+    public void What_cannot_be_read_is_refused_by_the_ledger_and_in_a_bundle_with_its_code()
+    {
+        using var grid = new TestGrid();
+        var id = grid.Run(grid.Terms(grid.Farms[0].Nodes[0].Id)).Id;
+        string? Verified(byte[]? unread) => grid.Bundle(id, unread: unread).Verify(TestGrid.Origin, grid.Key("ledger").Public, out _)?.Code;
+        Assert.Null(Verified(null));
+        Assert.All(Cases().Where(c => Text(c, "rules") is "reader"), c =>
+        {
+            var signed = Envelope.Sign(Hex(c, "payload"), "user");
+            var read = Assert.Throws<StatementFormatException>(() => Statement.Decode(signed)).Code;
+            Assert.Equal((Text(c, "name"), Text(c, "code"), Text(c, "code")), (Text(c, "name"), read, Verified(signed)));
+        });
     }
 
     private static IEnumerable<JsonNode> Cases() => Directory.GetFiles(Folder).Order(StringComparer.Ordinal).Select(f => JsonNode.Parse(File.ReadAllText(f))!);
@@ -94,6 +110,8 @@ public sealed partial class RefusalVectors
             node["before"] = Convert.ToHexStringLower(c.Before);
         if (c.Payload is not null)
             node["payload"] = Convert.ToHexStringLower(c.Payload);
+        if (c.Earlier is not null)
+            node["earlier"] = Convert.ToHexStringLower(c.Earlier);
         if (c.Domain is not null)
             node["domain"] = c.Domain;
         if (c.Flist is { } flist)

@@ -18,8 +18,9 @@ internal sealed class RefusingLedger : IDisposable
     private readonly SigningKey _own = SigningKey.FromSeed(new byte[32]), _farmers = SigningKey.FromSeed([.. Enumerable.Repeat((byte)1, 32)]);
 
     /// <param name="before">what is amended and in force, or what the answer is to</param>
+    /// <param name="earlier">what the node answered before, to an agreement that is in force</param>
     /// <returns>the code with which the ledger decides against it</returns>
-    public string Decide(Payload payload, AgreementTerms? before)
+    public string Decide(Payload payload, AgreementTerms? before, WorkloadReady? earlier)
     {
         var terms = payload.Body as AgreementTerms ?? before!;
         var farmer = new AccountId(Digest.Of("farmer"u8));
@@ -38,8 +39,16 @@ internal sealed class RefusingLedger : IDisposable
         };
         if (agreement is not null)
             state = state with { Agreements = state.Agreements.Add(agreement.Id, agreement) };
+        if (earlier is not null)
+            state = state.Evolve(0, payload.Issued, default, Running(earlier, terms));
         return Assert.IsType<Decision.Refused>(state.Decide(Statement.Sign(payload, _own), payload.Issued)).Refusal.Code;
     }
+
+    private static ImmutableArray<Event> Running(WorkloadReady answer, AgreementTerms terms) =>
+    [
+        new AgreementEvent.Proposed(answer.Agreement, new Agreements.Version(answer.Version, terms)), new AgreementEvent.Agreed(answer.Agreement),
+        .. terms.Nodes.Select(n => new AgreementEvent.NodeReady(answer.Agreement, n, answer.Ends)), new AgreementEvent.BecameReady(answer.Agreement),
+    ];
 
     public void Dispose()
     {

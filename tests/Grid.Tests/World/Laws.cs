@@ -164,10 +164,13 @@ public sealed class Laws
                 Assert.Equal(held, node.Held);
             }
             CheckCapacity(before, decision);
-            // A name is held by one agreement or by none, and the index says by which.
+            // A name, and a port of a node, is held by one agreement or by none, and the index says by which.
             Assert.Equal(
                 state.Agreements.Values.SelectMany(a => a.HeldNames.Select(n => (n, a.Id.ToString()))).Order().ToList(),
                 state.Names.Select(h => (h.Key, h.Value.ToString())).Order().ToList());
+            Assert.Equal(
+                state.Agreements.Values.SelectMany(a => a.HeldPorts.Select(p => ($"{p.Node}", p.Port, $"{a.Id}"))).Order().ToList(),
+                state.Ports.Select(h => ($"{h.Key.Node}", h.Key.Port, $"{h.Value}")).Order().ToList());
             Assert.Equal(
                 state.Farms.Values.SelectMany(f => f.Addresses.Select(a => ($"{a.Address}", f.Id.ToString()))).Order().ToList(),
                 state.Addresses.Select(a => ($"{a.Key}", a.Value.ToString())).Order().ToList());
@@ -276,7 +279,7 @@ public sealed class Laws
                 case 4 or 5 or 6 when agreement is not null:
                     return _grid.Ready(_grid.NodeOf((agreement.Next?.Version ?? agreement.Version).Terms.Nodes.First()), agreement);
                 case 7 when agreement is not null:
-                    return choice.Of(3) == 0 ? _grid.Refuse(node, agreement) : _grid.Ready(node, agreement);
+                    return choice.Of(3) == 0 ? _grid.Refuse(node, agreement) : _grid.Ready(node, agreement, free: choice.Of(2) == 0);
                 case 8 or 9 when agreement is not null:
                     return _grid.Receipt(choice.Of(2) == 0 ? node : _grid.NodeOf(agreement.Version.Terms.Nodes.Last()), agreement, choice.Of(5) == 0 ? WorkloadState.Failed : WorkloadState.Running);
                 case 10 when agreement is not null:

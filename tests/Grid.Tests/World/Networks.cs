@@ -3,6 +3,7 @@ using System.Net;
 using Grid.Agreements;
 using Grid.Networks;
 using Grid.Reconciliation;
+using Grid.Statements;
 using Grid.Units;
 using Grid.Workloads;
 
@@ -41,7 +42,7 @@ public sealed class Networks : IDisposable
     {
         var agreement = Agreed(Terms(3));
         var node = _nodes[0];
-        var ends = TestGrid.Ends(node, agreement.Version.Terms);
+        var ends = _grid.Ends(node, agreement);
         string Refused(TunnelEnds said) => _grid.Refused(_grid.Sign(node.Id.Value, new WorkloadReady(agreement.Id, agreement.Version.Id, said), node.Name));
         Assert.Equal(RefusalCode.TunnelMismatch, Refused(TunnelEnds.None));
         Assert.Equal(RefusalCode.TunnelMismatch, Refused(ends with { Underlay = [] }));
@@ -56,10 +57,37 @@ public sealed class Networks : IDisposable
     {
         var node = _nodes[0];
         var agreement = Agreed(_grid.Priced(_grid.Terms(node.Id) with { Workloads = [Back, Member("web-0", node, 2), Member("web-1", node, 3)] }));
-        var ends = TestGrid.Ends(node, agreement.Version.Terms);
+        var ends = _grid.Ends(node, agreement);
         string Refused(TunnelEnds said) => _grid.Refused(_grid.Sign(node.Id.Value, new WorkloadReady(agreement.Id, agreement.Version.Id, said), node.Name));
         Assert.Equal(RefusalCode.PortConflict, Refused(ends with { Tunnels = [ends.Tunnels[0], ends.Tunnels[1] with { Port = ends.Tunnels[0].Port }] }));
         Assert.Equal(RefusalCode.TunnelMismatch, Refused(ends with { Tunnels = [ends.Tunnels[0], ends.Tunnels[1] with { Key = ends.Tunnels[0].Key }] }));
+    }
+
+    [Fact]
+    public void A_port_is_held_by_one_agreement_until_that_lets_it_go()
+    {
+        var node = _nodes[0];
+        TunnelEnds At(TunnelEnds ends, int port) => ends with { Tunnels = [ends.Tunnels[0] with { Port = port }] };
+        Statement Answer(Agreement agreement, int port) => _grid.Sign(node.Id.Value, new WorkloadReady(agreement.Id, (agreement.Next?.Version ?? agreement.Version).Id, At(_grid.Ends(node, agreement), port)), node.Name);
+        Agreement Now(Agreement agreement) => _grid.State.Agreements[agreement.Id];
+        var (first, second) = (Agreed(Terms(1)), Agreed(Terms(1)));
+        _grid.Accept(Answer(first, 20_000));
+        Assert.Equal(RefusalCode.PortConflict, _grid.Refused(Answer(second, 20_000)));
+        _grid.Accept(Answer(second, 20_001));
+
+        // An amendment holds what it publishes beside what is in force, and what it leaves is free once it is.
+        first = Now(first);
+        _grid.Accept(_grid.SignedByUser(_grid.Amend(first, t => t with { Workloads = Terms(2).Workloads }), "alpha"));
+        _grid.Accept(Answer(Now(first), 20_002));
+        Assert.Equal([20_000, 20_001, 20_002], _grid.State.Ports.Keys.Select(p => p.Port).Order());
+        _grid.Accept(_grid.Ready(_nodes[1], Now(first)));
+        var third = Agreed(Terms(1));
+        Assert.Equal(RefusalCode.PortConflict, _grid.Refused(Answer(third, 20_002)));
+        _grid.Accept(_grid.Sign(_grid.User.Value, new CancelAgreement(second.Id), "user-a", "user-b"));
+        _grid.Accept(Answer(third, 20_001));
+        // Of another node it is another port.
+        Assert.Equal(2, _grid.State.Ports.Keys.Count(p => p.Node == node.Id));
+        Assert.Contains(_grid.State.Ports, p => p.Key.Node == _nodes[1].Id && p.Value == first.Id);
     }
 
     [Fact]

@@ -190,13 +190,17 @@ public sealed class TestGrid : IDisposable
         farm, [], Kinds, prices, Euro, new Capacity(new MilliCores(16_000), Bytes.GiB(64), Bytes.GiB(500), Bytes.GiB(5000), 4),
         TimeSpan.FromMinutes(30), Now.AddDays(90)), KeysOf(account));
 
-    public Statement Ready(TestNode node, Agreement agreement) => Sign(
-        node.Id.Value, new WorkloadReady(agreement.Id, (agreement.Next?.Version ?? agreement.Version).Id, Ends(node, (agreement.Next?.Version ?? agreement.Version).Terms)), node.Name);
+    /// <param name="free">false: at whatever ports, others' too</param>
+    public Statement Ready(TestNode node, Agreement agreement, bool free = true) => Sign(
+        node.Id.Value, new WorkloadReady(agreement.Id, (agreement.Next?.Version ?? agreement.Version).Id, Ends(node, agreement, free)), node.Name);
 
-    /// <summary>Tunnels as a node would choose them: keys and ports that follow from their names.</summary>
-    public static TunnelEnds Ends(TestNode node, AgreementTerms terms) => terms.MembershipsOn(node.Id) is { IsEmpty: false } places
-        ? new TunnelEnds([IPAddress.Parse("192.0.2.1")], [.. places.Select((p, i) => new TunnelEnd(p, new TunnelKey(Digest.Of(Encoding.UTF8.GetBytes($"{p}"))), 51_820 + i))])
+    /// <summary>Tunnels of what waits for the node's answer, as a node would choose them: keys that follow from their names, and ports that no other agreement has.</summary>
+    public TunnelEnds Ends(TestNode node, Agreement agreement, bool free = true) => (agreement.Next?.Version ?? agreement.Version).Terms.MembershipsOn(node.Id) is { IsEmpty: false } places
+        ? new TunnelEnds([IPAddress.Parse("192.0.2.1")], [.. places.Zip(Ports(node, agreement, free), (p, port) => new TunnelEnd(p, new TunnelKey(Digest.Of(Encoding.UTF8.GetBytes($"{p}"))), port))])
         : TunnelEnds.None;
+
+    private IEnumerable<int> Ports(TestNode node, Agreement agreement, bool free) =>
+        Enumerable.Range(51_820, 1000).Where(p => !free || !State.Ports.TryGetValue(new NodePort(node.Id, p), out var holder) || holder == agreement.Id);
 
     public Statement Refuse(TestNode node, Agreement agreement, string code = "capacity") => Sign(
         node.Id.Value, new WorkloadRefused(agreement.Id, (agreement.Next?.Version ?? agreement.Version).Id, code, "no room"), node.Name);
@@ -222,14 +226,17 @@ public sealed class TestGrid : IDisposable
     }
 
     /// <summary>What a ledger would answer for this agreement now.</summary>
-    public Bundle Bundle(AgreementId id, bool receipts = true)
+    /// <param name="unread">a statement that cannot be read and was recorded all the same, as the newest entry</param>
+    public Bundle Bundle(AgreementId id, bool receipts = true, byte[]? unread = null)
     {
         var entries = Recorded.ToList();
+        if (unread is not null)
+            entries.Add(Entry.Record(entries.Count, Now, unread));
         var tree = LogTree.Empty.Append([.. entries.Select(e => e.LeafHash)]);
         var wanted = State.ProofOf(id).ToHashSet();
         return new Bundle(Origin, id, new Checkpoint(Origin, tree.Size, tree.Root).Sign(Key("ledger")).ToString(),
         [
-            .. Enumerable.Range(0, Entries.Count).Where(i => Entries[i].Events.Any(e => e.Subjects.Any(wanted.Contains)) && (receipts || !Event.OnlyReport(Entries[i].Events)))
+            .. Enumerable.Range(0, entries.Count).Where(i => i == Entries.Count || Entries[i].Events.Any(e => e.Subjects.Any(wanted.Contains)) && (receipts || !Event.OnlyReport(Entries[i].Events)))
                 .Select(i => new BundleEntry(i, entries[i].Bytes, tree.InclusionPath(i, tree.Size))),
         ]);
     }
