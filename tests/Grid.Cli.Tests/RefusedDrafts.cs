@@ -1,44 +1,99 @@
-using System.Runtime.CompilerServices;
+using System.Collections.Frozen;
+using System.Net.Http.Headers;
 using System.Text.Json.Nodes;
+using Grid.Agreements;
+using Grid.Secrets;
+using Grid.Statements;
 using Grid.Units;
 
 namespace Grid.Cli.Tests;
 
-/// <summary>What no node would run is refused while it is still a file, with the code that the vectors give it.</summary>
+/// <summary>What no node would run is refused while it is still a file, with the code that the vectors give it: every vector that a file can say.</summary>
 public sealed class RefusedDrafts(RealLedger real)
 {
-    private const string Network = "back: { kind: network, cidr: 10.1.0.0/24 }", InIt = ", networks: { back: 10.1.0.2 }";
-    private const string Vm = "vm: { kind: vm, flist: FLIST, kernel: /boot/vmlinuz, initrd: /boot/initrd.img, cpu: 0.1, memory: 64MiB }";
-
     private static readonly string Nowhere = new FlistId(Digest.Of("flist"u8)).ToString();
 
-    private static readonly (string Vector, string[] Workloads)[] Drafts =
+    // What no file says: the tool finds the nodes' farms and the price, and numbers the versions; nodes answer for themselves, and only the ledger knows their
+    // domains; a real flist is as long as it says and a push is whole; and what a statement may not leave out has a default.
+    private static readonly FrozenSet<string> Unsaid =
     [
-        ("terms-network-overlap", ["a: { kind: network, cidr: 10.1.0.0/16 }", "b: { kind: network, cidr: 10.1.2.0/24 }", Web(", networks: { a: 10.1.9.2, b: 10.1.2.2 }")]),
-        ("terms-network-public", ["back: { kind: network, cidr: 192.0.2.0/24 }", Web(", networks: { back: 192.0.2.2 }")]),
-        ("reader-name-twice", [Web(), Web()]),
-        ("terms-network-address-twice", [Network, Web(InIt), Web(InIt, "web-1")]),
-        ("terms-address-twice", [Web(), Web("", "web-1"), Address("a", "web"), Address("b", "web-1")]),
-        ("terms-volume-of-nobody", [Web(", mounts: { /data: data }")]),
-        ("terms-gateway-ring", [Network, Web(InIt), Gateway("door", "gate", 3), Gateway("gate", "door", 4)]),
-        ("terms-no-memory", [Web().Replace("64MiB", "0B", StringComparison.Ordinal)]),
-        ("terms-no-pids", [Web(", pids: 0")]),
-        ("terms-no-scratch", [Web(", scratch: { /tmp: 0B }")]),
-        ("reader-volume-absurd", [Web(), "data: { kind: volume, size: 1000TiB }"]),
-        ("terms-gateway-hostname-one-label", [Network, Web(InIt), Gateway("door", "web", 3).Replace("door.example.org", "localhost", StringComparison.Ordinal)]),
-        ("reader-address-port-twice", [Web(), Address("a", "web").Replace("tcp/443", "tcp/443, tcp/443", StringComparison.Ordinal)]),
-        ("reader-health-on-no-port", [Web(", health: { port: 65536 }")]),
-        ("reader-health-hardly-fails", [Web(", health: { port: 80, failures: 101 }")]),
-        ("closure-vm-kernel-is-text", [Vm]),
+        "terms-node-brought-twice", "terms-node-of-no-farm", "terms-node-without-workload", "terms-rate-is-not-the-sum", "terms-rate-without-farm", "amendment-other-user", "amendment-version-left-out",
+        "ready-key-twice", "ready-port-in-use", "ready-port-twice", "ready-port-zero", "ready-tunnel-left-out", "ready-tunnel-of-nobody", "domain-itself", "domain-not-directly", "domain-of-another", "domain-of-nobody",
+        "closure-chunk-withheld", "closure-size-untrue", "reader-field-left-out",
     ];
 
+    // What statements cannot even hold, as somebody would have written it.
+    private static readonly FrozenDictionary<string, string[]> Unread = new Dictionary<string, string[]>
+    {
+        ["reader-address-no-port"] = [Web(), Address("[]")],
+        ["reader-address-of-five-bytes"] = [Web(), Address("[tcp/443]", "203.0.113.7.0")],
+        ["reader-address-port-twice"] = [Web(), Address("[tcp/443, tcp/443]")],
+        ["reader-address-port-zero"] = [Web(), Address("[tcp/0]")],
+        ["reader-field-of-nobody"] = [Web(", stdin-open: true")],
+        ["reader-flist-by-name"] = [Web().Replace(Nowhere, "nginx:latest", StringComparison.Ordinal)],
+        ["reader-health-hardly-fails"] = [Web(", health: { port: 80, failures: 101 }")],
+        ["reader-health-never-fails"] = [Web(", health: { port: 80, failures: 0 }")],
+        ["reader-health-on-no-port"] = [Web(", health: { port: 65536 }")],
+        ["reader-health-on-port-zero"] = [Web(", health: { port: 0 }")],
+        ["reader-kind-of-nobody"] = [Web().Replace("container", "function", StringComparison.Ordinal)],
+        ["reader-name-twice"] = [Web(), Web()],
+        ["reader-privileged"] = [Web(", privileged: true")],
+        ["reader-vm-flist-by-name"] = [Vm().Replace(Nowhere, "debian:12", StringComparison.Ordinal)],
+        ["reader-vm-initrd-left-out"] = [Vm().Replace("initrd: /boot/initrd.img, ", "", StringComparison.Ordinal)],
+        ["reader-vm-with-a-device"] = [Vm(", devices: []")],
+        ["reader-volume-absurd"] = [Web(), "data: { kind: volume, size: 1000TiB }"],
+    }.ToFrozenDictionary();
+
     [Fact]
-    public async Task Bad_input_of_every_kind_is_refused_by_plan_with_the_code_of_its_vector()
+    public async Task Every_vector_that_a_file_can_say_is_refused_by_plan_with_its_code()
     {
         using var shell = new TestShell();
-        shell.Environment["GRID_HUB"] = real.Hub;
         var farm = $"refused-{Environment.ProcessId}";
-        await shell.JsonAsync("ledger", "trust", real.Address, "--yes");
+        using var node = await FarmAsync(shell, real.Address, farm);
+        using var other = await JoinAsync(shell, farm);
+        string NodeName(NodeId id) => id == new NodeId(Digest.Of("other node"u8)) ? $"{other.Id}" : $"{node.Id}";
+        var written = new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+        var vectors = RefusalVector.All().ToList();
+        Assert.Empty(Unsaid.Concat(Unread.Keys).Except(vectors.Select(v => v.Name)));
+
+        // What amendments follow runs.
+        var before = await shell.JsonAsync("apply", shell.Write("before.yaml", DraftText.Of("amended", vectors.First(v => v.Rules == "amendment").Before, written, NodeName)), "--yes", "--no-wait");
+        await node.ReadyAsync(Id.Parse<AgreementId>(before["agreement"]!.GetValue<string>()));
+
+        shell.Environment["GRID_HUB"] = real.Hub;
+        await Assert.AllAsync(vectors.Where(v => !Unsaid.Contains(v.Name)), async vector =>
+        {
+            var draft = vector.Rules switch
+            {
+                "reader" => $"name: refused\nnode: {node.Id}\nworkloads:\n{string.Concat(Unread[vector.Name].Select(w => $"  {w}\n"))}",
+                "closure" => DraftText.Of("refused", vector.Starts(node.Id, await BuiltAsync(shell, vector), at => new Secret(at, new byte[48 + 64])), NodeName),
+                "amendment" => DraftText.Of("amended", vector.Terms, written, NodeName),
+                _ => DraftText.Of("refused", vector.Terms, written, NodeName),
+            };
+            Assert.Equal((vector.Name, vector.Code), (vector.Name, await shell.RefusedAsync("plan", shell.Write("grid.yaml", draft))));
+        });
+    }
+
+    [Fact]
+    public async Task What_cannot_be_read_is_refused_by_the_ledger_with_the_code_of_its_vector()
+    {
+        using var key = SigningKey.FromSeed(new byte[32]);
+        using var http = new HttpClient { BaseAddress = new Uri(real.Address) };
+        async Task<string> RefusedAsync(byte[] payload)
+        {
+            using var content = new ByteArrayContent(Signed(payload, key)) { Headers = { ContentType = new MediaTypeHeaderValue("application/cose") } };
+            using var answer = await http.PostAsync("v1/statements", content, TestContext.Current.CancellationToken);
+            return JsonNode.Parse(await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken))!["code"]!.GetValue<string>();
+        }
+        var vectors = RefusalVector.All().ToList();
+        // What can be read is refused for what it says, or whose word it is.
+        Assert.Equal(RefusalCode.WrongLedger, await RefusedAsync(vectors.First(v => v.Rules == "terms").Payload));
+        await Assert.AllAsync(vectors.Where(v => v.Rules == "reader"), async v => Assert.Equal((v.Name, v.Code), (v.Name, await RefusedAsync(v.Payload))));
+    }
+
+    private static async Task<NodeVoice> FarmAsync(TestShell shell, string address, string farm)
+    {
+        await shell.JsonAsync("ledger", "trust", address, "--yes");
         await shell.JsonAsync("key", "new", "alice", "--no-passphrase");
         await shell.JsonAsync("account", "open", "alice");
         await shell.JsonAsync("farm", "register", farm, "--account", "alice");
@@ -46,31 +101,40 @@ public sealed class RefusedDrafts(RealLedger real)
             currency: { code: EUR, decimals: 9 }
             prices: { cpu: 3, memory: 7000 }
             kinds: [address, container, gateway, network, vm, volume]
-            ceiling: { cpu: 2, memory: 1GiB, ssd: 1GiB, ipv4: 2 }
+            ceiling: { cpu: 100, memory: 100GiB, ssd: 100GiB, hdd: 100GiB, ipv4: 9 }
             notice: 1h
             """));
-        await shell.JsonAsync("node", "invite", farm, "-f", shell.PathOf("invite.json"), "--account", "alice");
-        using var node = await NodeVoice.JoinAsync(shell.PathOf("invite.json"));
-        Directory.CreateDirectory(shell.PathOf("root/boot"));
-        shell.Write("root/boot/vmlinuz", "#!/bin/sh\nexec /bin/linux\n");
-        shell.Write("root/boot/initrd.img", $"070701{new string('0', 506)}");
-        var flist = (await shell.JsonAsync("flist", "build", shell.PathOf("root")))["id"]!.GetValue<string>();
-        await shell.JsonAsync("flist", "push", flist);
-
-        foreach (var (vector, workloads) in Drafts)
-        {
-            var draft = $"name: refused\nnode: {farm}\nworkloads:\n{string.Concat(workloads.Select(w => $"  {w.Replace("FLIST", flist, StringComparison.Ordinal)}\n"))}";
-            Assert.Equal((vector, CodeOf(vector)), (vector, await shell.RefusedAsync("plan", shell.Write("grid.yaml", draft))));
-        }
+        return await JoinAsync(shell, farm);
     }
 
-    private static string Web(string more = "", string name = "web") => $"{name}: {{ kind: container, flist: {Nowhere}, entry: /bin/web, cpu: 0.1, memory: 64MiB{more} }}";
+    private static async Task<NodeVoice> JoinAsync(TestShell shell, string farm)
+    {
+        var invite = shell.PathOf($"{Guid.NewGuid()}.json");
+        await shell.JsonAsync("node", "invite", farm, "-f", invite, "--account", "alice");
+        return await NodeVoice.JoinAsync(invite);
+    }
 
-    private static string Gateway(string name, string backend, int host) =>
-        $"{name}: {{ kind: gateway, hostname: {name}.example.org, proof: dns, backend: \"{backend}:8080\", networks: {{ back: 10.1.0.{host} }} }}";
+    private static async Task<FlistId> BuiltAsync(TestShell shell, RefusalVector vector)
+    {
+        var root = shell.PathOf(vector.Name);
+        Assert.True(vector.Plant(root), "real files are so");
+        var flist = (await shell.JsonAsync("flist", "build", root))["id"]!.GetValue<string>();
+        await shell.JsonAsync("flist", "push", flist);
+        return Id.Parse<FlistId>(flist);
+    }
 
-    private static string Address(string name, string workload) => $"{name}: {{ kind: address, ip: 203.0.113.7, ports: [tcp/443], workload: {workload} }}";
+    // COSE_Sign by hand: none of ours signs what it cannot read.
+    private static byte[] Signed(byte[] payload, SigningKey key)
+    {
+        static byte[] Text(byte[] bytes) => bytes.Length < 256 ? [0x58, (byte)bytes.Length, .. bytes] : [0x59, (byte)(bytes.Length >> 8), (byte)bytes.Length, .. bytes];
+        byte[] body = Text([0xa1, 0x03, 0x75, .. "application/grid+cbor"u8]), signer = Text([0xa2, 0x01, 0x27, 0x04, 0x58, 0x20, .. key.Public.Value.ToArray()]);
+        var signature = key.Sign([0x85, 0x69, .. "Signature"u8, .. body, .. signer, 0x40, .. Text(payload)]);
+        return [0xd8, 98, 0x84, .. body, 0xa0, .. Text(payload), 0x81, 0x83, .. signer, 0xa0, .. Text(signature)];
+    }
 
-    private static string CodeOf(string vector, [CallerFilePath] string here = "") =>
-        JsonNode.Parse(File.ReadAllText(Path.Combine(Path.GetDirectoryName(here)!, "..", "vectors", "refusals", $"{vector}.json")))!["code"]!.GetValue<string>();
+    private static string Web(string more = "") => $"web: {{ kind: container, flist: \"{Nowhere}\", entry: /bin/web, cpu: 0.1, memory: 64MiB{more} }}";
+
+    private static string Vm(string more = "") => $"vm: {{ kind: vm, flist: \"{Nowhere}\", kernel: /boot/vmlinuz, initrd: /boot/initrd.img, cpu: 0.1, memory: 64MiB{more} }}";
+
+    private static string Address(string ports, string ip = "203.0.113.7") => $"a: {{ kind: address, ip: {ip}, ports: {ports}, workload: web }}";
 }
