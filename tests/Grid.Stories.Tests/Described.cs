@@ -1,5 +1,6 @@
 using System.Text;
 using Grid.Agreements;
+using Grid.Cli.Tests;
 using Grid.Stories.Tests.Stage;
 using Grid.Tests.World;
 using Grid.Units;
@@ -32,6 +33,35 @@ public sealed class Described
         await stage.StartLedgerAsync(examine: false);
         var id = await stage.AgreeAsync(stage.Terms(container), "refused");
         Assert.Equal(code, Assert.IsType<Agreement.Refused>((await stage.BundleAsync(id)).Agreement).Code);
+        Assert.Empty(node.Traces());
+    }
+
+    [Fact]
+    public async Task Every_tree_that_the_vectors_refuse_is_refused_by_the_ledger_and_by_the_node_with_its_code()
+    {
+        await using var stage = await Stage.Stage.SetAsync(examine: true);
+        var node = await stage.AddNodeAsync(await stage.AddFarmAsync("north"), "left");
+        var secret = await stage.SealAsync(node, "TOKEN", "what opens");
+        var refused = new List<(RefusalVector Vector, AgreementTerms Terms)>();
+        foreach (var vector in RefusalVector.All().Where(v => v.Rules == "closure"))
+        {
+            if (!vector.Plant(stage.At(vector.Name)))
+                continue;
+            var terms = stage.Terms([.. vector.Starts(node.Id, await stage.PublishAsync(stage.At(vector.Name)), at => secret with { At = at })]);
+            Assert.Equal((vector.Name, vector.Code), (vector.Name, await stage.RefusedAsync(stage.Proposal(terms, stage.Farms[0]))));
+            refused.Add((vector, terms));
+        }
+        Assert.True(refused.Count > 30, "most trees can be real");
+        await stage.Ledger.StopAsync();
+        await stage.StartLedgerAsync(examine: false);
+        foreach (var (vector, terms) in refused)
+        {
+            // What breaks a rule of the terms as well no ledger records.
+            if (AgreementRules.Check(terms) is [_, ..])
+                continue;
+            var id = await stage.AgreeAsync(terms with { Term = Stage.Stage.Term() }, "refused");
+            Assert.Equal((vector.Name, vector.Code), (vector.Name, Assert.IsType<Agreement.Refused>((await stage.BundleAsync(id)).Agreement).Code));
+        }
         Assert.Empty(node.Traces());
     }
 
