@@ -24,10 +24,8 @@ public sealed partial class VolumeHost
             return new Outcome.Refused(new Refusal(RefusalCode.SizeInvalid, $"The volume '{volume.Name}' has {volume.Size}; the smallest has {Volume.Smallest}."));
         if (files is null)
             return MakeNew(id, volume, promised);
-        if (files.Disk.Media != volume.Media)
-            return new Outcome.Refused(new Refusal(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' cannot move to another medium.", "Add a new volume and copy."));
-        if (File.Exists(files.Image) && files.Form != volume.Form)
-            return new Outcome.Refused(new Refusal(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' cannot change its form.", "Add a new volume and copy."));
+        if (Unlike(files, volume) is { } unlike)
+            return new Outcome.Refused(unlike);
         switch (Observe(files, null))
         {
             case VolumeSighting.Partial:
@@ -48,6 +46,14 @@ public sealed partial class VolumeHost
         }
         return Use(files, volume);
     }
+
+    /// <summary>What a volume that is there cannot become, also one that is only kept: an agreement may have dropped it and want it again. What has lost its key is made anew.</summary>
+    private static Refusal? Unlike(VolumeFiles files, Volume volume) =>
+        files.Disk.Media != volume.Media ? new Refusal(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' cannot move to another medium.", "Add a new volume and copy.")
+        : !File.Exists(files.Image) ? null
+        : files.Form != volume.Form ? new Refusal(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' cannot change its form.", "Add a new volume and copy.")
+        : File.Exists(files.Key) && LengthOf(volume.Size, volume.Form).Value < new FileInfo(files.Image).Length ? new Refusal(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' has {files.Size}; it cannot shrink to {volume.Size}.")
+        : null;
 
     private Outcome MakeNew(ContainerId id, Volume volume, ImmutableDictionary<WorkloadKey, Volume> promised)
     {
@@ -153,9 +159,9 @@ public sealed partial class VolumeHost
 
     private Outcome Use(VolumeFiles files, Volume volume)
     {
+        if (Unlike(files, volume) is { } unlike)
+            return new Outcome.Refused(unlike);
         var length = new Bytes(new FileInfo(files.Image).Length);
-        if (LengthOf(volume.Size, volume.Form) < length)
-            return new Outcome.Refused(new Refusal(RefusalCode.VolumeShrink, $"The volume '{volume.Name}' has {files.Size}; it cannot shrink to {volume.Size}."));
         if (length < LengthOf(files.Size, volume.Form))
             return new Outcome.Broken($"{files.Image} is {length} long and was {LengthOf(files.Size, volume.Form)}");
         // Before it is mounted: were it the other way round, a power failure could leave a volume in use that counts as detached long ago.
@@ -224,9 +230,9 @@ public sealed partial class VolumeHost
     {
         var size = volume.Size;
         using var device = LoopDevice.Of(files.Image, files.Id.ToString());
-        // Nothing is broken: it is what this node said it cannot do.
+        // Nothing is broken: it is what this node said it cannot do. Whatever becomes of it, the volume is mounted: that is looked after.
         if (device.Ext4Blocks() < (ulong)(size.Value / Ext4.BlockSize) && CannotGrow(volume, files.Size) is { } cannot)
-            return new Outcome.Refused(cannot);
+            return new Outcome.Refused(cannot, MayPass: true);
         using var image = FcntlH.Open(files.Image, FcntlH.O_RDWR);
         if (length < size && files.Disk.Free < OpenDisk.Footprint(size - length) || !FcntlH.Allocate(image, size.Value))
         {

@@ -12,7 +12,7 @@ public sealed partial class VolumeHost
     // What looks for a place and what takes one do so one after the other.
     private readonly Lock _placing = new();
 
-    /// <summary>Whether volumes can be there beside all that is promised: those that exist stay where they are, and grow there.</summary>
+    /// <summary>Whether volumes can be there beside all that is promised: those that exist stay where they are and as they are, and grow there.</summary>
     /// <param name="wanted">by one version of an agreement</param>
     /// <param name="promised">by all that this node has to keep, the version before that one among them</param>
     /// <returns>null when they can</returns>
@@ -28,6 +28,8 @@ public sealed partial class VolumeHost
             var there = There();
             foreach (var (key, volume) in wanted)
             {
+                if (there.GetValueOrDefault(IdOf(key)) is { } stands && Unlike(stands, volume) is { } unlike)
+                    return unlike;
                 if ((there.TryGetValue(IdOf(key), out var files) && File.Exists(files.Image) ? files.Size : promised.GetValueOrDefault(key)?.Size) is { } has && CannotGrow(volume, has) is { } cannot)
                     return cannot;
             }

@@ -1,6 +1,8 @@
+using System.Collections.Immutable;
 using System.Text;
 using Grid.Node.Containers;
 using Grid.Node.Volumes;
+using Grid.Reconciliation;
 using Grid.Units;
 using Grid.Workloads;
 
@@ -242,6 +244,21 @@ public sealed class VolumeTests
         Assert.Equal(RefusalCode.VolumeShrink, Assert.IsType<Outcome.Refused>(await lab.Host.MakeAsync(key, VolumeLab.Volume(15))).Refusal.Code);
         Assert.Equal(RefusalCode.VolumeShrink, Assert.IsType<Outcome.Refused>(await lab.Host.MakeAsync(key, VolumeLab.Volume(16, Media.Hdd))).Refusal.Code);
         Assert.Equal(new VolumeSighting.Mounted(Bytes.MiB(16), Media.Ssd, null), lab.Host.Observe()[key]);
+    }
+
+    [Fact]
+    public async Task A_volume_that_is_only_kept_is_no_smaller_one_and_no_disk_when_it_is_wanted_again()
+    {
+        using var lab = new VolumeLab();
+        var key = VolumeLab.Key("data");
+        string? Examine(Volume volume) => lab.Host.Examine(ImmutableDictionary<WorkloadKey, Volume>.Empty.Add(key, volume), ImmutableDictionary<WorkloadKey, Volume>.Empty)?.Code;
+        await VolumeLab.DoneAsync(lab.Host.MakeAsync(key, VolumeLab.Volume(16)));
+        await Effects.DoneAsync(() => lab.Host.DetachAsync(key));
+        Assert.Null(Examine(VolumeLab.Volume(16)));
+        foreach (var other in new[] { VolumeLab.Volume(15), VolumeLab.Volume(16, Media.Hdd), VolumeLab.Volume(16) with { Form = VolumeForm.Disk } })
+            Assert.Equal(RefusalCode.VolumeShrink, Examine(other));
+        await Effects.DoneAsync(() => lab.Host.DestroyAsync(key));
+        Assert.Null(Examine(VolumeLab.Volume(15)));
     }
 
     [Fact]
