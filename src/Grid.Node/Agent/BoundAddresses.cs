@@ -33,7 +33,7 @@ internal sealed class BoundAddresses(PublicAddresses host, AgreementFeed? feed)
         var state = feed?[wish.Key.Agreement]?.State;
         return state is not null && state.Addresses.TryGetValue(address.Ip, out var farm) && state.Farms[farm].Addresses.FirstOrDefault(a => a.Address.Equals(address.Ip)) is { } listed
             ? Effect.Run(() => host.Bind(ContainerId.Of(wish.Key), address, listed, init))
-            : Task.FromResult<Outcome>(new Outcome.Refused(new Refusal(RefusalCode.AddressNotOwned, $"{address.Ip} is on no list of this farm.")));
+            : Task.FromResult<Outcome>(new Outcome.Refused(new Refusal(RefusalCode.AddressNotOwned, $"{address.Ip} is on no list of this farm."), MayPass: true));
     }
 
     public Task<Outcome> ReleaseAsync(WorkloadKey key) => Effect.Run(() => host.Release(ContainerId.Of(key)));

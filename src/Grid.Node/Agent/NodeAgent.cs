@@ -1,5 +1,3 @@
-using System.Collections.Concurrent;
-using System.Collections.Immutable;
 using Grid.Agreements;
 using Grid.Client;
 using Grid.Node.Containers;
@@ -24,15 +22,12 @@ internal sealed partial class NodeAgent(
 
     private static readonly TimeSpan LongPoll = TimeSpan.FromSeconds(25), AfterTrouble = TimeSpan.FromSeconds(1);
 
-    /// <summary>A workload that stayed up so long has its failures forgotten.</summary>
-    private static readonly TimeSpan Settled = TimeSpan.FromMinutes(10);
-
     // What is about to begin says nothing when it does, so it is looked for: often at first, and the longer it takes the more rarely.
     private static readonly TimeSpan SoonestLook = TimeSpan.FromMilliseconds(5), LatestLook = TimeSpan.FromSeconds(2);
 
     private readonly Dictionary<WorkloadKey, long> _starting = [];
     private readonly Bell _deliver = new();
-    private readonly ConcurrentDictionary<WorkloadKey, Attempts> _attempts = new();
+    private readonly Failures _failures = new(time);
 
     private SingleFlight Flights => field ??= new SingleFlight(Failed, Look);
 
@@ -130,7 +125,7 @@ internal sealed partial class NodeAgent(
         var now = time.GetUtcNow();
         // What was being changed while it was looked at was seen half done: no step and no receipt rests on that look.
         var moving = Flights.Moving;
-        var observed = sight.Observe() with { Attempts = _attempts.ToImmutableDictionary() };
+        var observed = sight.Observe() with { Attempts = _failures.All };
         // A node that never had volumes misses none.
         if (!sight.HasVolumes && !feed.Agreements.Any(HadVolumes))
             observed = observed with { VolumesUnseen = null };
@@ -140,7 +135,7 @@ internal sealed partial class NodeAgent(
         var steps = Reconciler.Plan(desired, observed, now);
         foreach (var step in steps)
             Begin(step, moving, cancel);
-        if (steps.IsEmpty && moving.Count == 0 && observed is { Blind: null, Attempts.IsEmpty: true })
+        if (steps.IsEmpty && moving.Count == 0 && observed.Blind is null && observed.Attempts.Values.All(a => a.RefusedIn is not null))
             drain.Rest();
         var still = feed.Agreements.Where(a => !moving.OfType<WorkloadKey>().Any(k => k.Agreement == a.Id));
         foreach (var over in receipts.Write(still, observed))
@@ -198,13 +193,7 @@ internal sealed partial class NodeAgent(
 
     private void Note(Step step, Outcome outcome)
     {
-        var why = outcome switch
-        {
-            Outcome.Transient t => t.Why,
-            Outcome.Refused r => r.Refusal.ToString(),
-            Outcome.Broken b => b.Why,
-            _ => null,
-        };
+        var why = Failures.Why(outcome);
         if (why is null)
             Applied(step);
         else
@@ -213,7 +202,7 @@ internal sealed partial class NodeAgent(
         {
             // An exit counts as a failure when the start after it is made, so that what falls over at once waits longer each time.
             if (why is not null || step is Step.Start { Generation: > 1 })
-                _attempts[key] = new Attempts((_attempts.GetValueOrDefault(key)?.Failures ?? 0) + 1, time.GetUtcNow(), why ?? ((Step.Start)step).After ?? sight.Unread(((Step.Start)step).Wish.Workload, time.GetUtcNow()) ?? "It ended and was started again.");
+                _failures.Count(key, why ?? ((Step.Start)step).After ?? sight.Unread(((Step.Start)step).Wish.Workload, time.GetUtcNow()) ?? "It ended and was started again.", Failures.RefusedIn(step, outcome));
         }
     }
 
@@ -238,8 +227,7 @@ internal sealed partial class NodeAgent(
     // As long as something of it is kept here, so is the proof that it may be.
     private void Finish(AgreementId id, Desired desired, Observed observed)
     {
-        foreach (var key in _attempts.Keys.Where(k => k.Agreement == id).ToList())
-            _attempts.TryRemove(key, out _);
+        _failures.Forget(id);
         if (!desired.Wishes.Keys.Concat(observed.Volumes.Keys).Any(k => k.Agreement == id) && !(observed.VolumesUnseen is not null && feed[id]?.Agreement is { } over && HadVolumes(over)))
             feed.Forget(id);
     }
@@ -263,15 +251,7 @@ internal sealed partial class NodeAgent(
 
     private TimeSpan NextLook(Desired desired, DateTimeOffset now)
     {
-        foreach (var (key, attempts) in _attempts)
-        {
-            if ((now - attempts.Last).Duration() > Settled)
-                _attempts.TryRemove(key, out _);
-        }
-        var soonest = desired.Wishes.Values
-            .Where(w => _attempts.ContainsKey(w.Key))
-            .Select(w => Reconciler.NotBefore(w.Workload, _attempts.GetValueOrDefault(w.Key)))
-            .Where(t => t > now).DefaultIfEmpty(DateTimeOffset.MaxValue).Min();
+        var soonest = _failures.Next(desired, now);
         var silence = contact.Silence;
         return Pausing().Select(o => o.After - silence).Where(t => t > TimeSpan.Zero).Append(soonest - now).Append(Sweep).Min();
     }

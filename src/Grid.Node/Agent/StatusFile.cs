@@ -46,7 +46,7 @@ internal sealed class StatusFile(
                     _ => PhaseOf(sighting, c => (c.Phase is ContainerPhase.Running && !HealthPlan.Serves(w, c, health) ? ContainerPhase.Starting : c.Phase).ToString().ToLowerInvariant()),
                 },
                 sight.PidOf(key), (sighting as Sighting<ContainerSeen>.Present)?.Thing.Generation ?? 0, attempts?.Failures ?? 0, WhyOf(key, w, observed),
-                attempts is { Failures: > 0 } && desired.Wishes.ContainsKey(key) ? Reconciler.NotBefore(w, attempts) : null);
+                attempts is { Failures: > 0 } && desired.Wishes.GetValueOrDefault(key) is { } wish && attempts.RefusedIn != wish.Version ? Reconciler.NotBefore(w, attempts) : null);
         })).ToImmutableArray();
         var document = new NodeStatus(
             voice.Node.ToString(), sight.Runtime, sight.Accelerator, contact.Heard, feed.Trouble, observed.Blind, workloads)
@@ -128,7 +128,7 @@ internal sealed record CapacityStatus(long Cpu, long Memory, long Ssd, long Hdd,
 }
 
 /// <param name="Failures">since it last stayed up</param>
-/// <param name="NextTry">when it is tried again, at the earliest; null when it has not failed</param>
+/// <param name="NextTry">when it is tried again, at the earliest; null when it has not failed, or waits for an amendment</param>
 internal sealed record WorkloadStatus(
     string Agreement, string Name, string Kind, string AgreementStatus, bool Wished, string Phase, int? Pid, long Generation, int Failures, string? Why, DateTimeOffset? NextTry);
 

@@ -119,7 +119,7 @@ public sealed class ContainerHost
         foreach (var path in OciConfig.MountPoints(spec))
         {
             if (SysStat.IdentifyIn(root, path) is null || !Directory.Exists(spec.Rootfs + path))
-                return new Outcome.Refused(new Refusal(RefusalCode.PathInvalid, $"The flist has no directory '{path}' to mount on.", "Add it to the flist, empty."));
+                return new Outcome.Refused(new Refusal(RefusalCode.PathInvalid, $"The flist has no directory '{path}' to mount on.", "Add it to the flist, empty."), MayPass: true);
         }
         return null;
     }
@@ -166,7 +166,7 @@ public sealed class ContainerHost
             return (new Outcome.Done(), init);
         Remove(spec.Id, keepLog: true);
         return (message.Contains(spec.Entry, StringComparison.Ordinal) || message.Contains("executable file", StringComparison.Ordinal)
-            ? new Outcome.Refused(new Refusal(RefusalCode.EntryNotDescribed, $"'{spec.Entry}' cannot be executed: {message}"))
+            ? new Outcome.Refused(new Refusal(RefusalCode.EntryNotDescribed, $"'{spec.Entry}' cannot be executed: {message}"), MayPass: true)
             : new Outcome.Transient(message), null);
     }
 

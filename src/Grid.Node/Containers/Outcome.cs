@@ -14,7 +14,8 @@ public abstract record Outcome
     public sealed record Transient(string Why) : Outcome;
 
     /// <summary>Never possible as asked; waits for an amendment.</summary>
-    public sealed record Refused(Refusal Refusal) : Outcome;
+    /// <param name="MayPass">what was looked at may itself have failed, a mount for one, or others may mend it: then it is tried again</param>
+    public sealed record Refused(Refusal Refusal, bool MayPass = false) : Outcome;
 
     /// <summary>This machine cannot run containers as promised; it should drain.</summary>
     public sealed record Broken(string Why) : Outcome;

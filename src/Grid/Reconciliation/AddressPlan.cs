@@ -25,8 +25,7 @@ internal static class AddressPlan
         foreach (var wish in desired.Wishes.Values)
         {
             if (wish is { Workload: PublicAddress address, Paused: false } && IsWanting(address, observed.Addresses.GetValueOrDefault(wish.Key)) && IsFree(wish.Key, address, observed)
-                && observed.Containers.GetValueOrDefault(wish.Key with { Name = address.Workload }) is Sighting<ContainerSeen>.Present({ Phase: ContainerPhase.Running })
-                && Reconciler.IsDue(address, observed.Attempts.GetValueOrDefault(wish.Key), now))
+                && Needs.Missing(wish, observed) is null && Reconciler.IsDue(wish, observed, now))
                 yield return new Step.BindAddress(wish);
         }
         foreach (var (key, sighting) in observed.Addresses)

@@ -20,7 +20,7 @@ internal static class GatewayPlan
         foreach (var wish in desired.Wishes.Values)
         {
             if (wish is { Workload: Gateway gateway, Paused: false } && IsWanting(wish, observed) && IsFree(wish.Key, gateway.Hostname, observed) && !IsInTheWay(wish.Key, desired, observed)
-                && TunnelPlan.IsFree(wish, observed) && Reconciler.IsDue(gateway, observed.Attempts.GetValueOrDefault(wish.Key), now))
+                && TunnelPlan.IsFree(wish, observed) && Reconciler.IsDue(wish, observed, now))
                 yield return new Step.OpenGateway(wish);
         }
         foreach (var (key, sighting) in observed.Gateways)

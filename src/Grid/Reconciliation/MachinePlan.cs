@@ -18,7 +18,7 @@ internal static class MachinePlan
     public static Step.Adjust? Keep(Wish wish, Observed observed, DateTimeOffset now)
     {
         if (wish.Workload is not Machine machine || observed.Machines.GetValueOrDefault(wish.Key) is not Sighting<MachineSeen>.Present(var seen)
-            || !Reconciler.IsDue(machine, observed.Attempts.GetValueOrDefault(wish.Key), now))
+            || !Reconciler.IsDue(wish, observed, now))
             return null;
         return !seen.Ticks || machine.Disks.Zip(seen.Disks).Any(d => SizeOf(wish.Key with { Name = d.First.Volume }, observed) is { } size && d.Second < size)
             ? new Step.Adjust(wish)

@@ -40,7 +40,11 @@ public sealed record ContainerSeen(
     Digest Spec, FlistId Flist, long Generation, ContainerPhase Phase, int? ExitCode = null, bool OomKilled = false, DateTimeOffset? EndedAt = null, HealthMark? Health = null);
 
 /// <summary>How often a workload failed since it last stayed up, when and why it failed last.</summary>
-public sealed record Attempts(int Failures, DateTimeOffset Last, string? Why = null);
+public sealed record Attempts(int Failures, DateTimeOffset Last, string? Why = null)
+{
+    /// <summary>The version in which it was refused: it cannot be as that says, and only another version is worth a try. Null when trying again may help.</summary>
+    public StatementId? RefusedIn { get; init; }
+}
 
 /// <summary>Everything that is on the node, in one look. What was looked for and is not listed is absent.</summary>
 /// <param name="Blind">why nothing at all can be said about containers or mounts; null when the look succeeded</param>

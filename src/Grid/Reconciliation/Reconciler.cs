@@ -21,7 +21,7 @@ public static class Reconciler
         var steps = ImmutableArray.CreateBuilder<Step>();
         foreach (var wish in desired.Wishes.Values)
         {
-            if (wish.Workload is Runnable workload && ForWish(wish, workload, observed, now) is { } step)
+            if (wish.Workload is Runnable workload && ForWish(wish, workload, desired, observed, now) is { } step)
                 steps.Add(step);
         }
         foreach (var (key, sighting) in observed.Containers)
@@ -40,6 +40,10 @@ public static class Reconciler
     // What has no policy of its own is tried again soon, and then every minute.
     private static readonly RestartPolicy Again = new(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1));
 
+    /// <summary>True when a step towards this wish may be tried: it was not refused in the version that says it, and has waited long enough after its failures.</summary>
+    public static bool IsDue(Wish wish, Observed observed, DateTimeOffset now) =>
+        observed.Attempts.GetValueOrDefault(wish.Key) is not { } attempts || (attempts.RefusedIn != wish.Version && IsDue(wish.Workload, attempts, now));
+
     /// <summary>True when a step for this workload, or for what is left of one, may be tried after its failures. One that lies ahead was made by a clock that has been put back, and holds up nothing.</summary>
     public static bool IsDue(Placed? workload, Attempts? attempts, DateTimeOffset now) => now < attempts?.Last || now >= NotBefore(workload, attempts);
 
@@ -56,43 +60,50 @@ public static class Reconciler
         return attempts.Last + (wait < policy.Max ? wait : policy.Max);
     }
 
-    private static Step? ForWish(Wish wish, Runnable workload, Observed observed, DateTimeOffset now)
+    private static Step? ForWish(Wish wish, Runnable workload, Desired desired, Observed observed, DateTimeOffset now)
     {
         var sighting = observed.Containers.GetValueOrDefault(wish.Key);
         return sighting switch
         {
             Sighting<ContainerSeen>.Unknown => null,
-            null => Begin(wish, workload, 1, observed, now),
+            null => Begin(wish, workload, 1, desired, observed, now),
             Sighting<ContainerSeen>.Present(var seen) when seen.Spec != wish.Spec => TearDown(wish.Key, seen),
             Sighting<ContainerSeen>.Present(var seen) => seen.Phase switch
             {
                 // A root that no longer answers fails every read: the workload is down, whatever its process says.
                 ContainerPhase.Created or ContainerPhase.Starting or ContainerPhase.Running when Dead(workload.Flist, observed) => new Step.Stop(wish.Key),
                 ContainerPhase.Running or ContainerPhase.Paused when HealthPlan.End(wish, workload, seen, observed) is { } end => end,
-                ContainerPhase.Running => wish.Paused ? new Step.Pause(wish.Key) : (Step?)TunnelPlan.Reconnect(wish, workload, observed, now) ?? MachinePlan.Keep(wish, observed, now),
+                ContainerPhase.Running => wish.Paused ? new Step.Pause(wish.Key) : (Step?)TunnelPlan.Reconnect(wish, observed, now) ?? MachinePlan.Keep(wish, observed, now),
                 ContainerPhase.Paused => wish.Paused ? null : new Step.Resume(wish.Key),
                 // A start that was cut short is finished, by the same start; one that is just happening is not disturbed by it.
                 ContainerPhase.Starting => null,
-                ContainerPhase.Created => Begin(wish, workload, seen.Generation, observed, now),
-                ContainerPhase.Exited => StartsAgain(workload.Restart, seen) ? Begin(wish, workload, seen.Generation + 1, observed, now, seen.Health?.Unhealthy) : null,
+                ContainerPhase.Created => Begin(wish, workload, seen.Generation, desired, observed, now),
+                ContainerPhase.Exited => StartsAgain(workload.Restart, seen) ? Begin(wish, workload, seen.Generation + 1, desired, observed, now, seen.Health?.Unhealthy) : null,
                 _ => new Step.Remove(wish.Key),
             },
             _ => null,
         };
     }
 
-    private static Step? Begin(Wish wish, Runnable workload, long generation, Observed observed, DateTimeOffset now, string? after = null)
+    private static Step? Begin(Wish wish, Runnable workload, long generation, Desired desired, Observed observed, DateTimeOffset now, string? after = null)
     {
-        if (wish.Paused || !IsDue(workload, observed.Attempts.GetValueOrDefault(wish.Key), now) || !VolumePlan.IsReady(wish, workload, observed) || !TunnelPlan.IsFree(wish, observed))
+        if (wish.Paused || !IsDue(wish, observed, now) || !TunnelPlan.IsFree(wish, observed))
             return null;
-        return observed.Flists.GetValueOrDefault(workload.Flist) switch
+        return Needs.Missing(wish, observed) switch
         {
-            null => new Step.MountFlist(workload.Flist),
-            Sighting<FlistSeen>.Present({ Serving: true }) => new Step.Start(wish, generation, after),
-            Sighting<FlistSeen>.Present => InUse(workload.Flist, observed) ? null : new Step.UnmountFlist(workload.Flist),
+            null => new Step.Start(wish, generation, after),
+            Thing.Flist => Mount(workload.Flist, desired, observed),
             _ => null,
         };
     }
+
+    // A mount behind which nobody answers is made anew.
+    private static Step? Mount(FlistId flist, Desired desired, Observed observed) => observed.Flists.GetValueOrDefault(flist) switch
+    {
+        null => new Step.MountFlist(flist),
+        Sighting<FlistSeen>.Present when new Step.UnmountFlist(flist) is var unmount && !Needs.MayNeed(unmount, desired, observed) => unmount,
+        _ => null,
+    };
 
     private static bool Dead(FlistId flist, Observed observed) =>
         observed.Flists.GetValueOrDefault(flist) is null or Sighting<FlistSeen>.Present({ Serving: false });
@@ -112,22 +123,12 @@ public static class Reconciler
     private static IEnumerable<Step> UnusedFlists(Desired desired, Observed observed)
     {
         var wished = desired.Wishes.Values.Select(w => w.Workload).OfType<Runnable>().Select(r => r.Flist).ToHashSet();
-        // An unknown container may use any flist.
-        if (observed.Containers.Values.Any(s => s is Sighting<ContainerSeen>.Unknown))
-            yield break;
         foreach (var (flist, sighting) in observed.Flists.OrderBy(f => f.Key.Value))
         {
-            if (sighting is Sighting<FlistSeen>.Present && !wished.Contains(flist) && !InUse(flist, observed))
-                yield return new Step.UnmountFlist(flist);
+            if (sighting is Sighting<FlistSeen>.Present && !wished.Contains(flist) && new Step.UnmountFlist(flist) is var unmount && !Needs.MayNeed(unmount, desired, observed))
+                yield return unmount;
         }
     }
-
-    // What has exited holds nothing open; what cannot be seen may hold anything.
-    private static bool InUse(FlistId flist, Observed observed) => observed.Containers.Values.Any(s => s switch
-    {
-        Sighting<ContainerSeen>.Present(var seen) => seen.Flist == flist && seen.Phase != ContainerPhase.Exited,
-        _ => true,
-    });
 
     // Several workloads may wait for one flist; it is mounted once.
     private static ImmutableArray<Step> Distinct(ImmutableArray<Step>.Builder steps) => [.. steps.Distinct()];

@@ -1,5 +1,4 @@
 using Grid.Networks;
-using Grid.Workloads;
 
 namespace Grid.Reconciliation;
 
@@ -7,12 +6,8 @@ namespace Grid.Reconciliation;
 internal static class TunnelPlan
 {
     /// <summary>Members come and go while it runs, and what carries its tunnels may die: neither is a reason to restart it.</summary>
-    public static Step.Connect? Reconnect(Wish wish, Runnable workload, Observed observed, DateTimeOffset now)
-    {
-        if (!Reconciler.IsDue(workload, observed.Attempts.GetValueOrDefault(wish.Key), now))
-            return null;
-        return IsApart(wish, observed) && IsFree(wish, observed) ? new Step.Connect(wish) : null;
-    }
+    public static Step.Connect? Reconnect(Wish wish, Observed observed, DateTimeOffset now) =>
+        Reconciler.IsDue(wish, observed, now) && IsApart(wish, observed) && IsFree(wish, observed) ? new Step.Connect(wish) : null;
 
     /// <summary>True when a tunnel of it is not there or not what it must be.</summary>
     public static bool IsApart(Wish wish, Observed observed) => wish.Tunnels.Any(t => observed.Tunnels.GetValueOrDefault(wish.TunnelOf(t)) switch

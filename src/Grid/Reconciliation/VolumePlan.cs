@@ -38,24 +38,19 @@ internal static class VolumePlan
         foreach (var wish in desired.Wishes.Values)
         {
             if (wish.Workload is Volume volume && IsWanting(volume, observed.VolumeOf(wish.Key))
-                && Reconciler.IsDue(volume, observed.Attempts.GetValueOrDefault(wish.Key), now))
+                && Reconciler.IsDue(wish, observed, now))
                 yield return new Step.MakeVolume(wish);
         }
         foreach (var (key, sighting) in observed.Volumes)
         {
             if (desired.Wishes.ContainsKey(key) || !desired.Settled.Contains(key.Agreement) || sighting is not Sighting<VolumeSeen>.Present(var seen)
-                || !Reconciler.IsDue(null, observed.Attempts.GetValueOrDefault(key), now) || MayBeMounted(key, desired, observed))
+                || !Reconciler.IsDue(null, observed.Attempts.GetValueOrDefault(key), now))
                 continue;
-            if (seen.Attached || seen.DetachedAt is null)
-                yield return new Step.DetachVolume(key);
-            else if (desired.IsOver(key, seen.DetachedAt.Value, seen.Keep))
-                yield return new Step.DestroyVolume(key);
+            Step? step = seen.Attached || seen.DetachedAt is null ? new Step.DetachVolume(key) : desired.IsOver(key, seen.DetachedAt.Value, seen.Keep) ? new Step.DestroyVolume(key) : null;
+            if (step is not null && !Needs.MayNeed(step, desired, observed))
+                yield return step;
         }
     }
-
-    /// <summary>True when every volume that the workload uses is there.</summary>
-    public static bool IsReady(Wish wish, Runnable workload, Observed observed) => workload.Volumes.All(v =>
-        observed.Volumes.GetValueOrDefault(wish.Key with { Name = v }) is Sighting<VolumeSeen>.Present({ Attached: true }));
 
     private static bool IsWanting(Volume wished, Sighting<VolumeSeen>? sighting) => sighting switch
     {
@@ -63,8 +58,4 @@ internal static class VolumePlan
         Sighting<VolumeSeen>.Present(var seen) => !seen.Attached || seen.Size < wished.Size || seen.Keep != wished.Keep,
         _ => false,
     };
-
-    // A container that is as the agreement wishes mounts no volume that it does not wish; any other of the agreement may.
-    private static bool MayBeMounted(WorkloadKey volume, Desired desired, Observed observed) => observed.Containers.Any(c => c.Key.Agreement == volume.Agreement
-        && !(c.Value is Sighting<ContainerSeen>.Present(var seen) && desired.Wishes.TryGetValue(c.Key, out var wish) && wish.Spec == seen.Spec));
 }

@@ -61,6 +61,27 @@ public sealed class ReconcilerLaws
     }
 
     [Fact]
+    public void What_was_refused_is_not_tried_again_in_that_version_whatever_it_is()
+    {
+        var desired = SimulatedNode.Wishing(("a", 1), ("aip", 1), ("d", 1), ("door", 1), ("v", -1));
+        var refused = desired.Wishes.Values.ToImmutableDictionary(w => w.Key, w => new Attempts(1, TestGrid.Epoch) { RefusedIn = w.Version });
+        // The container runs, without its tunnel and its address: that is refused as well.
+        var wish = desired.Wishes.Values.First();
+        var seen = new ContainerSeen(wish.Spec, ((Container)wish.Workload).Flist, 1, ContainerPhase.Running);
+        foreach (var containers in new[] { Observed.Nothing.Containers, Observed.Nothing.Containers.Add(wish.Key, new Sighting<ContainerSeen>.Present(seen)) })
+        {
+            var observed = Observed.Nothing with
+            {
+                Containers = containers,
+                Flists = Observed.Nothing.Flists.Add(seen.Flist, new Sighting<FlistSeen>.Present(new FlistSeen(true))),
+                Attempts = refused,
+            };
+            Assert.Empty(Reconciler.Plan(desired, observed, TestGrid.Epoch.AddYears(1)));
+            Assert.Equal(containers.IsEmpty ? 3 : 5, Reconciler.Plan(desired, observed with { Attempts = refused.ToImmutableDictionary(r => r.Key, r => r.Value with { RefusedIn = new StatementId(Digest.Of("earlier"u8)) }) }, TestGrid.Epoch.AddYears(1)).Length);
+        }
+    }
+
+    [Fact]
     public void An_amendment_that_leaves_a_workload_alone_does_not_touch_it()
     {
         var before = SimulatedNode.Wishing(("a", 1));

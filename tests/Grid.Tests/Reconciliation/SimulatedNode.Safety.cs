@@ -36,6 +36,19 @@ internal sealed partial class SimulatedNode
             case Step.Stop s:
                 Assert.True(!_desired.Wishes.TryGetValue(s.Key, out var wish) || wish.Spec != _containers[s.Key].Spec || !_flists.TryGetValue(_containers[s.Key].Flist, out var f) || !f.Serving, "stopped what is wished");
                 break;
+            case Step.Pause p:
+                Assert.True(_desired.Wishes[p.Key] is { Paused: true } held && held.Spec == _containers[p.Key].Spec, "paused what shall run, or what is not wished as it is");
+                Assert.True(observed.Containers[p.Key] is Sighting<ContainerSeen>.Present({ Phase: ContainerPhase.Running }), "paused what does not run");
+                break;
+            case Step.Resume r:
+                Assert.True(_desired.Wishes[r.Key] is { Paused: false } awake && awake.Spec == _containers[r.Key].Spec, "resumed what shall not run, or not as it is");
+                Assert.True(observed.Containers[r.Key] is Sighting<ContainerSeen>.Present({ Phase: ContainerPhase.Paused }), "resumed what is not paused");
+                break;
+            case Step.MountFlist m:
+                Assert.DoesNotContain(m.Flist, observed.Flists.Keys);
+                Assert.Contains(_desired.Wishes.Values, w => w is { Paused: false, Workload: Runnable wants } && wants.Flist == m.Flist && _desired.Settled.Contains(w.Key.Agreement)
+                    && !(_containers.TryGetValue(w.Key, out var up) && up.Phase is ContainerPhase.Running or ContainerPhase.Paused));
+                break;
             case Step.Adjust a:
                 Assert.Equal(_desired.Wishes[a.Wish.Key], a.Wish);
                 Assert.True(!a.Wish.Paused && _containers[a.Wish.Key].Phase is ContainerPhase.Running, "adjusted what does not run");

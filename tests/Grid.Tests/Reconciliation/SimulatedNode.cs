@@ -34,6 +34,7 @@ internal sealed partial class SimulatedNode(int seed)
     private DateTimeOffset _time = TestGrid.Epoch;
     private TimeSpan _skew;
     private Desired _desired = Desired.Nothing;
+    private ImmutableArray<Step> _planned = [];
 
     private static readonly AgreementId Agreement = new(Digest.Of("agreement"u8)), Other = new(Digest.Of("other"u8));
     private static readonly TimeSpan Keep = TimeSpan.FromMinutes(1);
@@ -66,6 +67,19 @@ internal sealed partial class SimulatedNode(int seed)
         Assert.True(_addresses.Keys.All(_desired.Wishes.ContainsKey), $"seed {seed}: an address is left");
         Assert.True(_tunnels.Keys.All(t => _desired.Wishes.ContainsKey(WorkloadOf(t))), $"seed {seed}: a tunnel is left");
         Assert.True(_flists.Keys.All(f => _containers.Values.Any(c => c.Flist == f)), $"seed {seed}: a mount is left");
+    }
+
+    /// <summary>The steps that make it so, without faults, and in which round each was planned.</summary>
+    public ImmutableArray<(int Round, Step Step)> Until(Desired desired)
+    {
+        var steps = ImmutableArray.CreateBuilder<(int, Step)>();
+        _desired = desired;
+        for (var round = 0; round < 60; round++, _time = _time.AddMinutes(2))
+        {
+            Round(faults: false);
+            steps.AddRange(_planned.Select(s => (round, s)));
+        }
+        return steps.ToImmutable();
     }
 
     private DateTimeOffset Now => _time + _skew;
@@ -137,6 +151,7 @@ internal sealed partial class SimulatedNode(int seed)
         var observed = Look(faults);
         var desired = faults && _random.Next(6) == 0 ? Without(_random.Next(2) == 0 ? Agreement : Other) : _desired;
         var steps = Reconciler.Plan(desired with { Certain = faults && _random.Next(2) == 0 ? null : Certain }, observed, Now);
+        _planned = steps;
         Assert.Equal(steps.Length, steps.Select(s => s.Subject).Distinct().Count());
         foreach (var step in steps)
         {
