@@ -26,6 +26,7 @@ internal sealed partial class SimulatedNode
         {
             case Step.Start s:
                 Assert.Equal(_desired.Wishes[s.Wish.Key], s.Wish);
+                Assert.False(s.Wish.Paused, "started what is paused");
                 Assert.True(((Runnable)s.Wish.Workload).Volumes.All(v => _volumes[s.Wish.Key with { Name = v }].Attached), "started without its volumes");
                 Assert.True(_flists[((Runnable)s.Wish.Workload).Flist].Serving || !observed.Flists.ContainsKey(((Runnable)s.Wish.Workload).Flist), "started without its files");
                 Assert.False(_containers.TryGetValue(s.Wish.Key, out var there) && there.Phase is ContainerPhase.Running or ContainerPhase.Paused, "started twice");
