@@ -22,7 +22,7 @@ public enum Thing
 public sealed record Need(Thing Of, Thing On, bool Waits);
 
 /// <summary>
-/// What needs what on a node. Every part of the plan asks here before it makes or takes away.
+/// What needs what on a node. The plan asks here before it makes what needs something, and before it takes away what something may need.
 /// <code>
 ///  address ─▶ container, machine ─▶ volume
 ///                                └─▶ flist
