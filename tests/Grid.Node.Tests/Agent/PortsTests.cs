@@ -29,16 +29,9 @@ public sealed class PortsTests : IDisposable
     private readonly SigningKey _key = SigningKey.FromSeed(new byte[32]);
     private readonly HearingLedger _heard = new(Origin);
     private readonly HubClient _hubs = new(["http://127.0.0.1:1"]);
-    private readonly LabNode _lab = new("ports", 1, Lab.Engine(By.Process));
-    private readonly Answers _answers;
-
-    public PortsTests() => _answers = new Answers(
-        _heard.Client, new DescribedFiles(_hubs), ["gateway", "network"], new NodeSecrets(null, new SecretPlaces("/nonexistent"), inMemory: true), new Tunnels(_lab.Host, _lab.Keys, [_lab.Underlay], TimeProvider.System), null,
-        new DomainProofs("example.org", null), new NodeVoice(_key, Here, Origin, TimeProvider.System), Boundless, NullLogger.Instance);
 
     public void Dispose()
     {
-        _lab.Dispose();
         _heard.Dispose();
         _hubs.Dispose();
         _key.Dispose();
@@ -47,39 +40,46 @@ public sealed class PortsTests : IDisposable
     [Fact]
     public async Task Two_agreements_answered_at_once_are_given_two_ports()
     {
-        var (one, other) = OfOnePort();
-        await _answers.AnswerAsync([Agreed(one, "a"), Agreed(other, "b")], TestContext.Current.CancellationToken);
+        using var lab = new Lab(By.Process);
+        var (answers, (one, other)) = (AnswersOf(lab.A), OfOnePort(lab.A.Host));
+        await answers.AnswerAsync([Agreed(one, "a"), Agreed(other, "b")], TestContext.Current.CancellationToken);
         Assert.Equal(2, Ports().Distinct().Count());
-        Assert.False(_answers.Waiting);
+        Assert.False(answers.Waiting);
     }
 
     [Fact]
     public async Task A_port_that_the_ledger_knows_to_be_in_use_is_not_published_again()
     {
+        using var lab = new Lab(By.Process);
+        var answers = AnswersOf(lab.A);
         _heard.Code = RefusalCode.PortConflict;
         ImmutableArray<Agreement> agreed = [Agreed(new AgreementId(Digest.Of("one"u8)), "a")];
-        await _answers.AnswerAsync(agreed, TestContext.Current.CancellationToken);
-        Assert.True(_answers.Waiting);
-        await _answers.AnswerAsync(agreed, TestContext.Current.CancellationToken);
+        await answers.AnswerAsync(agreed, TestContext.Current.CancellationToken);
+        Assert.True(answers.Waiting);
+        await answers.AnswerAsync(agreed, TestContext.Current.CancellationToken);
         _heard.Code = RefusalCode.AlreadySo;
-        await _answers.AnswerAsync(agreed, TestContext.Current.CancellationToken);
-        Assert.False(_answers.Waiting);
+        await answers.AnswerAsync(agreed, TestContext.Current.CancellationToken);
+        Assert.False(answers.Waiting);
         Assert.Equal(3, Ports().Distinct().Count());
         // What is taken is told by the feed from then on.
-        await _answers.AnswerAsync(agreed, TestContext.Current.CancellationToken);
+        await answers.AnswerAsync(agreed, TestContext.Current.CancellationToken);
         Assert.Equal(Ports()[0], Ports()[3]);
     }
+
+    private Answers AnswersOf(LabNode node) => new(
+        _heard.Client, new DescribedFiles(_hubs), ["gateway", "network"], new NodeSecrets(null, new SecretPlaces("/nonexistent"), inMemory: true), new Tunnels(node.Host, node.Keys, [node.Underlay], TimeProvider.System), null,
+        new DomainProofs("example.org", null), new NodeVoice(_key, Here, Origin, TimeProvider.System), Boundless, NullLogger.Instance);
 
     private List<int> Ports() => [.. _heard.Heard.Select(b => Assert.Single(Assert.IsType<WorkloadReady>(b).Ends.Tunnels).Port)];
 
     // Whose gateways would be given one port, if each were the only one.
-    private (AgreementId, AgreementId) OfOnePort()
+    private static (AgreementId, AgreementId) OfOnePort(TunnelHost host)
     {
         var seen = new Dictionary<int, AgreementId>();
         for (var i = 0; ; i++)
         {
             var id = new AgreementId(Digest.Of([(byte)i, (byte)(i >> 8)]));
-            var port = _lab.Host.ChoosePort(new TunnelId(id, new Membership("back", "door")), new HashSet<int>());
+            var port = host.ChoosePort(new TunnelId(id, new Membership("back", "door")), new HashSet<int>());
             if (!seen.TryAdd(port, id))
                 return (seen[port], id);
         }
