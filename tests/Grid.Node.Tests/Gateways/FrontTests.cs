@@ -1,9 +1,7 @@
 using System.Net;
-using System.Net.Http.Headers;
 using System.Net.Sockets;
 using System.Net.WebSockets;
 using System.Security.Authentication;
-using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Grid.Gateways;
@@ -47,20 +45,18 @@ public sealed class FrontTests
         // The shape of gRPC: HTTP/2 all the way, each message when it is sent, the outcome in a trailer.
         using (var http = lab.Client(HttpVersion.Version20))
         {
-            using var request = new HttpRequestMessage(HttpMethod.Post, "https://calls.gw.example/grpc") { Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact, Content = new ByteArrayContent([0, 0, 0, 0, 1, 42]) };
-            request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/grpc+proto");
-            request.Headers.TE.ParseAdd("trailers");
-            using var response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
-            Assert.Equal("HTTP/2", response.Headers.GetValues("X-Backend").Single());
-            Assert.Equal([0, 0, 0, 0, 1, 42], await response.Content.ReadAsByteArrayAsync(Cancel));
-            Assert.Equal("0", response.TrailingHeaders.GetValues("grpc-status").Single());
+            await using var call = await StreamedCall.BeginAsync(http, "https://calls.gw.example/grpc");
+            Assert.Equal("HTTP/2", call.Headers.GetValues("X-Backend").Single());
+            await call.SayAsync(42);
+            await call.SayAsync(43);
+            Assert.Equal("0", await call.EndAsync());
         }
 
         foreach (var version in new[] { HttpVersion.Version11, HttpVersion.Version20 })
         {
             using var http = lab.Client(version);
             using var socket = new ClientWebSocket { Options = { HttpVersion = version, HttpVersionPolicy = HttpVersionPolicy.RequestVersionExact } };
-            await socket.ConnectAsync(new Uri($"wss://{Shop}/socket"), new HttpMessageInvoker(Handler(lab)), Cancel);
+            await socket.ConnectAsync(new Uri($"wss://{Shop}/socket"), lab.Invoker(), Cancel);
             await socket.SendAsync("hello"u8.ToArray(), WebSocketMessageType.Text, true, Cancel);
             var buffer = new byte[64];
             var got = await socket.ReceiveAsync(buffer, Cancel);
@@ -188,34 +184,6 @@ public sealed class FrontTests
         Assert.Equal((HttpStatusCode.BadGateway, $"What serves {Shop} does not answer.\n"), (response.StatusCode, await response.Content.ReadAsStringAsync(Cancel)));
     }
 
-    [Fact]
-    public async Task Slow_and_greedy_clients_are_let_go()
-    {
-        await using var lab = await GatewayLab.SetAsync();
-        var id = await lab.OpenAsync("door", Shop, Tls.Terminate, EchoAsync);
-        await lab.ServingAsync(id);
-        // Who says nothing, who says half a hello, who never finishes its headers.
-        using var silent = await TcpAsync(lab.Options.Https);
-        using var half = await TcpAsync(lab.Options.Https);
-        await half.SendAsync(new byte[] { 22, 3, 1, 2, 0, 1, 0 });
-        await using var slow = await lab.TlsAsync(Shop);
-        await slow.WriteAsync(Encoding.ASCII.GetBytes($"GET / HTTP/1.1\r\nHost: {Shop}\r\nX: "), Cancel);
-        using var noise = await TcpAsync(lab.Options.Https);
-        await noise.SendAsync("GET / HTTP/1.1\r\nHost: x\r\n\r\n"u8.ToArray());
-        Assert.Equal(0, await noise.ReceiveAsync(new byte[16], Cancel));
-        Assert.Equal(0, await silent.ReceiveAsync(new byte[16], Cancel));
-        Assert.Equal(0, await half.ReceiveAsync(new byte[16], Cancel));
-        var answer = new byte[1024];
-        Assert.StartsWith("HTTP/1.1 408", Encoding.ASCII.GetString(answer, 0, await slow.ReadAsync(answer, Cancel)));
-        // Who has too much to say before it says anything.
-        foreach (var flood in new[] { string.Concat(Enumerable.Range(0, 200).Select(i => $"X-{i}: 1\r\n")), $"X: {new string('a', 64 * 1024)}\r\n" })
-        {
-            await using var greedy = await lab.TlsAsync(Shop);
-            await greedy.WriteAsync(Encoding.ASCII.GetBytes($"GET / HTTP/1.1\r\nHost: {Shop}\r\n{flood}\r\n"), Cancel);
-            Assert.StartsWith("HTTP/1.1 431", Encoding.ASCII.GetString(answer, 0, await greedy.ReadAsync(answer, Cancel)));
-        }
-    }
-
     internal static async Task EchoAsync(HttpContext context)
     {
         var request = context.Request;
@@ -228,16 +196,12 @@ public sealed class FrontTests
             + $"forwarded={headers["Forwarded"]} real={headers["X-Real-IP"]} {await new StreamReader(request.Body).ReadToEndAsync()}");
     }
 
-    private static SocketsHttpHandler Handler(GatewayLab lab, System.Net.Security.RemoteCertificateValidationCallback? validate = null)
+    private static SocketsHttpHandler Handler(GatewayLab lab, System.Net.Security.RemoteCertificateValidationCallback validate) => new()
     {
-        var handler = new SocketsHttpHandler
-        {
-            UseProxy = false,
-            ConnectCallback = async (_, cancel) => new NetworkStream(await TcpAsync(lab.Options.Https, cancel), ownsSocket: true),
-            SslOptions = validate is null ? lab.Trusting(null) : new() { RemoteCertificateValidationCallback = validate },
-        };
-        return handler;
-    }
+        UseProxy = false,
+        ConnectCallback = async (_, cancel) => new NetworkStream(await TcpAsync(lab.Options.Https, cancel), ownsSocket: true),
+        SslOptions = new() { RemoteCertificateValidationCallback = validate },
+    };
 
     private static async Task<Socket> TcpAsync(IPEndPoint to, CancellationToken cancel = default)
     {

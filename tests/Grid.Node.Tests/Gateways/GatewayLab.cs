@@ -90,19 +90,11 @@ internal sealed class GatewayLab : IAsyncDisposable
     public string Log => File.Exists(Host.Files.Log) ? File.ReadAllText(Host.Files.Log) : "";
 
     /// <summary>A client that comes to the front for whatever name, and trusts the authority alone.</summary>
-    public HttpClient Client(Version version) => new(new SocketsHttpHandler
-    {
-        UseProxy = false,
-        AllowAutoRedirect = false,
-        SslOptions = Trusting(null),
-        ConnectCallback = async (context, cancel) =>
-        {
-            var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-            await socket.ConnectAsync(context.InitialRequestMessage.RequestUri!.Scheme == "https" ? Options.Https : Options.Http, cancel);
-            return new NetworkStream(socket, ownsSocket: true);
-        },
-    })
-    { DefaultRequestVersion = version, DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact, Timeout = TimeSpan.FromSeconds(20) };
+    public HttpClient Client(Version version) =>
+        new(Handler()) { DefaultRequestVersion = version, DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact, Timeout = TimeSpan.FromSeconds(20) };
+
+    /// <summary>The same for WebSockets.</summary>
+    public HttpMessageInvoker Invoker() => new(Handler());
 
     public SslClientAuthenticationOptions Trusting(string? name)
     {
@@ -111,12 +103,14 @@ internal sealed class GatewayLab : IAsyncDisposable
         return options;
     }
 
-    public async Task<SslStream> TlsAsync(string name)
+    /// <param name="protocol">what is to be spoken inside; null: nothing is said of it, which is HTTP/1.1</param>
+    public async Task<SslStream> TlsAsync(string name, SslApplicationProtocol? protocol = null)
     {
         var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         await socket.ConnectAsync(Options.Https);
-        var tls = new SslStream(new NetworkStream(socket, ownsSocket: true));
-        await tls.AuthenticateAsClientAsync(Trusting(name), TestContext.Current.CancellationToken);
+        var (tls, how) = (new SslStream(new NetworkStream(socket, ownsSocket: true)), Trusting(name));
+        how.ApplicationProtocols = protocol is null ? null : [protocol.Value];
+        await tls.AuthenticateAsClientAsync(how, TestContext.Current.CancellationToken);
         return tls;
     }
 
@@ -144,6 +138,19 @@ internal sealed class GatewayLab : IAsyncDisposable
         thread.Join();
         return made ?? throw new IOException("setns");
     }
+
+    private SocketsHttpHandler Handler() => new()
+    {
+        UseProxy = false,
+        AllowAutoRedirect = false,
+        SslOptions = Trusting(null),
+        ConnectCallback = async (context, cancel) =>
+        {
+            var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+            await socket.ConnectAsync(context.InitialRequestMessage.RequestUri!.Scheme is "https" or "wss" ? Options.Https : Options.Http, cancel);
+            return new NetworkStream(socket, ownsSocket: true);
+        },
+    };
 
     private static IPEndPoint FreePort()
     {

@@ -5,7 +5,10 @@ using System.Security.Authentication;
 using Grid.Node.Containers;
 using Grid.Node.Gateways.Acme;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.DependencyInjection;
@@ -84,10 +87,15 @@ internal static class FrontProgram
         builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(k =>
         {
             Limit(k);
-            k.Listen(options.Http, l => l.Protocols = HttpProtocols.Http1);
+            k.Listen(options.Http, l =>
+            {
+                l.Protocols = HttpProtocols.Http1;
+                l.Use(ImpatientWith);
+            });
             k.Listen(options.Https, l =>
             {
                 l.Protocols = HttpProtocols.Http1AndHttp2;
+                l.Use(ImpatientWith);
                 l.Use(new Doorkeeper(routes).Before);
                 l.UseHttps(new TlsHandshakeCallbackOptions { HandshakeTimeout = FrontLimits.Handshake, OnConnection = c => ValueTask.FromResult(Tls(c)) });
             });
@@ -104,6 +112,14 @@ internal static class FrontProgram
         ServerCertificateContext = Doorkeeper.RouteOf(context.Connection.Items)?.Certificate ?? throw new AuthenticationException("The route is gone."),
         EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
         AllowRenegotiation = false,
+    };
+
+    // tcp(7), TCP_USER_TIMEOUT: how long what was sent may lie unacknowledged, or unsent before a closed window, until the kernel ends the connection.
+    private static ConnectionDelegate ImpatientWith(ConnectionDelegate next) => connection =>
+    {
+        const int IPPROTO_TCP = 6, TCP_USER_TIMEOUT = 18;
+        connection.Features.GetRequiredFeature<IConnectionSocketFeature>().Socket.SetRawSocketOption(IPPROTO_TCP, TCP_USER_TIMEOUT, BitConverter.GetBytes((int)FrontLimits.Unread.TotalMilliseconds));
+        return next(connection);
     };
 
     private static void Limit(KestrelServerOptions kestrel)
