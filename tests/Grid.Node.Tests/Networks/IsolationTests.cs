@@ -9,8 +9,9 @@ namespace Grid.Node.Tests.Networks;
 public abstract class IsolationTests(By by)
 {
     private const string Marker = "FROM-THE-OTHER-TENANT-41c9";
-    private const int ArpProtocol = 0x0806, HighestScanned = 512;
+    private const int ArpProtocol = 0x0806, Low = 22, High = 50_080, AtOnce = 4096;
 
+    private static readonly IPAddress OtherLoopback = IPAddress.Parse("127.0.0.2");
     private static readonly byte[] Text = Encoding.UTF8.GetBytes(Marker);
 
     [Fact]
@@ -54,9 +55,27 @@ public abstract class IsolationTests(By by)
     {
         using var lab = new Lab(by);
         var (one, two) = await TenantsAsync(lab);
-        IPAddress[] targets = [one[1].Address, two[2].Address, lab.A.Underlay, lab.B.Underlay, IPAddress.Loopback];
-        var open = await Task.WhenAll(from target in targets from port in Enumerable.Range(1, HighestScanned) select OpenAsync(one[0], new IPEndPoint(target, port)));
-        Assert.Equal([new IPEndPoint(one[1].Address, 80)], open.Where(e => e is not null));
+        // Somebody listens wherever it must not be reached, low and high; of its own peer both are found.
+        (Space Space, IPAddress Address)[] places =
+            [(lab.A.Space, lab.A.Underlay), (lab.A.Space, IPAddress.Loopback), (lab.B.Space, lab.B.Underlay), (two[2].Container, two[2].Address), (one[1].Container, one[1].Address)];
+        var listeners = (from place in places from port in (int[])[Low, High] select place.Space.Served(new IPEndPoint(place.Address, port))).ToList();
+        try
+        {
+            Assert.NotNull(await lab.A.Space.DialAsync(new IPEndPoint(lab.B.Underlay, High), TimeSpan.FromSeconds(3)));
+            Assert.NotNull(await two[0].Container.DialAsync(new IPEndPoint(two[2].Address, High), TimeSpan.FromSeconds(3)));
+            var open = new List<IPEndPoint>();
+            foreach (var target in (IPAddress[])[lab.A.Underlay, lab.B.Underlay])
+                open.AddRange(await ScanAsync(one[0], target, Enumerable.Range(1, IPEndPoint.MaxPort)));
+            // Where nobody is, each port is a wait; all of these wait together.
+            foreach (var target in (IPAddress[])[IPAddress.Loopback, one[1].Address, two[2].Address])
+                open.AddRange(await ScanAsync(one[0], target, Enumerable.Range(1, AtOnce / 2).Concat(Enumerable.Range(High - AtOnce / 4, AtOnce / 2))));
+            IPEndPoint[] own = [.. new[] { Low, 80, High }.Select(p => new IPEndPoint(one[1].Address, p))];
+            Assert.Equal(own, open);
+        }
+        finally
+        {
+            listeners.ForEach(l => l.Dispose());
+        }
     }
 
     private static async Task<(Member[] One, Member[] Two)> TenantsAsync(Lab lab)
@@ -106,20 +125,32 @@ public abstract class IsolationTests(By by)
 
     private static byte[] Echo(IPAddress to) => Datagram.Checked([(byte)(to.AddressFamily is AddressFamily.InterNetwork ? 8 : 128), 0, 0, 0, 0, 1, 0, 1, .. Text], 2);
 
-    private static async Task<IPEndPoint?> OpenAsync(Member from, IPEndPoint to)
+    /// <returns>where somebody answered</returns>
+    private static async Task<List<IPEndPoint>> ScanAsync(Member from, IPAddress target, IEnumerable<int> ports)
     {
-        using var socket = from.Container.Make(() => new Socket(to.AddressFamily, SocketType.Stream, ProtocolType.Tcp));
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        patience.CancelAfter(TimeSpan.FromSeconds(3));
-        try
+        var open = new List<IPEndPoint>();
+        foreach (var some in ports.Chunk(AtOnce))
         {
-            await socket.ConnectAsync(to, patience.Token);
-            return to;
+            using var patience = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+            var asked = from.Container.Inside(() => some.Select(port => Ask(from, new IPEndPoint(target, port), patience.Token)).ToList());
+            patience.CancelAfter(TimeSpan.FromSeconds(3));
+            foreach (var (to, socket, answer) in asked)
+            {
+                await answer.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                if (answer.IsCompletedSuccessfully)
+                    open.Add(to);
+                socket.Dispose();
+            }
         }
-        catch (Exception e) when (e is SocketException or OperationCanceledException)
-        {
-            return null;
-        }
+        return open;
+    }
+
+    private static (IPEndPoint To, Socket Socket, Task Answer) Ask(Member from, IPEndPoint to, CancellationToken cancel)
+    {
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        // From another address than the one that is asked, or a port that asks itself would answer (RFC 9293 §3.5, simultaneous open).
+        socket.Bind(new IPEndPoint(IPAddress.IsLoopback(to.Address) ? OtherLoopback : IPAddress.Any, 0));
+        return (to, socket, socket.ConnectAsync(to, cancel).AsTask());
     }
 
     /// <summary>sockaddr_ll: packet(7).</summary>

@@ -58,15 +58,18 @@ internal sealed class Space : IDisposable
     }
 
     /// <summary>A socket stays in the namespace it was made in; the thread that entered it ends.</summary>
-    public Socket Make(Func<Socket> make)
+    public Socket Make(Func<Socket> make) => Inside(() => Patiently(make));
+
+    /// <summary>Has a thread do it that entered the namespace, and ends.</summary>
+    public T Inside<T>(Func<T> act)
     {
-        var made = new TaskCompletionSource<Socket>();
+        var made = new TaskCompletionSource<T>();
         using var space = Posix.OpenPath(Path);
         var thread = new Thread(() =>
         {
             try
             {
-                made.SetResult(Sched.setns(Posix.Number(space), Sched.CLONE_NEWNET) == 0 ? Patiently(make) : throw new IOException("setns"));
+                made.SetResult(Sched.setns(Posix.Number(space), Sched.CLONE_NEWNET) == 0 ? act() : throw new IOException("setns"));
             }
             catch (Exception e)
             {
