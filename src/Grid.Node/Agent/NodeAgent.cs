@@ -170,7 +170,7 @@ internal sealed partial class NodeAgent(
 
     private async Task ApplyAsync(Step step, CancellationToken cancel)
     {
-        using var trace = NodeTrace.Begin(step, For(step));
+        using var trace = NodeTrace.Begin(step, UsersOf(step));
         // Verified again before every change, not once: the proof on disk must still say so.
         var outcome = step is Step.Grant { Wish: var wish } && !feed.Proves(wish.Key.Agreement, wish.Version)
             ? new Outcome.Transient("The agreement's proof does not hold any more.")
@@ -206,13 +206,8 @@ internal sealed partial class NodeAgent(
         }
     }
 
-    private IEnumerable<WorkloadKey> For(Step step) => step switch
-    {
-        Step.Withdraw s => [s.Key],
-        // Nobody wishes for it any more, and whoever did is still known.
-        Step.UnmountFlist s => feed.UsersOf(s.Flist),
-        _ => Concerned(step),
-    };
+    // Nobody wishes any more for what is unmounted, and whoever did is still known.
+    private IEnumerable<WorkloadKey> UsersOf(Step step) => step is Step.UnmountFlist s ? feed.UsersOf(s.Flist) : Concerned(step);
 
     // What cannot be ended or held is tried again at once: its workload has not failed.
     private IEnumerable<WorkloadKey> Concerned(Step step) => step switch

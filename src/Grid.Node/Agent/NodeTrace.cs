@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using Grid.Networks;
 using Grid.Reconciliation;
 using Grid.Units;
 using Grid.Workloads;
@@ -21,14 +22,14 @@ internal static class NodeTrace
 
     public static Activity? Begin(string name, AgreementId agreement) => Source.StartActivity(name)?.SetTag(TraceTag.Agreement, agreement.ToString());
 
-    /// <param name="concerned">the workloads that it is for</param>
-    public static StepTrace Begin(Step step, IEnumerable<WorkloadKey> concerned)
+    /// <param name="users">the workloads that it is for when it is done to an flist; of everything else the agreement is known by its name</param>
+    public static StepTrace Begin(Step step, IEnumerable<WorkloadKey> users)
     {
         var kind = KindOf(step);
         var span = Source.HasListeners() ? Source.StartActivity($"step {kind}") : null;
         if (span is { IsAllDataRequested: true })
         {
-            string[] agreements = [.. (step is Step.Disconnect d ? [d.Tunnel.Agreement] : concerned.Select(k => k.Agreement)).Distinct().Select(a => a.ToString())];
+            string[] agreements = [.. AgreementsOf(step, users).Distinct().Select(a => a.ToString())];
             if (agreements.Length > 0)
                 span.SetTag(TraceTag.Agreement, agreements is [var only] ? only : agreements);
             if (step.Subject is WorkloadKey key)
@@ -67,6 +68,14 @@ internal static class NodeTrace
                 StepDuration.Record(Stopwatch.GetElapsedTime(_started).TotalSeconds, new(TraceTag.Step, kind), new(TraceTag.Outcome, _outcome));
         }
     }
+
+    private static IEnumerable<AgreementId> AgreementsOf(Step step, IEnumerable<WorkloadKey> users) => step.Subject switch
+    {
+        WorkloadKey key => [key.Agreement],
+        TunnelId tunnel => [tunnel.Agreement],
+        FlistId => users.Select(k => k.Agreement),
+        _ => throw new UnreachableException(step.ToString()),
+    };
 
     private static string KindOf(Step step) => step switch
     {
