@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Net;
-using System.Net.Http.Headers;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Net.WebSockets;
@@ -36,8 +35,7 @@ public sealed class Gateways
     [Fact]
     public async Task Names_lead_in_as_agreed_whatever_becomes_of_the_agent_and_are_gone_with_the_agreement()
     {
-        if (!File.Exists("/usr/bin/wireguard-go"))
-            Assert.Skip("Gateways need networks: wireguard-go, or a kernel with WireGuard; run tools/setup.");
+        UnderlayNetwork.NeedsTunnels();
         await using var stage = await Stage.Stage.SetAsync();
         using var wire = new UnderlayNetwork();
         var world = new OutsideWorld(wire.Add());
@@ -105,9 +103,14 @@ public sealed class Gateways
             await TicksAsync(ticks, 3);
             Assert.Equal(fronts, two.Gateways().Order());
 
-            await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
-            await Assert.ThrowsAnyAsync<Exception>(() => TicksAsync(ticks, int.MaxValue));
-            await Wait.ForAsync("the name to lead nowhere", async () => await ServesAsync(world, Shop) ? null : "gone", stage.Logs);
+            // One more stream, which the gateway hands through unread.
+            using var unread = world.Client(HttpVersion.Version20, certificate);
+            await using var secrets = await unread.GetStreamAsync(new Uri($"https://{Own}/ticks"));
+            await TicksAsync(secrets, 3);
+            await EndsAsync(stage, id, "four gateways", [
+                ("the stream", () => EndedAsync(ticks)), ("the stream handed through", () => EndedAsync(secrets)),
+                .. new[] { Shop, Live, Calls }.Select(n => (n, (Func<Task>)(() => NowhereAsync(world, stage, n)))), (Own, () => NowhereAsync(world, stage, Own, certificate)),
+            ]);
             await Wait.ForAsync("every trace to be gone", () => one.Traces().Count == 0 && two.Traces().Count == 0, () => string.Join('\n', two.Traces()) + stage.Logs());
 
             // The name is free for the next, who loses it as soon; also when the agent has just begun anew.
@@ -121,11 +124,7 @@ public sealed class Gateways
                     await two.KillAgentAsync();
                     await two.StartAsync();
                 }
-                await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(again), "user"));
-                var clock = Stopwatch.StartNew();
-                await Wait.ForAsync("the name to lead nowhere", async () => await ServesAsync(world, Shop) ? null : "gone", stage.Logs);
-                Console.WriteLine($"{(restarted ? "just after a restart of the agent" : "the agent running")}: the route was there for {clock.Elapsed.TotalSeconds:0.00} s after the end");
-                Assert.True(clock.Elapsed < TimeSpan.FromSeconds(2), $"The route was there for {clock.Elapsed.TotalSeconds:0.0} s after the end.");
+                await EndsAsync(stage, again, restarted ? "just after a restart of the agent" : "the agent running", (Shop, () => NowhereAsync(world, stage, Shop)));
                 await Wait.ForAsync("every trace to be gone", () => one.Traces().Count == 0 && two.Traces().Count == 0, () => string.Join('\n', two.Traces()) + stage.Logs());
             }
         }
@@ -153,12 +152,10 @@ public sealed class Gateways
     private static async Task CallsAsync(OutsideWorld world)
     {
         using var http = world.Client(HttpVersion.Version20);
-        using var request = new HttpRequestMessage(HttpMethod.Post, $"https://{Calls}/package.Service/Call") { Version = HttpVersion.Version20, Content = new ByteArrayContent([0, 0, 0, 0, 1, 42]) };
-        request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/grpc");
-        request.Headers.TE.ParseAdd("trailers");
-        using var response = await http.SendAsync(request);
-        Assert.Equal([0, 0, 0, 0, 1, 42], await response.Content.ReadAsByteArrayAsync());
-        Assert.Equal("0", response.TrailingHeaders.GetValues("grpc-status").Single());
+        await using var call = await StreamedCall.BeginAsync(http, $"https://{Calls}/package.Service/Call");
+        await call.SayAsync(42);
+        await call.SayAsync(43);
+        Assert.Equal("0", await call.EndAsync());
     }
 
     private static async Task ThroughAsync(OutsideWorld world, X509Certificate2 certificate)
@@ -177,6 +174,29 @@ public sealed class Gateways
         }
     }
 
+    /// <summary>Cancels, and gives all of these two seconds, from before the ledger has heard of it.</summary>
+    private static async Task EndsAsync(Stage.Stage stage, AgreementId id, string when, params (string What, Func<Task> Gone)[] all)
+    {
+        var cancel = stage.Sign(stage.User.Value, new CancelAgreement(id), "user");
+        var clock = Stopwatch.StartNew();
+        var gone = all.Select(async a =>
+        {
+            await a.Gone();
+            return (a.What, clock.Elapsed);
+        }).ToList();
+        await stage.SubmitAsync(cancel);
+        foreach (var (what, after) in await Task.WhenAll(gone))
+        {
+            Console.WriteLine($"{when}: {what} was there for {after.TotalSeconds:0.00} s after the end");
+            Assert.True(after < TimeSpan.FromSeconds(2), $"{when}: {what} was there for {after.TotalSeconds:0.0} s after the end.");
+        }
+    }
+
+    private static Task EndedAsync(Stream ticks) => Assert.ThrowsAnyAsync<Exception>(() => TicksAsync(ticks, int.MaxValue)).WaitAsync(TimeSpan.FromSeconds(60));
+
+    private static Task NowhereAsync(OutsideWorld world, Stage.Stage stage, string name, X509Certificate2? only = null) =>
+        Wait.ForAsync($"{name} to lead nowhere", async () => await ServesAsync(world, name, only) ? null : "gone", stage.Logs);
+
     private static async Task<string?> TryAsync(HttpClient http, string url)
     {
         try
@@ -189,11 +209,11 @@ public sealed class Gateways
         }
     }
 
-    private static async Task<bool> ServesAsync(OutsideWorld world, string name)
+    private static async Task<bool> ServesAsync(OutsideWorld world, string name, X509Certificate2? only)
     {
         try
         {
-            await using var tls = await world.TlsAsync(name);
+            await using var tls = await world.TlsAsync(name, only);
             return true;
         }
         catch (Exception e) when (e is SocketException or IOException or AuthenticationException)

@@ -43,10 +43,11 @@ internal sealed class OutsideWorld((string Path, IPAddress Address) place)
 
     public HttpMessageInvoker Invoker() => new(Handler(null, null));
 
-    public async Task<SslStream> TlsAsync(string name)
+    /// <param name="only">the one certificate that is believed; null: whatever the authority signed</param>
+    public async Task<SslStream> TlsAsync(string name, X509Certificate2? only = null)
     {
         var tls = new SslStream(new NetworkStream(await ConnectAsync(Gateway, 443, default), ownsSocket: true));
-        await tls.AuthenticateAsClientAsync(Trusting(name, null));
+        await tls.AuthenticateAsClientAsync(Trusting(name, only));
         return tls;
     }
 
@@ -68,7 +69,7 @@ internal sealed class OutsideWorld((string Path, IPAddress Address) place)
     private SslClientAuthenticationOptions Trusting(string? name, X509Certificate2? only)
     {
         if (only is not null)
-            return new() { RemoteCertificateValidationCallback = (_, certificate, _, _) => certificate!.GetCertHashString() == only.GetCertHashString() };
+            return new() { TargetHost = name, RemoteCertificateValidationCallback = (_, certificate, _, _) => certificate!.GetCertHashString() == only.GetCertHashString() };
         var options = new SslClientAuthenticationOptions { TargetHost = name, CertificateChainPolicy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck } };
         options.CertificateChainPolicy.CustomTrustStore.Add(Root);
         return options;
