@@ -77,6 +77,10 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
         return processes.Count > 0 ? [.. processes.Select(p => $"{p}")] : [.. WithTunnels(h => h.Observe(_ => null).Keys.ToList(), []).Select(t => $"{t}")];
     }
 
+    /// <summary>What the WireGuard of each of this node's tunnels says.</summary>
+    public IReadOnlyDictionary<TunnelId, WireGuardState> WireGuards() => WithTunnels(
+        h => h.Observe(_ => null).Where(t => t.Value is TunnelSighting.Present).ToDictionary(t => t.Key, t => ((TunnelSighting.Present)t.Value).State), new());
+
     /// <summary>Without a word to the agent.</summary>
     public void Kill(string tunnel)
     {
