@@ -17,7 +17,7 @@ public sealed partial class LeftUp : IDisposable
             Assert.Skip("grid up needs root and mmdebstrap; run tools/setup.");
         using var up = Heard.Grid("up");
         await up.SaysAsync("grid status --watch");
-        var environment = Export().Matches(up.Text).ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value);
+        var environment = up.Exports();
         var (home, directory) = (environment["GRID_HOME"], Path.GetDirectoryName(environment["GRID_HOME"])!);
 
         // Somebody looks on meanwhile, in a terminal of their own.
@@ -74,9 +74,6 @@ public sealed partial class LeftUp : IDisposable
         Assert.True(process.ExitCode == 0, $"grid {string.Join(' ', arguments)}: {process.ExitCode}\n{await output}\n{await errors}");
         return await output;
     }
-
-    [GeneratedRegex(@"\b(GRID_[A-Z_]+)=(\S+)")]
-    private static partial Regex Export();
 
     [GeneratedRegex(@"http://127\.0\.0\.1:\d+")]
     private static partial Regex Ledger();

@@ -1,3 +1,5 @@
+using System.Text.Json;
+using System.Text.RegularExpressions;
 using Grid.Agreements;
 using Grid.Stories.Tests.Stage;
 
@@ -5,16 +7,33 @@ namespace Grid.Stories.Tests;
 
 /// <summary>Whoever operates a grid finds everything that was done for an agreement by its id, and nothing of what is inside it.</summary>
 [Collection("one at a time")]
-public sealed class Traces
+public sealed partial class Traces
 {
+    private static readonly string[] Numbers =
+    [
+        "grid.node.step.duration s", "grid.node.workloads {workload}", "grid.node.workload.attempts {attempt}", "grid.node.ledger.silence s", "grid.node.receipts.waiting {receipt}",
+        "grid.node.flist.cache.size By",
+    ];
+
     [Fact]
     public async Task One_id_is_on_everything_from_the_users_command_to_the_nodes_receipt()
     {
         if (!Environment.IsPrivilegedProcess || !File.Exists("/usr/bin/mmdebstrap"))
             Assert.Skip("grid up needs root and mmdebstrap; run tools/setup.");
         await using var collector = await OtlpReceiver.StartAsync();
-        var result = await UpOnce.RunAsync(collector.Environment);
-        var id = result.GetProperty("agreement").GetString()!;
+        using var up = Heard.Grid(collector.Environment, "up");
+        await up.SaysAsync("grid status --watch");
+        var exports = up.Exports();
+        var id = Agreement().Match(await GridAsync(exports, "status", "hello")).Value;
+        // Numbers are of what is there when they are read, so it stays until they were: also what fails, of which there is none before somebody kills it.
+        Posix.Kill(Pid(exports["GRID_NODE_LOGS"]));
+        List<string> Missing() => [.. Numbers.Select(n => $"grid-node {n}").Except(collector.Metrics.Select(m => $"{m.Key} {m.Value}"))];
+        await Wait.ForAsync("the node's numbers", () => Missing().Count == 0, () => $"Never heard: {string.Join(", ", Missing())}\n{up.Text}");
+        await GridAsync(exports, "cancel", "hello", "--yes");
+        await Wait.ForAsync("the end of what it did", () => collector.Spans.Any(s => s.Name == "step unmount-flist"), () => up.Text);
+        up.Interrupt();
+        Assert.True(await up.EndAsync() == 0, up.Text);
+        Leftovers.None($"grid-up-{up.Id}");
         var about = collector.Spans.Where(s => s.Tags[TraceTag.Agreement].Contains(id)).ToList();
 
         // The node: what it pulled, verified and answered, each thing it did, and what it signed.
@@ -39,10 +58,23 @@ public sealed class Traces
         Assert.Equal("grid-cli grid.cli grid apply", way[5]);
         Assert.Contains(about, s => s is { Service: "grid-ledger", Name: "decide" } && s.Parent == commit.Parent);
 
-        string[] metrics = ["grid.node.step.duration s", "grid.node.workloads {workload}", "grid.node.ledger.silence s", "grid.node.receipts.waiting {receipt}", "grid.node.flist.cache.size By"];
-        Assert.Empty(metrics.Select(m => $"grid-node {m}").Except(collector.Metrics.Select(m => $"{m.Key} {m.Value}")));
         // What the agreement says is in the agreement; the collector is told ids.
         Assert.False(collector.Heard("/etc/grid-example/nginx.conf"));
         Assert.False(collector.Heard("/usr/sbin/nginx"));
     }
+    private static int Pid(string logs)
+    {
+        using var status = JsonDocument.Parse(File.ReadAllText(Path.Combine(Path.GetDirectoryName(logs)!, "status.json")));
+        return status.RootElement.GetProperty("workloads").EnumerateArray().Single().GetProperty("pid").GetInt32();
+    }
+
+    private static async Task<string> GridAsync(IReadOnlyDictionary<string, string> environment, params string[] arguments)
+    {
+        using var grid = Heard.Grid(environment, arguments);
+        Assert.True(await grid.EndAsync() == 0, grid.Text);
+        return grid.Text;
+    }
+
+    [GeneratedRegex("agr1[a-z0-9]+")]
+    private static partial Regex Agreement();
 }

@@ -1,11 +1,12 @@
 using System.Diagnostics;
 using System.Text;
+using System.Text.RegularExpressions;
 using Grid.Cli.Up;
 
 namespace Grid.Stories.Tests.Stage;
 
 /// <summary>A program in a process of its own, as a person starts it: what it says is heard while it runs, and ctrl-C reaches it.</summary>
-internal sealed class Heard : IDisposable
+internal sealed partial class Heard : IDisposable
 {
     private const int SIGINT = 2;
 
@@ -59,6 +60,9 @@ internal sealed class Heard : IDisposable
         Assert.True(Said(text), Text);
     }
 
+    /// <summary>What it said that another terminal needs, to speak to its grid.</summary>
+    public Dictionary<string, string> Exports() => Export().Matches(Text).ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value);
+
     /// <summary>Ctrl-C.</summary>
     public void Interrupt() => NativeKill.Send(-Id, SIGINT);
 
@@ -87,4 +91,7 @@ internal sealed class Heard : IDisposable
         lock (_text)
             _text.AppendLine(e.Data);
     }
+
+    [GeneratedRegex(@"\b(GRID_[A-Z_]+)=(\S+)")]
+    private static partial Regex Export();
 }
