@@ -25,11 +25,7 @@ public sealed class HundredKills
     [Fact]
     public async Task Fifty_workloads_of_every_kind_never_notice_a_hundred_kills_of_the_agent()
     {
-        foreach (var program in new[] { "/usr/bin/wireguard-go", "/usr/sbin/nft" })
-        {
-            if (!File.Exists(program))
-                Assert.Skip($"Networks, gateways and addresses need {program}; run tools/setup.");
-        }
+        UnderlayNetwork.NeedsTunnels();
         await using var stage = await Stage.Stage.SetAsync();
         using var wire = new UnderlayNetwork();
         var world = new OutsideWorld(wire.Add());

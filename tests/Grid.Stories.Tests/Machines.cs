@@ -26,8 +26,7 @@ public sealed class Machines
     [Fact]
     public async Task A_machine_boots_serves_keeps_its_disk_outlives_the_agent_pauses_grows_and_shuts_down()
     {
-        if (!File.Exists("/usr/bin/wireguard-go"))
-            Assert.Skip("Networks need wireguard-go; run tools/setup.");
+        UnderlayNetwork.NeedsTunnels();
         await using var stage = await Stage.Stage.SetAsync();
         using var wire = new UnderlayNetwork();
         var farm = await stage.AddFarmAsync("north");

@@ -19,8 +19,7 @@ public sealed class Receipts
     [Fact]
     public async Task What_was_used_is_in_the_receipts_and_who_took_too_much_memory_as_well()
     {
-        if (!File.Exists("/usr/bin/wireguard-go"))
-            Assert.Skip("A way out needs wireguard-go, or a kernel with WireGuard; run tools/setup.");
+        UnderlayNetwork.NeedsTunnels();
         await using var stage = await Stage.Stage.SetAsync();
         using var wire = new UnderlayNetwork();
         var node = await stage.AddNodeAsync(await stage.AddFarmAsync("north"), "one", wire);

@@ -4,6 +4,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using Grid.Node.Networks;
 using Microsoft.Win32.SafeHandles;
 
 namespace Grid.Stories.Tests.Stage;
@@ -36,6 +37,14 @@ public sealed partial class UnderlayNetwork : IDisposable
         Run("netns", "add", Switch);
         Run("-n", Switch, "link", "add", "br0", "type", "bridge");
         Run("-n", Switch, "link", "set", "br0", "up");
+    }
+
+    /// <summary>Skips the story, visibly, where a node finds nothing to make tunnels of: by the very probe that it takes.</summary>
+    public static void NeedsTunnels()
+    {
+        using var keys = new TunnelKeys(new byte[TunnelKeys.SecretSize]);
+        using var probe = TunnelHost.Open("probe", keys, Environment.ProcessId, TimeProvider.System, out var why);
+        Assert.SkipWhen(probe is null, $"Networks need WireGuard: {why}; run tools/setup.");
     }
 
     private string Switch => $"{_prefix}-0";
