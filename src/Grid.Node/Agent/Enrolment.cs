@@ -50,9 +50,11 @@ internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<stri
             Write(Joined, []);
             return new NodeId(join.Id.Value);
         }
-        // A refused join can never become true; the next start may bring a better invite.
-        File.Delete(Kept);
-        throw new NodeException(refusal with { Detail = $"The ledger refuses the join: {refusal.Detail}" });
+        // A refused join can never become true; the next start may bring a better invite. One that was not judged may be recorded by now, and its invite used:
+        // it is kept, unless it was signed by a clock that has been put back since, and is so late that the ledger has not taken it.
+        if (answer.IsSettled() || (refusal.Code == RefusalCode.NotYetValid && join.Payload.Issued > time.GetUtcNow()))
+            File.Delete(Kept);
+        throw new NodeException(refusal with { Detail = $"{(answer.IsSettled() ? "The ledger refuses the join" : "The join is not taken yet")}: {refusal.Detail}" });
     }
 
     /// <summary>Says what the node has, unless that is what it said last.</summary>
@@ -64,7 +66,7 @@ internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<stri
         if (File.Exists(said) && (await File.ReadAllBytesAsync(said, cancel)).AsSpan().SequenceEqual(body))
             return;
         var statement = voice.Say(report);
-        var answer = await UntilReachedAsync(() => ledger.SubmitAsync(statement, cancel), cancel);
+        var answer = await UntilReachedAsync(() => ledger.SubmitAsync(statement, cancel), cancel, settled: true);
         if (!answer.Try(out _, out var refusal))
             throw new NodeException(refusal with { Detail = $"The ledger refuses the report: {refusal.Detail}" });
         Write(said, body);
@@ -91,19 +93,23 @@ internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<stri
         }
     }
 
-    private async Task<Answer<T>> UntilReachedAsync<T>(Func<Task<Answer<T>>> ask, CancellationToken cancel)
+    /// <param name="settled">go on until the ledger has said its last word, too</param>
+    private async Task<Answer<T>> UntilReachedAsync<T>(Func<Task<Answer<T>>> ask, CancellationToken cancel, bool settled = false)
     {
         while (true)
         {
             try
             {
-                return await ask();
+                var answer = await ask();
+                if (!settled || answer.IsSettled() || answer.Try(out _, out var refusal))
+                    return answer;
+                NotSettled(refusal.Code, refusal.Detail);
             }
             catch (LedgerUnreachableException e)
             {
                 Unreachable(e.Message);
-                await Task.Delay(TimeSpan.FromSeconds(1), time, cancel);
             }
+            await Task.Delay(TimeSpan.FromSeconds(1), time, cancel);
         }
     }
 
@@ -115,6 +121,9 @@ internal sealed partial class Enrolment(NodeOptions options, ImmutableArray<stri
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The ledger cannot be reached: {Why}")]
     private partial void Unreachable(string why);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The report is sent again: {Code}: {Detail}")]
+    private partial void NotSettled(string code, string detail);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Reported {Capacity}")]
     private partial void Reported(Capacity capacity);

@@ -13,8 +13,9 @@ using Microsoft.Extensions.Logging;
 namespace Grid.Node.Agent;
 
 /// <summary>
-/// Signs what the node did, on every change and every five minutes, and delivers it in order. What cannot be delivered waits on disk, at most
-/// <see cref="MaximumWaiting"/>; beyond that the oldest is given up and said, for a missing receipt costs the farmer and nobody else.
+/// Signs what the node did, on every change and every five minutes, and delivers it in order. What cannot be delivered waits on disk until the ledger has
+/// said its last word of it, at most <see cref="MaximumWaiting"/>; beyond that the oldest is given up and said, for a missing receipt costs the farmer and
+/// nobody else.
 /// </summary>
 internal sealed partial class Receipts(
     string directory, LedgerClient ledger, LedgerContact contact, NodeVoice voice, WorkloadSight sight, TimeProvider time, ILogger log)
@@ -69,7 +70,7 @@ internal sealed partial class Receipts(
     /// <summary>How many the ledger has not taken yet.</summary>
     public int Waits => Waiting().Count();
 
-    /// <summary>Delivers what waits, oldest first, until the ledger cannot be reached.</summary>
+    /// <summary>Delivers what waits, oldest first, until the ledger cannot be reached or has not said its last word.</summary>
     public async Task DeliverAsync(CancellationToken cancel)
     {
         foreach (var path in Waiting())
@@ -77,10 +78,19 @@ internal sealed partial class Receipts(
             try
             {
                 var statement = Statement.Decode(await File.ReadAllBytesAsync(path, cancel));
-                if ((await ledger.SubmitAsync(statement, cancel)).Try(out var recorded, out var refusal))
+                // Signed by a clock that has been put back since: its time comes, and until then it holds up nothing.
+                if (statement.Payload.Issued > time.GetUtcNow())
+                    continue;
+                var answer = await ledger.SubmitAsync(statement, cancel);
+                if (answer.Try(out var recorded, out var refusal))
                     contact.Hear(recorded.Time);
-                else
+                else if (answer.IsSettled())
                     Refused(statement.Id, refusal.Code, refusal.Detail);
+                else
+                {
+                    StillWaits(statement.Id, refusal.Code, refusal.Detail);
+                    return;
+                }
                 File.Delete(path);
             }
             catch (LedgerUnreachableException)
@@ -191,6 +201,9 @@ internal sealed partial class Receipts(
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The receipt {Statement} was refused: {Code}: {Detail}")]
     private partial void Refused(StatementId statement, string code, string detail);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The receipt {Statement} and those after it wait: {Code}: {Detail}")]
+    private partial void StillWaits(StatementId statement, string code, string detail);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The waiting receipt {Path} cannot be read: {Code}")]
     private partial void Torn(string path, string code);
