@@ -115,12 +115,13 @@ internal static partial class NodeProgram
             var answers = new Answers(ledger, new DescribedFiles(hubs), kinds, secrets, tunnels, volumeHost, Proofs(doors), voice, enrolment.Available, logging.CreateLogger<Answers>());
             var receipts = new Receipts(options.Paths.Receipts, ledger, contact, voice, sight, time, logging.CreateLogger<Receipts>());
             var drain = new Drain(options.Paths.Drained, ledger, voice, logging.CreateLogger<Drain>());
-            var status = new StatusFile(options.Paths.Status, voice, sight, answers, receipts, drain, enrolment.Available, options.Paths.Cache, contact, time);
+            var strangers = new Strangers(sight, time, logging.CreateLogger<Strangers>());
+            var status = new StatusFile(options.Paths.Status, voice, sight, answers, receipts, drain, strangers, enrolment.Available, options.Paths.Cache, contact, time);
             var logs = new LogDesk(node, keys.Signing, ledger, options.Paths.Containers.Log, time, logging.CreateLogger<LogDesk>());
             NodeGauges.Offer(status, contact, receipts, options.Paths.Cache);
             var look = new Bell();
             await using var health = new HealthChecks(sight, effects, look, time, logging.CreateLogger<HealthChecks>());
-            using var agent = new NodeAgent(feed, contact, answers, receipts, drain, sight, effects, health, status, logs, voice, look, time, logging.CreateLogger<NodeAgent>());
+            using var agent = new NodeAgent(feed, contact, answers, receipts, drain, sight, strangers, effects, health, status, logs, voice, look, time, logging.CreateLogger<NodeAgent>());
             Console.WriteLine($"grid-node ready {node}");
             await Task.WhenAll(agent.RunAsync(stopping.Token), report);
         }

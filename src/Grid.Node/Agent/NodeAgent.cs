@@ -14,7 +14,7 @@ namespace Grid.Node.Agent;
 /// and a sweep every <see cref="Sweep"/> finds whatever was missed.
 /// </summary>
 internal sealed partial class NodeAgent(
-    AgreementFeed feed, LedgerContact contact, Answers answers, Receipts receipts, Drain drain, WorkloadSight sight, WorkloadEffects effects, HealthChecks health, StatusFile status, LogDesk logs, NodeVoice voice,
+    AgreementFeed feed, LedgerContact contact, Answers answers, Receipts receipts, Drain drain, WorkloadSight sight, Strangers strangers, WorkloadEffects effects, HealthChecks health, StatusFile status, LogDesk logs, NodeVoice voice,
     Bell look, TimeProvider time, ILogger log)
     : IDisposable
 {
@@ -129,7 +129,8 @@ internal sealed partial class NodeAgent(
         // A node that never had volumes misses none.
         if (!sight.HasVolumes && !feed.Agreements.Any(HadVolumes))
             observed = observed with { VolumesUnseen = null };
-        await ResolveStrangersAsync(observed, cancel);
+        observed = observed with { Strangers = strangers.Look() };
+        await ResolveUnknownAsync(observed, cancel);
         var desired = Desired.Of(voice.Node, feed.Agreements, feed.Unknown, contact.Silence, now, contact.Certain);
         observed = observed with { Health = health.Follow(desired, observed) };
         var steps = Reconciler.Plan(desired, observed, now);
@@ -147,13 +148,13 @@ internal sealed partial class NodeAgent(
     }
 
     // What is here and belongs to an agreement we do not hold: ask; only the ledger's word makes it an orphan.
-    private async Task ResolveStrangersAsync(Observed observed, CancellationToken cancel)
+    private async Task ResolveUnknownAsync(Observed observed, CancellationToken cancel)
     {
         foreach (var id in observed.Agreements)
         {
             if (feed[id] is null && !feed.Unknown.Contains(id))
             {
-                Stranger(id);
+                NotKnown(id);
                 await feed.ResolveAsync(id, cancel);
             }
         }
@@ -248,7 +249,7 @@ internal sealed partial class NodeAgent(
     {
         var soonest = _failures.Next(desired, now);
         var silence = contact.Silence;
-        return Pausing().Select(o => o.After - silence).Where(t => t > TimeSpan.Zero).Append(soonest - now).Append(Sweep).Min();
+        return Pausing().Select(o => o.After - silence).Where(t => t > TimeSpan.Zero).Append(soonest - now).Append(Sweep).Append(strangers.Next).Min();
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Done: {Step}")]
@@ -267,5 +268,5 @@ internal sealed partial class NodeAgent(
     private partial void DiskFails(string why);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Something here says it belongs to {Agreement}, which is not known; asking the ledger")]
-    private partial void Stranger(AgreementId agreement);
+    private partial void NotKnown(AgreementId agreement);
 }

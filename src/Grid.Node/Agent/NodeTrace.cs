@@ -73,6 +73,7 @@ internal static class NodeTrace
     {
         WorkloadKey key => [key.Agreement],
         TunnelId tunnel => [tunnel.Agreement],
+        StrangerSeen stranger => [stranger.Workload.Agreement],
         FlistId => users.Select(k => k.Agreement),
         _ => throw new UnreachableException(step.ToString()),
     };
@@ -86,6 +87,7 @@ internal static class NodeTrace
         Step.Remove => "remove",
         Step.Pause => "pause",
         Step.Resume => "resume",
+        Step.EndStranger => "end-stranger",
         Step.Connect => "connect",
         Step.Adjust => "adjust",
         Step.Disconnect => "disconnect",

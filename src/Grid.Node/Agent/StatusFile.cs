@@ -16,7 +16,7 @@ namespace Grid.Node.Agent;
 /// <param name="available">what agreements may take of this node</param>
 /// <param name="cache">where flists are kept</param>
 internal sealed class StatusFile(
-    string path, NodeVoice voice, WorkloadSight sight, Answers answers, Receipts receipts, Drain drain, Capacity available, string cache, LedgerContact contact, TimeProvider time)
+    string path, NodeVoice voice, WorkloadSight sight, Answers answers, Receipts receipts, Drain drain, Strangers strangers, Capacity available, string cache, LedgerContact contact, TimeProvider time)
 {
     // A cache has many files.
     private static readonly TimeSpan CountEvery = TimeSpan.FromMinutes(1);
@@ -57,6 +57,7 @@ internal sealed class StatusFile(
             ReceiptsWaiting = receipts.Waits,
             CacheBytes = Cached(),
             Broken = drain.Why,
+            Strangers = strangers.Known,
         };
         Last = document;
         var text = JsonSerializer.Serialize(document, StatusContext.Default.NodeStatus);
@@ -118,7 +119,15 @@ internal sealed record NodeStatus(
 
     /// <summary>Why the node itself says that nothing new shall come; null when it does not.</summary>
     public string? Broken { get; init; }
+
+    /// <summary>The last that were found to run in workloads without being of them.</summary>
+    public ImmutableArray<StrangerStatus> Strangers { get; init; } = [];
 }
+
+/// <param name="Path">of the file, as the process sees it</param>
+/// <param name="Found">when it was seen first</param>
+/// <param name="There">false once it is gone: those that can be ended without the workload are</param>
+internal sealed record StrangerStatus(string Agreement, string Workload, int Pid, string Path, DateTimeOffset Found, bool There);
 
 /// <param name="Cpu">millicores</param>
 /// <param name="Memory">bytes, as the others</param>

@@ -26,6 +26,7 @@ internal sealed class WorkloadEffects(NodeHosts hosts)
         Step.Remove s => RemoveAsync(ContainerId.Of(s.Key)),
         Step.Pause s => PauseAsync(ContainerId.Of(s.Key)),
         Step.Resume s => ResumeAsync(ContainerId.Of(s.Key)),
+        Step.EndStranger s => hosts.Containers.EndStrangerAsync(ContainerId.Of(s.Stranger.Workload), new ProcessIdentity(s.Stranger.Pid, s.Stranger.Started)),
         Step.Adjust s => AdjustAsync(s.Wish),
         Step.Connect s => ConnectAsync(s.Wish),
         Step.MakeVolume s => hosts.Volumes?.MakeAsync(s.Wish.Key, (Volume)s.Wish.Workload) ?? NoVolumes,

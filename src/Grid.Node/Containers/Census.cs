@@ -1,53 +1,66 @@
 using System.Collections.Immutable;
+using System.ComponentModel;
 using System.Globalization;
 using Grid.Node.Containers.Interop;
 
 namespace Grid.Node.Containers;
 
-/// <summary>Code that runs in a container and is not a file of its flist.</summary>
+/// <summary>Code that runs in a container's control groups and is none of its files.</summary>
 /// <param name="Path">as the process sees it</param>
-public sealed record Stranger(int Pid, string Path);
+/// <param name="Executed">false: it is mapped executable into a process that executes what belongs</param>
+internal sealed record Stranger(ProcessIdentity Process, string Path, bool Executed);
 
 /// <summary>
-/// Compares what every process executes, and every file it has mapped executable, with the mount that is its root. What lies on that mount
-/// was checked against the flist's hashes when it was read. Memory that no file backs (a JIT's) cannot be judged and is not reported.
+/// Compares what every process executes, and every file it has mapped executable, with the mounts of the container from which files can be executed: its root, which
+/// is the flist, and of a machine's emulator also the node's <c>/usr</c>. What lies there was checked against hashes when it was read, and nobody can write there.
+/// Memory that no file backs (a JIT's) cannot be judged and is not reported.
 /// </summary>
 internal static class Census
 {
-    public static ImmutableArray<Stranger> Take(IEnumerable<int> pids) => [.. pids.Order().SelectMany(Examine).Distinct()];
+    /// <param name="init">the container's first process: its mounts are the container's</param>
+    /// <param name="pids">what is in its control groups</param>
+    public static ImmutableArray<Stranger> Take(ProcessIdentity init, IEnumerable<int> pids)
+    {
+        try
+        {
+            var mounts = MountLine.Read(init.Pid.ToString(CultureInfo.InvariantCulture))
+                .Where(m => m.Options.Contains("ro") && !m.Options.Contains("noexec")).Select(m => m.Id).ToHashSet();
+            // Were they those of another, which got its number, everybody in here would be a stranger.
+            return Processes.Identify(init.Pid) == init ? [.. pids.Order().SelectMany(p => Examine(p, mounts)).Distinct()] : [];
+        }
+        catch (Exception e) when (Processes.Gone(e))
+        {
+            // It ended, and with it all that is in its pid namespace.
+            return [];
+        }
+    }
 
-    private static IEnumerable<Stranger> Examine(int pid)
+    private static List<Stranger> Examine(int pid, HashSet<ulong> mounts)
     {
         List<Stranger> strangers = [];
         try
         {
-            using var root = Posix.OpenPath($"/proc/{pid}/root");
-            var home = SysStat.IdentifyIn(root, "/");
-            var program = new FileInfo($"/proc/{pid}/exe").LinkTarget;
-            if (program is not null && !Belongs(root, home, program, SysStat.Identify($"/proc/{pid}/exe")))
-                strangers.Add(new Stranger(pid, program));
+            if (Processes.Identify(pid) is not { } process)
+                return strangers;
+            if (SysStat.Identify($"/proc/{pid}/exe") is { } program && !mounts.Contains(program.Mount))
+                strangers.Add(new Stranger(process, new FileInfo($"/proc/{pid}/exe").LinkTarget ?? "?", Executed: true));
             foreach (var line in File.ReadLines($"/proc/{pid}/maps"))
             {
                 // 7f0e1c000000-7f0e1c021000 r-xp 00000000 fe:00 1234    /lib/libc.so.6
-                if (line.Split(' ', 6, StringSplitOptions.RemoveEmptyEntries) is not [var range, [_, _, 'x', ..], _, var device, var inode, var path] || inode == "0")
+                if (line[line.IndexOf(' ', StringComparison.Ordinal) + 3] != 'x' || line.Split(' ', 6, StringSplitOptions.RemoveEmptyEntries) is not [var range, _, _, _, not "0", var path] || IsMemory(path))
                     continue;
-                var parts = device.Split(':');
-                var mapped = SysStat.Identify($"/proc/{pid}/map_files/{range}") ?? new FileIdentity(
-                    uint.Parse(parts[0], NumberStyles.HexNumber, CultureInfo.InvariantCulture), uint.Parse(parts[1], NumberStyles.HexNumber, CultureInfo.InvariantCulture),
-                    ulong.Parse(inode, CultureInfo.InvariantCulture), 0);
-                if (!Belongs(root, home, path, mapped))
-                    strangers.Add(new Stranger(pid, path));
+                // What it was unmapped from meanwhile does not run.
+                if (SysStat.Identify($"/proc/{pid}/map_files/{range}") is { } mapped && !mounts.Contains(mapped.Mount) && !strangers.Any(s => s.Path == path))
+                    strangers.Add(new Stranger(process, path, Executed: false));
             }
         }
-        catch (Exception e) when (Processes.Gone(e) || e is System.ComponentModel.Win32Exception { NativeErrorCode: Posix.ENOENT or Posix.ESRCH })
+        catch (Exception e) when (Processes.Gone(e) || e is Win32Exception { NativeErrorCode: Posix.ENOENT or Posix.ESRCH })
         {
             // It ended while it was looked at; what ended does not run.
         }
         return strangers;
     }
 
-    /// <summary>The path leads, inside the container, to that same file, and by way of the root mount.</summary>
-    private static bool Belongs(Microsoft.Win32.SafeHandles.SafeFileHandle root, FileIdentity? home, string path, FileIdentity? file) =>
-        SysStat.IdentifyIn(root, path) is { } found && home is { } mount && file is { } actual
-        && found.Mount == mount.Mount && (found.Major, found.Minor, found.Inode) == (actual.Major, actual.Minor, actual.Inode);
+    // Shared memory without a name, and System V's, stand in the list as files.
+    private static bool IsMemory(string path) => path == "/dev/zero (deleted)" || path.StartsWith("/SYSV", StringComparison.Ordinal);
 }

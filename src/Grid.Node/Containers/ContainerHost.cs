@@ -58,8 +58,25 @@ public sealed class ContainerHost
 
     public ContainerLog Log(ContainerId id, TimeProvider time) => new(_paths.Log(id), () => Observe(id), time);
 
-    /// <summary>What runs in the container without being a file of its flist.</summary>
-    public ImmutableArray<Stranger> Census(ContainerId id) => Containers.Census.Take(_cgroups.Processes(id));
+    /// <summary>What runs in the container's control groups without being one of its files.</summary>
+    /// <param name="init">its first process, which executes its entry</param>
+    internal ImmutableArray<Stranger> Census(ContainerId id, ProcessIdentity init)
+    {
+        var found = Containers.Census.Take(init, _cgroups.Processes(id));
+        // A number that was given to another since the list was read is nothing to the container.
+        return found.IsEmpty || _cgroups.Processes(id) is not { } now ? found : [.. found.Where(s => now.Contains(s.Process.Pid) && Processes.Identify(s.Process.Pid) == s.Process)];
+    }
+
+    /// <summary>Ends a process of a container that executes none of its files; done also when it does not any more, or is gone. Never the first.</summary>
+    internal Task<Outcome> EndStrangerAsync(ContainerId id, ProcessIdentity stranger) => Effect.Run(() =>
+    {
+        using var process = Posix.OpenProcess(stranger.Pid);
+        // Held by now, so that it is this very one that is looked at again and signalled.
+        if (process is null || Observe(id) is not Observation.Present { Phase: Phase.Running or Phase.Paused } p || p.Phase.Process is not { } init || init == stranger
+            || !Census(id, init).Any(s => s.Executed && s.Process == stranger) || !Posix.Signal(process, Posix.SIGKILL))
+            return new Outcome.Done();
+        return Posix.WaitReadable(process, Settle) ? new Outcome.Done() : new Outcome.Transient($"the process {stranger.Pid} in {id} does not end");
+    });
 
     /// <summary>Makes it exist with its namespaces, its first process waiting; done also when it runs already, or has ended.</summary>
     /// <param name="seen">a look taken for this very start; null takes one</param>

@@ -1,13 +1,15 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using System.Text;
 using Grid.Node.Containers.Interop;
 
 namespace Grid.Node.Containers;
 
 /// <summary>One line of /proc/PID/mountinfo (proc_pid_mountinfo(5)).</summary>
+/// <param name="Id">of this mount, and of no other that there is</param>
 /// <param name="Root">which directory or file of the file system is mounted there</param>
 /// <param name="Source">what whoever mounted it called it</param>
-internal sealed record MountLine(string Root, string Point, ImmutableArray<string> Options, string Type, string Source, ImmutableArray<string> SuperOptions)
+internal sealed record MountLine(ulong Id, string Root, string Point, ImmutableArray<string> Options, string Type, string Source, ImmutableArray<string> SuperOptions)
 {
     public static ImmutableArray<MountLine> Read(string process) => Parse(File.ReadAllLines($"/proc/{process}/mountinfo"));
 
@@ -31,7 +33,7 @@ internal sealed record MountLine(string Root, string Point, ImmutableArray<strin
         var dash = Array.IndexOf(fields, "-", 6);
         if (dash < 0 || fields.Length < dash + 4)
             throw new FormatException($"The mount line '{line}' has no '-' or too few fields.");
-        return new MountLine(Unescape(fields[3]), Unescape(fields[4]), [.. fields[5].Split(',')], fields[dash + 1], Unescape(fields[dash + 2]), [.. fields[dash + 3].Split(',')]);
+        return new MountLine(ulong.Parse(fields[0], CultureInfo.InvariantCulture), Unescape(fields[3]), Unescape(fields[4]), [.. fields[5].Split(',')], fields[dash + 1], Unescape(fields[dash + 2]), [.. fields[dash + 3].Split(',')]);
     }
 
     // Space, tab, newline and backslash are written as three octal digits.

@@ -79,8 +79,20 @@ public sealed record Observed(
 
     public ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>> Tunnels { get; init; } = ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>.Empty;
 
+    /// <summary>What was found to run in workloads without being of them.</summary>
+    public ImmutableArray<StrangerSeen> Strangers { get; init; } = [];
+
     /// <summary>The agreements of which something is here.</summary>
     public IEnumerable<AgreementId> Agreements => Containers.Keys.Concat(Volumes.Keys).Concat(Gateways.Keys).Concat(Addresses.Keys).Select(k => k.Agreement).Concat(Tunnels.Keys.Select(t => t.Agreement)).Distinct();
+}
+
+/// <summary>A process in a workload's control groups that runs what is none of its files.</summary>
+/// <param name="Started">by the kernel's count: with the number it is that process and no later one</param>
+/// <param name="Path">of the file, as the process sees it</param>
+/// <param name="IsApart">it executes that file and is not the workload's first process: it can be ended, and the workload goes on</param>
+public sealed record StrangerSeen(WorkloadKey Workload, int Pid, ulong Started, string Path, bool IsApart)
+{
+    public override string ToString() => $"{Workload}: process {Pid}, {Path}";
 }
 
 /// <param name="Serving">false when the mount is there and nothing answers behind it</param>

@@ -29,6 +29,9 @@ public static class Reconciler
             if (!desired.Wishes.ContainsKey(key) && desired.Settled.Contains(key.Agreement) && sighting is Sighting<ContainerSeen>.Present(var seen))
                 steps.Add(TearDown(key, seen));
         }
+        // Whatever is agreed: what is no file of a workload is in no agreement.
+        steps.AddRange(observed.Strangers.Where(s => s.IsApart && observed.Containers.GetValueOrDefault(s.Workload) is Sighting<ContainerSeen>.Present { Thing.Phase: ContainerPhase.Running or ContainerPhase.Paused })
+            .Select(s => new Step.EndStranger(s)));
         steps.AddRange(VolumePlan.Plan(desired, observed, now));
         steps.AddRange(GatewayPlan.Plan(desired, observed, now));
         steps.AddRange(AddressPlan.Plan(desired, observed, now));

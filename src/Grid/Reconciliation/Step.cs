@@ -10,7 +10,7 @@ public abstract record Step
     {
     }
 
-    /// <summary>What it is done to: a workload's key, an flist's id or a tunnel's. At most one step is planned for each, and none begins while another lasts.</summary>
+    /// <summary>What it is done to: a workload's key, an flist's id, a tunnel's, or a stranger. At most one step is planned for each, and none begins while another lasts.</summary>
     public abstract object Subject { get; }
 
     /// <summary>For whoever reads a log: the act, and what it is done to.</summary>
@@ -53,6 +53,12 @@ public abstract record Step
     public sealed record Pause(WorkloadKey Key) : Withdraw(Key);
 
     public sealed record Resume(WorkloadKey Key) : Withdraw(Key);
+
+    /// <summary>End a process that is in a workload without being of it.</summary>
+    public sealed record EndStranger(StrangerSeen Stranger) : Step
+    {
+        public override object Subject => Stranger;
+    }
 
     /// <summary>Make its tunnels what they should be, while it runs.</summary>
     public sealed record Connect(Wish Wish) : Grant(Wish);

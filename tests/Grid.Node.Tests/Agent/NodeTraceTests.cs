@@ -66,6 +66,7 @@ public sealed class NodeTraceTests
             var t when t == typeof(WorkloadKey) => key,
             var t when t == typeof(Wish) => new Wish(key, default, new Volume(key.Name, default, Bytes.MiB(1), Media.Ssd, TimeSpan.Zero), Paused: false),
             var t when t == typeof(TunnelId) => new TunnelId(key.Agreement, new Membership("net", key.Name)),
+            var t when t == typeof(StrangerSeen) => new StrangerSeen(key, 1, 1, "/stranger", IsApart: false),
             var t when t == typeof(FlistId) => new FlistId(Digest.Of("flist"u8)),
             var t when t == typeof(long) => 1L,
             var t when t == typeof(string) => null,

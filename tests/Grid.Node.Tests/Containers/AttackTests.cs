@@ -143,32 +143,4 @@ public sealed class AttackTests(Machine machine) : IDisposable
             Assert.True(mount.Options.Contains("nodev") || (mount.Type == "tmpfs" && PrivateMounts.Devices.Any(d => mount.Root == $"/{d.Name}")), mount.Point);
         }
     }
-
-    [Fact]
-    public async Task The_census_finds_nothing_in_an_honest_container_and_names_a_stranger()
-    {
-        var spec = machine.Spec("say") with { Entry = "/bin/dynamic", Args = ["wait"] };
-        var path = $"/dev/shm/grid-stranger-{Environment.ProcessId}";
-        try
-        {
-            Assert.IsType<Outcome.Done>(await machine.Host.StartAsync(spec));
-            await machine.SaysAsync(spec.Id, "ready");
-            Assert.Empty(machine.Host.Census(spec.Id));
-
-            // The same probe, from a file that does not lie on its root's mount, and from one that is gone.
-            File.Copy(Path.Combine(machine.Tree, "bin/probe"), path);
-            File.SetUnixFileMode(path, (UnixFileMode)0b111_101_101);
-            using var stranger = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo(path, ["wait"]) { RedirectStandardOutput = true })!;
-            Assert.Equal("ready", await stranger.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken));
-            Assert.Equal([new Stranger(stranger.Id, path)], Census.Take([stranger.Id]));
-            File.Delete(path);
-            Assert.Equal([new Stranger(stranger.Id, path + " (deleted)")], Census.Take([stranger.Id]));
-            stranger.Kill();
-        }
-        finally
-        {
-            File.Delete(path);
-            await machine.Host.RemoveAsync(spec.Id, keepLog: false);
-        }
-    }
 }

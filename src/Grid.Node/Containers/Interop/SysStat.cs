@@ -11,7 +11,7 @@ internal readonly record struct FileIdentity(uint Major, uint Minor, ulong Inode
 internal static unsafe partial class SysStat
 {
     public const ulong ST_RDONLY = 1, ST_NOSUID = 2, ST_NODEV = 4, ST_NOEXEC = 8;
-    private const int AT_EMPTY_PATH = 0x1000, AT_FDCWD = -100;
+    private const int AT_EMPTY_PATH = 0x1000, AT_STATX_DONT_SYNC = 0x4000, AT_FDCWD = -100;
     private const uint STATX_INO = 0x100, STATX_MNT_ID = 0x1000;
     private const ulong O_PATH = 0x20_0000;
     private const ulong RESOLVE_NO_MAGICLINKS = 0x02, RESOLVE_NO_SYMLINKS = 0x04, RESOLVE_IN_ROOT = 0x10;
@@ -69,7 +69,8 @@ internal static unsafe partial class SysStat
     private static FileIdentity? Identify(int directory, string path, int flags)
     {
         var buffer = stackalloc byte[256];
-        if (statx(directory, path, flags, STATX_INO | STATX_MNT_ID, buffer) != 0)
+        // Which file it is never changes: who serves the file system, and may be slow or gone, is not asked.
+        if (statx(directory, path, flags | AT_STATX_DONT_SYNC, STATX_INO | STATX_MNT_ID, buffer) != 0)
             return null;
         // struct statx: ino at 32, dev_major at 136, dev_minor at 140, mnt_id at 144.
         return new FileIdentity(*(uint*)(buffer + 136), *(uint*)(buffer + 140), *(ulong*)(buffer + 32), *(ulong*)(buffer + 144));
