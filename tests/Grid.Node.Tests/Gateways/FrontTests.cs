@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Http.Headers;
 using System.Net.Sockets;
 using System.Net.WebSockets;
 using System.Security.Authentication;
@@ -45,11 +46,13 @@ public sealed class FrontTests
         // The shape of gRPC: HTTP/2 all the way, each message when it is sent, the outcome in a trailer.
         using (var http = lab.Client(HttpVersion.Version20))
         {
-            await using var call = await StreamedCall.BeginAsync(http, "https://calls.gw.example/grpc");
-            Assert.Equal("HTTP/2", call.Headers.GetValues("X-Backend").Single());
-            await call.SayAsync(42);
-            await call.SayAsync(43);
-            Assert.Equal("0", await call.EndAsync());
+            using var request = new HttpRequestMessage(HttpMethod.Post, "https://calls.gw.example/grpc") { Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact, Content = new ByteArrayContent([0, 0, 0, 0, 1, 42]) };
+            request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/grpc+proto");
+            request.Headers.TE.ParseAdd("trailers");
+            using var response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
+            Assert.Equal("HTTP/2", response.Headers.GetValues("X-Backend").Single());
+            Assert.Equal([0, 0, 0, 0, 1, 42], await response.Content.ReadAsByteArrayAsync(Cancel));
+            Assert.Equal("0", response.TrailingHeaders.GetValues("grpc-status").Single());
         }
 
         foreach (var version in new[] { HttpVersion.Version11, HttpVersion.Version20 })
