@@ -94,7 +94,7 @@ internal sealed class WorkloadSight(NodeHosts hosts)
         // One that does not run yet executes the runtime's own file.
         where container.Value is Observation.Present { Phase: Phase.Running or Phase.Paused }
         let init = container.Value.Init!.Value
-        let found = hosts.Containers.Census(container.Key, init)
+        let found = hosts.Containers.Census(container.Key, init, _last!.Members.GetValueOrDefault(container.Key))
         from stranger in found
         // What a stranger has mapped is no news beside it.
         where stranger.Executed || !found.Any(s => s.Executed && s.Process == stranger.Process)

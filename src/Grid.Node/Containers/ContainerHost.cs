@@ -60,9 +60,10 @@ public sealed class ContainerHost
 
     /// <summary>What runs in the container's control groups without being one of its files.</summary>
     /// <param name="init">its first process, which executes its entry</param>
-    internal ImmutableArray<Stranger> Census(ContainerId id, ProcessIdentity init)
+    /// <param name="seen">the numbers of its processes by a look just taken; null takes one</param>
+    internal ImmutableArray<Stranger> Census(ContainerId id, ProcessIdentity init, IReadOnlySet<int>? seen = null)
     {
-        var found = Containers.Census.Take(init, _cgroups.Processes(id));
+        var found = Containers.Census.Take(init, seen ?? _cgroups.Processes(id));
         // A number that was given to another since the list was read is nothing to the container.
         return found.IsEmpty || _cgroups.Processes(id) is not { } now ? found : [.. found.Where(s => now.Contains(s.Process.Pid) && Processes.Identify(s.Process.Pid) == s.Process)];
     }

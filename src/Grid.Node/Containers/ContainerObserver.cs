@@ -19,13 +19,16 @@ internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, C
 
     public Sighting Observe()
     {
-        var seen = new Dictionary<ContainerId, Observation>();
+        var (seen, members) = (new Dictionary<ContainerId, Observation>(), new Dictionary<ContainerId, IReadOnlySet<int>>());
         try
         {
             var attendants = Attendants();
             foreach (var id in attendants.Select(a => a.Id).Concat(cgroups.List()).Concat(ContainerId.NamedIn(paths.Bundles)).Concat(ContainerId.NamedIn(paths.State)).ToHashSet())
-                seen[id] = Observe(id, attendants);
-            return new Sighting(seen, null);
+            {
+                seen[id] = Observe(id, attendants, out var processes);
+                members[id] = processes;
+            }
+            return new Sighting(seen, null) { Members = members };
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -37,7 +40,7 @@ internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, C
     {
         try
         {
-            return Observe(id, Attendants());
+            return Observe(id, Attendants(), out _);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -64,8 +67,9 @@ internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, C
         return found.ToImmutable();
     }
 
-    private Observation Observe(ContainerId id, ImmutableArray<Attendant> all)
+    private Observation Observe(ContainerId id, ImmutableArray<Attendant> all, out IReadOnlySet<int> members)
     {
+        members = ImmutableHashSet<int>.Empty;
         try
         {
             var attendants = all.Where(a => a.Id == id).ToImmutableArray();
@@ -75,13 +79,13 @@ internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, C
 
             var (label, uids) = Written(Path.Combine(paths.StateOf(id), OciConfig.FileName)) ?? Written(Path.Combine(bundle, OciConfig.FileName)) ?? (null, null);
             label = attendants.FirstOrDefault(a => a.Label is not null)?.Label ?? label;
-            var members = cgroups.Processes(id);
-            var init = members.Where(Processes.IsInit).Select(Processes.Identify).FirstOrDefault(p => p is not null);
+            var processes = members = cgroups.Processes(id);
+            var init = processes.Where(Processes.IsInit).Select(Processes.Identify).FirstOrDefault(p => p is not null);
             if (init is { } process)
             {
                 var alive = Alive(id, process);
                 // The first process is there before its mounts are; it is made when the runtime outside has gone.
-                return alive is Phase.Created && attendants.Any(a => !a.IsShim && !members.Contains(a.Process.Pid) && IsYoung(a))
+                return alive is Phase.Created && attendants.Any(a => !a.IsShim && !processes.Contains(a.Process.Pid) && IsYoung(a))
                     ? new Observation.Unknown("it is being made")
                     : new Observation.Present(label, Processes.UidRangeOf(process.Pid) ?? uids, alive, cgroups.OomKills(id)) { Health = HealthFile.Read(bundle) };
             }

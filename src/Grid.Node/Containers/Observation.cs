@@ -70,6 +70,9 @@ public readonly record struct ProcessIdentity(int Pid, ulong StartTicks);
 /// <param name="Blind">why the look was not complete; what was not seen is then unknown</param>
 public sealed record Sighting(IReadOnlyDictionary<ContainerId, Observation> Containers, string? Blind)
 {
+    /// <summary>The numbers of the processes that were in the control groups of each.</summary>
+    public IReadOnlyDictionary<ContainerId, IReadOnlySet<int>> Members { get; init; } = new Dictionary<ContainerId, IReadOnlySet<int>>();
+
     public Observation this[ContainerId id] =>
         Containers.TryGetValue(id, out var seen) ? seen : Blind is null ? new Observation.Absent() : new Observation.Unknown(Blind);
 
