@@ -62,7 +62,7 @@ public static partial class CommandLine
     internal static RootCommand Root(Frame frame)
     {
         var root = new RootCommand("grid: agreements between users and farmers about IT workloads, signed by both, proven by a ledger, made true by nodes.\n\n"
-            + "Exit codes: 0 done or no changes, 1 changes or a negative verdict, 2 wrong command line, 130 interrupted, 255 any other error.");
+            + "Exit codes: 0 done or no changes, 1 changes or a negative verdict, 2 wrong command line, 130 interrupted, 255 any other error; of plan 255 for a wrong command line too.");
         foreach (var option in frame.Options.All)
             root.Add(option);
         foreach (var command in Nouns(frame))

@@ -9,7 +9,7 @@ public static class Exit
     /// <summary>A negative verdict: <c>plan</c> found changes, <c>verify</c> found something that does not hold, an agreement did not come to run.</summary>
     public const int Negative = 1;
 
-    /// <summary>The command line itself is wrong.</summary>
+    /// <summary>The command line itself is wrong. <c>plan</c> says <see cref="Error"/> instead.</summary>
     public const int Usage = 2;
 
     /// <summary>Interrupted by ctrl-C, as shells count it (128 + SIGINT).</summary>

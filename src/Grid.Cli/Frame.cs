@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
+using Grid.Cli.Commands;
 using Grid.Cli.Output;
 using Grid.Cli.Settings;
 using Grid.Client;
@@ -45,13 +46,15 @@ internal sealed class Frame(Shell shell, Options options)
             if (!parsed.GetValue(watch))
                 return await RunAsync(parsed, run, cancellation).ConfigureAwait(false);
             using var screen = shell.Terminal.Out && parsed.GetValue(options.Output) == Format.Table ? new Screen(shell.Out) : null;
+            Outcome.Done? last = null;
             while (true)
             {
                 var outcome = await OutcomeAsync(parsed, run, cancellation).ConfigureAwait(false);
                 // Ctrl-C is how watching ends.
                 if (cancellation.IsCancellationRequested)
                     return Exit.Ok;
-                if (outcome is not Outcome.Done done)
+                // What answered once may answer again; what never did is more likely named wrongly.
+                if ((outcome as Outcome.Done ?? (IsAway(outcome) ? last : null)) is not { } shown)
                 {
                     screen?.Dispose();
                     return Write(parsed, outcome, repeated: true);
@@ -59,7 +62,8 @@ internal sealed class Frame(Shell shell, Options options)
                 if (screen is null)
                     Write(parsed, outcome, repeated: true);
                 else
-                    screen.Show(page => new Page(page, Colour(parsed)).Write(Wanted(parsed, done)));
+                    screen.Show(page => new Page(page, Colour(parsed)).Write([.. outcome is Outcome.Failed away ? away.Problems.Select(Line) : [], .. Wanted(parsed, shown)]));
+                last = shown;
                 try
                 {
                     await Task.Delay(WatchEvery, shell.Time, cancellation).ConfigureAwait(false);
@@ -80,6 +84,8 @@ internal sealed class Frame(Shell shell, Options options)
         var colour = Colour(parsed);
         switch (outcome)
         {
+            case Outcome.Verbatim { Document: { } document } when format != Format.Table:
+                return Write(parsed, Outcome.Of(document), repeated);
             case Outcome.Verbatim verbatim:
                 shell.Out.Write(verbatim.Text);
                 return Exit.Ok;
@@ -91,7 +97,8 @@ internal sealed class Frame(Shell shell, Options options)
                 return done.Code;
             case Outcome.Failed failed:
                 WriteProblems(failed, format, colour && shell.Terminal.Error);
-                return failed.Code;
+                // Who asks plan asks for 0 or 1, and has one answer for all that is neither.
+                return failed.Code == Exit.Usage && parsed.CommandResult.Command.Name == PlanCommands.PlanName ? Exit.Error : failed.Code;
             default:
                 throw new System.Diagnostics.UnreachableException();
         }
@@ -107,8 +114,7 @@ internal sealed class Frame(Shell shell, Options options)
             var page = new Page(shell.Error, colour);
             foreach (var problem in failed.Problems)
             {
-                var (refusal, where) = problem;
-                page.Write([Block.Line($"error[{refusal.Code}]: {(where is null ? "" : $"{where}: ")}{refusal.Detail}", Ink.Bad)]);
+                page.Write([Line(problem)]);
                 page.Write([Block.Line($"  next: {Advice.Next(problem)}")]);
             }
             return;
@@ -123,6 +129,10 @@ internal sealed class Frame(Shell shell, Options options)
         var document = new JsonObject { ["error"] = One(failed.Problems[0]), ["errors"] = new JsonArray([.. failed.Problems.Select(One)]) };
         shell.Error.WriteLine(format == Format.Json ? Document.Json(document) : Document.Yaml(document));
     }
+
+    private static Block Line(Problem problem) => Block.Line($"error[{problem.Refusal.Code}]: {(problem.Where is null ? "" : $"{problem.Where}: ")}{problem.Refusal.Detail}", Ink.Bad);
+
+    private static bool IsAway(Outcome outcome) => outcome is Outcome.Failed { Problems: [{ Refusal.Code: CliCode.LedgerUnreachable or CliCode.HubUnreachable }] };
 
     private bool Colour(ParseResult parsed) => shell.Environment("NO_COLOR") is not { Length: > 0 } && !parsed.GetValue(options.NoColor);
 

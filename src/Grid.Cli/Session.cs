@@ -42,6 +42,10 @@ internal sealed class Session(Shell shell, ParseResult parsed, Context context, 
             shell.Error.WriteLine(Page.Printable(text));
     }
 
+    /// <summary>A no where a form of output is asked for, and the result is a file's bytes.</summary>
+    public Refusal? Unformed(string what) => format == Format.Table ? null
+        : new Refusal(CliCode.Usage, $"{what} is written as it is, and has no other form.", "Leave '-o' out.");
+
     /// <summary>Asks for a yes where a person is there to give it.</summary>
     public Refusal? Confirm(string question, bool yes)
     {

@@ -12,7 +12,7 @@ public sealed class BadInputTests
     [InlineData("key")]
     [InlineData("key", "new")]
     [InlineData("key", "new", "a", "b")]
-    [InlineData("plan", "--nope")]
+    [InlineData("apply", "--nope")]
     [InlineData("status", "-o", "xml")]
     [InlineData("apply", "--plan")]
     [InlineData("account", "open", "x", "--threshold", "many")]
@@ -28,6 +28,21 @@ public sealed class BadInputTests
         Assert.Equal((Exit.Usage, ""), (code, text));
         Assert.Contains("error[usage]", error, StringComparison.Ordinal);
         Assert.Contains("--help'", error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("plan", "--nope")]
+    [InlineData("plan", "a", "b")]
+    [InlineData("plan", "-o", "xml")]
+    [InlineData("agreement", "plan", "--nope")]
+    public async Task A_wrong_command_line_of_plan_exits_255_as_all_its_errors_do(params string[] args)
+    {
+        using var shell = new TestShell();
+
+        var (code, text, error) = await shell.RunAsync(args);
+
+        Assert.Equal((Exit.Error, ""), (code, text));
+        Assert.Contains("error[usage]", error, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -13,7 +13,8 @@ public sealed class NodeStatusTests
           ],
           "mechanisms": [ { "name": "containers", "active": "/usr/bin/crun", "why": null }, { "name": "BPF LSM", "active": null, "why": "the kernel has not loaded it; not used" } ],
           "offered": { "cpu": 1750, "memory": 3758096384, "ssd": 107374182400, "hdd": 0, "publicIPv4": 0 }, "held": { "cpu": 500, "memory": 134217728, "ssd": 2147483648, "hdd": 0, "publicIPv4": 0 },
-          "receiptsWaiting": 3, "cacheBytes": 1610612736, "broken": "the disk /data errs"
+          "receiptsWaiting": 3, "cacheBytes": 1610612736, "broken": "the disk /data errs",
+          "strangers": [ { "agreement": "agr1x", "workload": "web", "pid": 4800, "path": "/usr/bin/nc", "found": "2026-01-01T00:00:10Z", "there": false }, { "agreement": "agr1x", "workload": "web", "pid": 4711, "path": "/tmp/\u001b[2J (deleted)", "found": "2026-01-01T00:03:00Z", "there": true } ]
         }
         """;
 

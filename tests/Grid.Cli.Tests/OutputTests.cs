@@ -111,6 +111,50 @@ public sealed class WatchTests(RealLedger real)
     [Fact]
     public async Task A_file_gets_no_control_codes() => Assert.DoesNotContain('\e', await WatchAsync(terminal: false, "NAME"));
 
+    [Theory]
+    [InlineData(true, "table")]
+    [InlineData(false, "table")]
+    [InlineData(false, "json")]
+    public async Task What_does_not_answer_for_a_while_is_said_and_watched_on(bool terminal, string form)
+    {
+        using var shell = new TestShell();
+        var (before, after) = ($"before-{Guid.NewGuid():n}"[..30], $"after-{Guid.NewGuid():n}"[..30]);
+        await shell.JsonAsync("ledger", "trust", real.Address, "--yes");
+        await shell.JsonAsync("key", "new", "alice", "--no-passphrase");
+        await shell.JsonAsync("account", "open", "alice");
+        await shell.JsonAsync("farm", "register", before, "--account", "alice");
+        shell.IsTerminal = terminal;
+        using var person = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        var (screen, other) = (new Screen(), new Screen());
+        var watching = shell.RunAsync(screen, other, person.Token, ["farm", "list", "--watch", "-o", form]);
+        await screen.ShowsAsync(before);
+
+        shell.IsAlone = true;
+        var said = terminal ? screen : other;
+        await said.ShowsAsync("ledger-unreachable");
+        if (terminal)
+        {
+            // With what was seen last below it, and no less of it than before.
+            await screen.ShowsAsync("\e[J", after: "ledger-unreachable");
+            Assert.Contains(before, screen.ToString().Split("ledger-unreachable")[1], StringComparison.Ordinal);
+        }
+        shell.IsAlone = false;
+        await shell.JsonAsync("farm", "register", after, "--account", "alice");
+        await screen.ShowsAsync(after);
+        await person.CancelAsync();
+        Assert.Equal(Exit.Ok, (await watching).Code);
+    }
+
+    [Fact]
+    public async Task What_never_answered_is_not_waited_for()
+    {
+        using var shell = new TestShell { IsAlone = true };
+        using var key = Statements.SigningKey.FromSeed(new byte[32]);
+        shell.Environment["GRID_LEDGER"] = real.Address;
+        shell.Environment["GRID_LEDGER_KEY"] = key.Public.ToString();
+        Assert.Equal(CliCode.LedgerUnreachable, await shell.RefusedAsync("farm", "list", "--watch"));
+    }
+
     private async Task<string> WatchAsync(bool terminal, string until, params string[] options)
     {
         using var shell = new TestShell();

@@ -17,6 +17,9 @@ internal sealed class TestShell : IDisposable
     /// <summary>True when a person sits there who can be asked.</summary>
     public bool IsTerminal { get; set; }
 
+    /// <summary>True while nobody answers.</summary>
+    public bool IsAlone { get; set; }
+
     public TimeProvider Time { get; set; } = TimeProvider.System;
 
     public string PathOf(string name) => Path.Combine(Home, name);
@@ -38,13 +41,15 @@ internal sealed class TestShell : IDisposable
 
     /// <param name="output">can be read while the command runs</param>
     /// <param name="cancellation">what ctrl-C is to the program</param>
-    public async Task<(int Code, string Out, string Error)> RunAsync(Screen output, CancellationToken cancellation, params string[] args)
+    public Task<(int Code, string Out, string Error)> RunAsync(Screen output, CancellationToken cancellation, params string[] args) => RunAsync(output, new Screen(), cancellation, args);
+
+    public async Task<(int Code, string Out, string Error)> RunAsync(Screen output, Screen error, CancellationToken cancellation, params string[] args)
     {
-        var (error, bytes) = (new StringWriter(), new MemoryStream());
+        var bytes = new MemoryStream();
         var shell = new Shell(
             new StringReader(Input), output, error, new Terminal(IsTerminal, IsTerminal, IsTerminal, 120, _ => _secrets.TryDequeue(out var secret) ? secret : null),
             name => name == "GRID_HOME" ? Home : Environment.GetValueOrDefault(name), Time, System.Security.Cryptography.RandomNumberGenerator.GetBytes,
-            server => new HttpClient { BaseAddress = server, Timeout = Timeout.InfiniteTimeSpan })
+            server => new HttpClient(new Cable(this)) { BaseAddress = server, Timeout = Timeout.InfiniteTimeSpan })
         { Bytes = () => bytes, BytesIn = () => new MemoryStream(System.Text.Encoding.UTF8.GetBytes(Input)) };
         var code = await CommandLine.RunAsync(args, shell, cancellation);
         var text = output.ToString() + System.Text.Encoding.UTF8.GetString(bytes.ToArray());
@@ -70,13 +75,19 @@ internal sealed class TestShell : IDisposable
         var (code, text, error) = await RunAsync([.. args, "-o", "json"]);
         Assert.Equal("", text);
         var document = JsonNode.Parse(error)!["error"]!;
-        Assert.True(code == (document["code"]!.GetValue<string>() == CliCode.Usage ? Exit.Usage : Exit.Error), $"grid {string.Join(' ', args)}: {code} {text}{error}");
+        Assert.True(code == (document["code"]!.GetValue<string>() == CliCode.Usage && args[0] != "plan" ? Exit.Usage : Exit.Error), $"grid {string.Join(' ', args)}: {code} {text}{error}");
         // What, why, and what to do next, of each thing that is wrong.
         Assert.All(JsonNode.Parse(error)!["errors"]!.AsArray(), e => Assert.True(e!["detail"]?.GetValue<string>() is { Length: > 0 } && e["next"]?.GetValue<string>() is { Length: > 0 }, $"grid {string.Join(' ', args)}: {e}"));
         return document["code"]!.GetValue<string>();
     }
 
     public void Dispose() => Directory.Delete(Home, recursive: true);
+
+    private sealed class Cable(TestShell shell) : DelegatingHandler(new SocketsHttpHandler())
+    {
+        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) =>
+            shell.IsAlone ? throw new HttpRequestException("The cable is out.") : base.SendAsync(request, cancellationToken);
+    }
 
     /// <summary>Compares with a file beside the tests; GRID_GOLDEN=1 writes it anew, for a person to read before it is kept.</summary>
     public static void IsGolden(string name, string actual, [CallerFilePath] string here = "")
@@ -109,10 +120,11 @@ internal sealed class Screen : TextWriter
     }
 
     /// <summary>Waits until the text is there.</summary>
-    public async Task ShowsAsync(string text)
+    /// <param name="after">behind this, which is there already</param>
+    public async Task ShowsAsync(string text, string after = "")
     {
         var began = TimeProvider.System.GetTimestamp();
-        while (!ToString().Contains(text, StringComparison.Ordinal))
+        while (ToString() is var shown && shown.IndexOf(text, shown.IndexOf(after, StringComparison.Ordinal), StringComparison.Ordinal) < 0)
         {
             Assert.True(TimeProvider.System.GetElapsedTime(began) < TimeSpan.FromSeconds(20), $"'{text}' was not shown:\n{ToString()}");
             await Task.Delay(10, TestContext.Current.CancellationToken);

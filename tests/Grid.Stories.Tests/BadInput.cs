@@ -53,7 +53,8 @@ public sealed class BadInput
 
     [Theory]
     [InlineData(2, "frobnicate")]
-    [InlineData(2, "plan", "--no-such-option")]
+    [InlineData(2, "apply", "--no-such-option")]
+    [InlineData(255, "plan", "--no-such-option")]
     [InlineData(255, "plan", "/no/such/file.yaml")]
     [InlineData(255, "agreement", "show", "agr1nonsense")]
     [InlineData(255, "verify", "/etc/hostname", "--ledger-key", "key1nonsense")]

@@ -143,7 +143,7 @@ internal static class AgreementCommands
         var without = new Option<bool>("--no-receipts") { Description = "Leave out receipts that changed nothing; the same agreement is proven by a smaller file" };
         return frame.Verb("export", "Write the agreement with all its proofs into one file, for anybody to verify offline", [agreement, file, without], async (session, cancellation) =>
         {
-            if (session.Value(file) != "-" && Files.Taken(session.Value(file)!) is { } taken)
+            if ((session.Value(file) == "-" ? session.Unformed("The file on standard output") : Files.Taken(session.Value(file)!)) is { } taken)
                 return taken;
             if (!(await FindAsync(session, session.Value(agreement), cancellation, !session.Value(without)).ConfigureAwait(false)).Try(out var found, out var refusal))
                 return refusal;

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text.Json.Nodes;
 using Grid.Cli.Output;
 
 namespace Grid.Cli.Commands;
@@ -42,5 +43,5 @@ internal static class CompletionCommand
         Script(frame, "bash", Bash), Script(frame, "zsh", Zsh), Script(frame, "fish", Fish));
 
     private static Command Script(Frame frame, string shell, string text) =>
-        frame.Verb(shell, $"The script for {shell}", [], (_, _) => Task.FromResult<Outcome>(new Outcome.Verbatim(text)));
+        frame.Verb(shell, $"The script for {shell}", [], (_, _) => Task.FromResult<Outcome>(new Outcome.Verbatim(text, new JsonObject { ["shell"] = shell, ["script"] = text })));
 }

@@ -65,7 +65,7 @@ internal static class FlistReading
     private static Command Ls(Frame frame)
     {
         var (flist, path) = (FlistCommands.Flist(frame), Path());
-        return frame.Verb("ls", "What lies in a directory of an flist", [flist, path], (session, cancellation) => OpenAsync(session, session.Value(flist), opened =>
+        return frame.Reading("ls", "What lies in a directory of an flist", [flist, path], (session, cancellation) => OpenAsync(session, session.Value(flist), opened =>
         {
             if (Resolve(opened.Meta, session.Value(path), out var inode) is { } refusal)
                 return Task.FromResult<Outcome>(refusal);
@@ -80,7 +80,7 @@ internal static class FlistReading
     private static Command Tree(Frame frame)
     {
         var (flist, path) = (FlistCommands.Flist(frame), Path());
-        return frame.Verb("tree", "Everything below a directory of an flist", [flist, path], (session, cancellation) => OpenAsync(session, session.Value(flist), opened =>
+        return frame.Reading("tree", "Everything below a directory of an flist", [flist, path], (session, cancellation) => OpenAsync(session, session.Value(flist), opened =>
         {
             if (Resolve(opened.Meta, session.Value(path), out var inode) is { } refusal)
                 return Task.FromResult<Outcome>(refusal);
@@ -95,7 +95,7 @@ internal static class FlistReading
     private static Command Cat(Frame frame)
     {
         var (flist, path) = (FlistCommands.Flist(frame), new Argument<string>("PATH") { Description = "A file in the flist" });
-        return frame.Verb("cat", "The content of a file of an flist", [flist, path], (session, cancellation) => OpenAsync(session, session.Value(flist), async opened =>
+        return frame.Verb("cat", "The content of a file of an flist", [flist, path], (session, cancellation) => session.Unformed("A file's content") is { } formed ? Task.FromResult<Outcome>(formed) : OpenAsync(session, session.Value(flist), async opened =>
         {
             if (Resolve(opened.Meta, session.Value(path), out var inode) is { } refusal)
                 return refusal;

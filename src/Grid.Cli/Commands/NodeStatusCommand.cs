@@ -77,6 +77,7 @@ internal static class NodeStatusCommand
         document["silentSeconds"] = silence is { } silent ? (long)silent.TotalSeconds : null;
         document["drains"] = drains;
         return Outcome.Of(document,
+        [
             new Block.Fields(
             [
                 ("node", status.GetProperty("node").GetString()),
@@ -89,8 +90,18 @@ internal static class NodeStatusCommand
             new Block.Table(NodeView.CapacityColumns, [NodeView.Capacity(status, "held"), NodeView.Capacity(status, "offered")]),
             new Block.Table(["for", "by", "because"],
                 [.. Items(status, "mechanisms").Select(m => ImmutableArray.Create<Cell>(Render.Text(m, "name"), Render.Text(m, "active") is { } by ? by : new Cell("nothing", Ink.Notice), Render.Text(m, "why")))]),
-            new Block.Table(["workload", "kind", "agreement", "phase", "pid", "starts", "failures", "next try", "why"], [.. Items(status, "workloads").Select(w => Workload(w, now))], "no workloads"));
+            new Block.Table(["workload", "kind", "agreement", "phase", "pid", "starts", "failures", "next try", "why"], [.. Items(status, "workloads").Select(w => Workload(w, now))], "no workloads"),
+            .. Items(status, "strangers").ToList() is { Count: > 0 } strangers
+                ? [new Block.Table(["stranger", "pid", "in", "agreement", "found", "now"], [.. strangers.Select(s => Stranger(s, now))])]
+                : (IEnumerable<Block>)[],
+        ]);
     }
+
+    private static ImmutableArray<Cell> Stranger(JsonElement stranger, DateTimeOffset now) =>
+    [
+        Render.Text(stranger, "path"), Render.Text(stranger, "pid"), Render.Text(stranger, "workload"), Render.Text(stranger, "agreement"), Time(stranger, "found") is { } found ? $"{Ago(now - found)} ago" : null,
+        stranger.GetProperty("there").GetBoolean() ? new Cell("runs", Ink.Bad) : "gone",
+    ];
 
     private static Cell Ledger(JsonElement status, TimeSpan? silence) => (silence, Render.Text(status, "ledgerTrouble")) switch
     {

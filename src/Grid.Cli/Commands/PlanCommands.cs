@@ -14,6 +14,8 @@ namespace Grid.Cli.Commands;
 /// <summary>From a <c>grid.yaml</c> to an agreement: look at it, then sign it.</summary>
 internal static class PlanCommands
 {
+    public const string PlanName = "plan";
+
     private const string ByDraft =
         "Run the same command with --draft: it is laid down for the account's other keys, whose holders find it with 'grid agreement drafts' and sign it with 'grid agreement sign'.";
 
@@ -22,7 +24,7 @@ internal static class PlanCommands
     public static Command Plan(Frame frame)
     {
         var file = File();
-        return frame.Verb("plan", "Show what a grid.yaml would agree or change, and its price. Exits 0 without changes, 1 with, 255 on error", [file], async (session, cancellation) =>
+        return frame.Verb(PlanName, "Show what a grid.yaml would agree or change, and its price. Exits 0 without changes, 1 with, 255 on any error", [file], async (session, cancellation) =>
         {
             if (!(await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out var refusal))
                 return refusal;

@@ -18,7 +18,7 @@ internal static class SecretCommands
     {
         var node = NodeCommands.Node(frame);
         var file = new Option<string>("--file", "-f") { Description = "What is sealed, byte for byte; - reads standard input, without it a line is asked for", HelpName = "FILE" };
-        return frame.Reading("seal", "Seal a secret to a node, for your account's agreements", [node, file], async (session, cancellation) =>
+        return frame.Verb("seal", "Seal a secret to a node, for your account's agreements", [node, file], async (session, cancellation) =>
         {
             if (!session.Book().Try(out var book, out var refusal) || !session.Speaker(session.Context.Account).Try(out var speaker, out refusal)
                 || !(await session.LedgerAsync(cancellation).ConfigureAwait(false)).Try(out var ledger, out refusal)

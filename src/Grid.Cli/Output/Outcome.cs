@@ -16,7 +16,8 @@ public abstract record Outcome
     public sealed record Done(JsonNode Document, ImmutableArray<Block> Blocks, int Code = Exit.Ok) : Outcome;
 
     /// <summary>Text that is itself the result, byte for byte: a completion script, a file sent to standard output.</summary>
-    public sealed record Verbatim(string Text) : Outcome;
+    /// <param name="Document">what <c>-o json</c> and <c>-o yaml</c> write instead; null where those were refused before, or are obeyed by the text</param>
+    public sealed record Verbatim(string Text, JsonNode? Document = null) : Outcome;
 
     /// <param name="Problems">at least one; where there are several, all of them</param>
     public sealed record Failed(ImmutableArray<Problem> Problems, int Code = Exit.Error) : Outcome;
