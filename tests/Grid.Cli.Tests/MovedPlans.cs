@@ -1,0 +1,65 @@
+using Grid.Agreements;
+using Grid.Units;
+
+namespace Grid.Cli.Tests;
+
+/// <summary>What is signed by a digest is what was shown: nothing that has come since, and nothing too late.</summary>
+public sealed class MovedPlans(RealLedger real) : Journeys(real)
+{
+    [Fact]
+    public async Task A_plan_does_not_hold_once_something_else_is_in_force()
+    {
+        using var shell = new TestShell();
+        var (farm, node) = await PartiesAsync(shell);
+        using var _ = node;
+        var yaml = shell.Write("grid.yaml", Draft("forced", farm));
+        var id = Id.Parse<AgreementId>(Text(await shell.JsonAsync("apply", yaml, "--yes", "--no-wait"), "agreement"));
+        await RunAsync();
+
+        var more = shell.Write("more.yaml", Draft("forced", farm).Replace("memory: 64MiB", "memory: 128MiB", StringComparison.Ordinal));
+        var plan = Text(await shell.JsonAsync("plan", shell.Write("grid.yaml", Draft("forced", farm).Replace("cpu: 0.5", "cpu: 1", StringComparison.Ordinal))), "plan");
+        await shell.JsonAsync("apply", more, "--yes", "--no-wait");
+        await RunAsync();
+
+        // Neither the file nor the offer is another.
+        var (code, _, error) = await shell.RunAsync("apply", yaml, "--plan", plan, "--yes", "--no-wait");
+        Assert.Equal(Exit.Error, code);
+        Assert.Contains("error[plan-moved]: The file, the offers or what is in force changed since the plan", error, StringComparison.Ordinal);
+        Assert.Equal((2, "running"), await StandsAsync());
+        // What is shown now is signed.
+        await shell.JsonAsync("apply", yaml, "--plan", Text(await shell.JsonAsync("plan", yaml), "plan"), "--yes", "--no-wait");
+        await RunAsync();
+        Assert.Equal((3, "running"), await StandsAsync());
+
+        async Task RunAsync()
+        {
+            await shell.JsonAsync("agreement", "sign", "forced", "--account", "farmer", "--yes");
+            await node.ReadyAsync(id);
+            await node.ReceiptAsync(id, WorkloadState.Running);
+        }
+        async Task<(int, string)> StandsAsync()
+        {
+            var status = await shell.JsonAsync("status", "forced");
+            return (status["version"]!.GetValue<int>(), Text(status, "status"));
+        }
+    }
+
+    [Theory]
+    [InlineData(9, true)]
+    [InlineData(10, false)]
+    public async Task A_plan_is_good_until_it_was_to_be_answered(int minutes, bool good)
+    {
+        using var shell = new TestShell();
+        var (farm, node) = await PartiesAsync(shell);
+        using var _ = node;
+        var yaml = shell.Write("grid.yaml", Draft("late", farm));
+        var plan = Text(await shell.JsonAsync("plan", yaml), "plan");
+
+        shell.Time = new Ahead(TimeSpan.FromMinutes(minutes));
+        var (code, _, error) = await shell.RunAsync("apply", yaml, "--plan", plan, "--yes", "--no-wait");
+        Assert.Equal(good ? Exit.Ok : Exit.Error, code);
+        if (!good)
+            Assert.Contains("error[plan-moved]: The plan was good until", error, StringComparison.Ordinal);
+        Assert.Equal(good ? 1 : 0, (await shell.JsonAsync("agreement", "list", "--mine"))["items"]!.AsArray().Count);
+    }
+}
