@@ -21,6 +21,8 @@ public sealed class TheMainJob
         Assert.StartsWith("agr1", result.GetProperty("agreement").GetString(), StringComparison.Ordinal);
         Assert.StartsWith("fl1", result.GetProperty("flist").GetString(), StringComparison.Ordinal);
         Assert.StartsWith("st1", result.GetProperty("plan").GetString(), StringComparison.Ordinal);
+        // Half a core at 3 a thousandth, and an eighth of a GiB at 1,000; a billionth of a euro each, every second.
+        Assert.Equal("0.000001625 EUR", result.GetProperty("price").GetProperty("perSecond").GetString());
         Assert.Equal("workload running", result.GetProperty("receipt").GetProperty("what").GetString());
         Assert.StartsWith("node1", result.GetProperty("nodes").GetProperty("north").GetString(), StringComparison.Ordinal);
         Assert.All(result.GetProperty("stages").EnumerateArray(), s => Assert.True(s.GetProperty("seconds").GetDouble() > 0));

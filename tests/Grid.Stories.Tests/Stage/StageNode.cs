@@ -169,6 +169,9 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
 
     private static IEnumerable<string> Within(string directory) => Directory.Exists(directory) ? Directory.EnumerateFileSystemEntries(directory) : [];
 
+    /// <summary>The control groups of a workload, one in each hierarchy.</summary>
+    public IEnumerable<string> Groups(AgreementId agreement, string workload) => Cgroups().Where(g => Path.GetFileName(g) == $"{agreement}.{workload}");
+
     private IEnumerable<string> Cgroups() => Directory.EnumerateDirectories("/sys/fs/cgroup", Cgroup, new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 1 })
         .SelectMany(g => Directory.EnumerateDirectories(g, "*", SearchOption.AllDirectories).Append(g)).ToList();
 
