@@ -12,7 +12,7 @@ internal static class Effects
     public static async Task DoneAsync(Func<Task<Outcome>> effect) => Assert.Equal(new Outcome.Done(), await SettledAsync(effect, o => o is not Outcome.Transient));
 
     /// <returns>the first outcome that is <paramref name="settled"/>, or the last of half a minute</returns>
-    public static async Task<Outcome> SettledAsync(Func<Task<Outcome>> effect, Func<Outcome, bool> settled)
+    public static async Task<T> SettledAsync<T>(Func<Task<T>> effect, Func<T, bool> settled)
     {
         for (var clock = Stopwatch.StartNew(); ;)
         {

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text.Json;
 using Grid.Agreements;
 using Grid.Cli.Up;
@@ -9,7 +8,7 @@ using Grid.Workloads;
 
 namespace Grid.Stories.Tests;
 
-/// <summary>A data disk of a node's own, a file system in a file: one that errs, and one that is away for a while. The node drains, says why, and believes nothing lost.</summary>
+/// <summary>A data disk that errs, one that is away for a while, and one that is small. The node drains, says why, and believes nothing lost.</summary>
 [Collection("one at a time")]
 public sealed class Disks
 {
@@ -17,8 +16,8 @@ public sealed class Disks
     public async Task A_disk_that_errs_drains_the_node_and_is_said_by_it()
     {
         await using var stage = await Stage.Stage.SetAsync();
-        using var disk = new DataDisk(stage.At("one-disk"));
-        var (node, id) = await BeginAsync(stage, disk, "i=0; while :; do i=$((i+1)); echo $i > /kept/$i && fsync /kept/$i || exit 1; done");
+        using var disk = new StageDisk(stage.At("one-disk"));
+        var (node, id) = await BeginAsync(stage, disk, "i=0; while :; do i=$((i+1)); echo $i > /kept/$i && sync /kept/$i || exit 1; done");
         Assert.Null(Text(node, "broken"));
 
         disk.Fill();
@@ -32,10 +31,28 @@ public sealed class Disks
     }
 
     [Fact]
+    public async Task A_disk_that_errs_under_what_a_machine_has_on_it_drains_the_node_as_well()
+    {
+        await using var stage = await Stage.Stage.SetAsync();
+        using var disk = new StageDisk(stage.At("one-disk"));
+        var (node, id) = await BeginAsync(stage, disk, "i=0; while :; do i=$((i+1)); echo $i > /kept/$i && sync /kept/$i || exit 1; done",
+            besides: one => new Volume("blocks", one, Bytes.MiB(16), Media.Ssd, TimeSpan.Zero, VolumeForm.Disk));
+        Assert.Null(Text(node, "broken"));
+
+        // No file system of the volume's own is mounted here: it is the data disk's that says so, once that cannot write down what it does.
+        disk.Fill();
+        var fault = $"its data disk {disk.Volumes}: it is read-only now";
+        await Wait.ForAsync("the node to see that its disk errs", () => Text(node, "broken") is { } said && said.StartsWith($"the volume {id}/blocks: {fault}", StringComparison.Ordinal), stage.Logs);
+        await Wait.ForAsync("the ledger to say it", async () => await DrainsAsync(stage, node) is { } said && said.StartsWith($"the volume {id}/blocks: {fault}", StringComparison.Ordinal) ? said : null, stage.Logs);
+        await Wait.ForAsync("a receipt to say it", async () => Last(await stage.BundleAsync(id), "blocks") is { State: WorkloadState.Running, Reason: { } said } && said.StartsWith(fault, StringComparison.Ordinal) ? said : null, stage.Logs);
+        await node.ClearAsync();
+    }
+
+    [Fact]
     public async Task What_is_on_a_disk_that_is_away_is_unknown_and_not_gone()
     {
         await using var stage = await Stage.Stage.SetAsync();
-        using var disk = new DataDisk(stage.At("one-disk"));
+        using var disk = new StageDisk(stage.At("one-disk"));
         var (node, id) = await BeginAsync(stage, disk, "echo kept > /kept/page; exec httpd -f -p 127.0.0.1:8080 -h /kept");
         disk.Move(away: true);
         // Its agreement ends: what has to be destroyed is there, wherever that is now.
@@ -62,11 +79,11 @@ public sealed class Disks
     }
 
     [Fact]
-    public async Task What_no_disk_has_room_for_or_what_cannot_grow_here_is_refused_before_anything_changes()
+    public async Task What_no_disk_has_room_for_is_refused_before_anything_changes()
     {
         await using var stage = await Stage.Stage.SetAsync();
-        using var disk = new DataDisk(stage.At("one-disk"));
-        using var second = new DataDisk(stage.At("second-disk"));
+        using var disk = new StageDisk(stage.At("one-disk"));
+        using var second = new StageDisk(stage.At("second-disk"));
         var (node, id) = await BeginAsync(stage, disk, "echo kept > /kept/index.html; exec httpd -f -p 127.0.0.1:8080 -h /kept", second);
         var pid = node.Running()["writer"];
 
@@ -74,36 +91,56 @@ public sealed class Disks
         var large = stage.Terms(new Volume("large", node.Id, Bytes.MiB(100), Media.Ssd, TimeSpan.Zero));
         var refused = new AgreementId((await stage.SubmitAsync(stage.Proposal(large, stage.Farms[0]))).Statement.Id.Value);
         Assert.Equal(RefusalCode.Capacity, Assert.IsType<Agreement.Refused>((await stage.UntilAsync(refused, "refused")).Agreement).Code);
+        await KeptAsync(stage, node, id, pid, version: 1);
+        await node.ClearAsync();
+    }
 
-        if (!VolumeHost.CanGrow)
+    [Fact]
+    public async Task A_volume_grows_under_its_writer_or_where_that_cannot_be_is_refused_before_anything_changes()
+    {
+        await using var stage = await Stage.Stage.SetAsync();
+        using var disk = new StageDisk(stage.At("one-disk"));
+        var (node, id) = await BeginAsync(stage, disk, "echo kept > /kept/index.html; exec httpd -f -p 127.0.0.1:8080 -h /kept");
+        var pid = node.Running()["writer"];
+        Assert.InRange(Room(), 8 << 20, 16 << 20);
+        var version = (await stage.BundleAsync(id)).Agreement.Version;
+        var amended = stage.Priced(version.Terms with
         {
-            var version = (await stage.BundleAsync(id)).Agreement.Version;
-            var amended = stage.Priced(version.Terms with
-            {
-                Version = 2,
-                Amends = new Amends(id, version.Id),
-                Term = Stage.Stage.Term(),
-                Workloads = [.. version.Terms.Workloads.Select(w => w is Volume v ? v with { Size = Bytes.MiB(32) } : w)],
-            });
-            await stage.SubmitAsync(stage.Proposal(amended, stage.Farms[0]));
+            Version = 2,
+            Amends = new Amends(id, version.Id),
+            Term = Stage.Stage.Term(),
+            Workloads = [.. version.Terms.Workloads.Select(w => w is Volume v ? v with { Size = Bytes.MiB(32) } : w)],
+        });
+        await stage.SubmitAsync(stage.Proposal(amended, stage.Farms[0]));
+
+        if (VolumeHost.CanGrow)
+        {
+            await Wait.ForAsync("the amendment to be in force", async () => (await stage.BundleAsync(id)).Agreement is { Version.Terms.Version: 2, Next: null } ? "so" : null, stage.Logs);
+            // Its writer sees it, in the very view that it had.
+            await Wait.ForAsync("the volume to be larger", () => Room() is > 24 << 20 and <= 32 << 20, stage.Logs);
+        }
+        else
+        {
             var answer = await Wait.ForAsync("the refusal", async () => (await stage.BundleAsync(id)).History.Select(h => h.Statement.Payload.Body).OfType<WorkloadRefused>().FirstOrDefault(), stage.Logs);
             Assert.Equal(RefusalCode.GrowthUnsupported, answer.Code);
             Assert.Contains("CAP_SYS_RESOURCE", answer.Detail, StringComparison.Ordinal);
             Assert.Contains("Add a new volume and copy.", answer.Detail, StringComparison.Ordinal);
+            Assert.InRange(Room(), 8 << 20, 16 << 20);
         }
-        Assert.Equal((1, null), await stage.BundleAsync(id) is { Agreement: var a } ? (a.Version.Terms.Version, a.Next) : default);
-        Assert.Equal((pid, "kept\n"), (node.Running()["writer"], await Wait.ForAsync("its page", () => NamespacePage.TryGetAsync(pid, Trees.Loopback, default), stage.Logs)));
-        Assert.Equal((null, null), (Text(node, "broken"), await DrainsAsync(stage, node)));
+        await KeptAsync(stage, node, id, pid, VolumeHost.CanGrow ? 2 : 1);
         await node.ClearAsync();
+
+        // statvfs(3), as the writer would be told.
+        long Room() => new DriveInfo($"/proc/{pid}/root/kept").TotalSize;
     }
 
     [Fact]
     public async Task A_volume_lies_on_the_kind_of_disk_that_was_agreed_and_all_that_is_offered_can_be_had()
     {
         await using var stage = await Stage.Stage.SetAsync();
-        using var fast = new DataDisk(stage.At("fast"));
-        using var slow = new DataDisk(stage.At("slow"));
-        using var slower = new DataDisk(stage.At("slower"));
+        using var fast = new StageDisk(stage.At("fast"));
+        using var slow = new StageDisk(stage.At("slow"));
+        using var slower = new StageDisk(stage.At("slower"));
         var node = await stage.AddNodeAsync(await stage.AddFarmAsync("north"), "one",
             options: _ => Task.FromResult<IEnumerable<string>>(["--disk", $"ssd:{fast.Volumes}", "--disk", $"hdd:{slow.Volumes}", "--disk", $"hdd:{slower.Volumes}"]));
         var offered = (await NodeAsync(stage, node)).GetProperty("offered");
@@ -132,12 +169,21 @@ public sealed class Disks
         await node.ClearAsync();
     }
 
-    private static async Task<(StageNode Node, AgreementId Agreement)> BeginAsync(Stage.Stage stage, DataDisk disk, string script, DataDisk? second = null)
+    private static async Task<(StageNode Node, AgreementId Agreement)> BeginAsync(Stage.Stage stage, StageDisk disk, string script, StageDisk? second = null, Func<NodeId, Volume>? besides = null)
     {
         var node = await stage.AddNodeAsync(await stage.AddFarmAsync("north"), "one", options: _ => Task.FromResult<IEnumerable<string>>(["--disk", $"ssd:{disk.Volumes}", .. second is null ? [] : (string[])["--disk", $"ssd:{second.Volumes}"]]));
         var flist = await stage.PublishAsync(Trees.Make(stage, "writer", root => Directory.CreateDirectory(Path.Combine(root, "kept"))));
         var writer = Trees.Run("writer", node.Id, flist, "sh", "-c", script) with { Mounts = [new VolumeMount("/kept", "kept")] };
-        return (node, await stage.AgreeAsync(stage.Terms(writer, new Volume("kept", node.Id, Bytes.MiB(16), Media.Ssd, TimeSpan.Zero)), "running"));
+        var volume = new Volume("kept", node.Id, Bytes.MiB(16), Media.Ssd, TimeSpan.Zero);
+        return (node, await stage.AgreeAsync(stage.Terms([writer, volume, .. besides is null ? [] : (Workload[])[besides(node.Id)]]), "running"));
+    }
+
+    /// <summary>The same process serves what it wrote, by this version of its agreement, and nothing is broken.</summary>
+    private static async Task KeptAsync(Stage.Stage stage, StageNode node, AgreementId id, int pid, int version)
+    {
+        Assert.Equal((version, null), await stage.BundleAsync(id) is { Agreement: var a } ? (a.Version.Terms.Version, a.Next) : default);
+        Assert.Equal((pid, "kept\n"), (node.Running()["writer"], await Wait.ForAsync("its page", () => NamespacePage.TryGetAsync(pid, Trees.Loopback, default), stage.Logs)));
+        Assert.Equal((null, null), (Text(node, "broken"), await DrainsAsync(stage, node)));
     }
 
     private static string Missed(VerifiedAgreement verified)
@@ -161,74 +207,5 @@ public sealed class Disks
         var answer = await stage.Client.NodeAsync(node.Id, default);
         Assert.True(answer.Try(out var view, out var refusal), refusal?.ToString());
         return view.Body.GetProperty("node");
-    }
-
-    /// <summary>
-    /// <code>
-    /// ROOT          a memory file system, so that there is an end to it
-    /// ROOT/raw      the disk, as large as that and taking its room as it is written
-    /// ROOT/there    where the disk is mounted
-    /// ROOT/away     where it is mounted while it is not there
-    /// </code>
-    /// </summary>
-    private sealed class DataDisk : IDisposable
-    {
-        private readonly string _root;
-
-        public DataDisk(string root)
-        {
-            _root = root;
-            foreach (var directory in new[] { root, There, Away })
-            {
-                Directory.CreateDirectory(directory);
-                if (directory == root)
-                    Execute("/usr/bin/mount", "-t", "tmpfs", "--make-private", "-o", "size=96m", "grid-story", root);
-            }
-            using (var raw = File.Create(Path.Combine(root, "raw")))
-                raw.SetLength(96 << 20);
-            Execute("/usr/sbin/mkfs.ext4", "-q", "-F", Path.Combine(root, "raw"));
-            Execute("/usr/bin/mount", "-o", "loop", Path.Combine(root, "raw"), There);
-            Directory.CreateDirectory(Volumes);
-        }
-
-        public string Volumes => Path.Combine(There, "volumes");
-
-        /// <summary>Of the volumes that lie here.</summary>
-        public IReadOnlyList<string> Names() => [.. Directory.GetFiles(Volumes, "*.image").Select(f => Path.GetFileName(f).Split('.')[1]).Order(StringComparer.Ordinal)];
-
-        private string There => Path.Combine(_root, "there");
-
-        private string Away => Path.Combine(_root, "away");
-
-        /// <summary>From here on no sector can be written that was not before.</summary>
-        public void Fill()
-        {
-            using var file = File.OpenHandle(Path.Combine(_root, "filling"), FileMode.Create, FileAccess.Write);
-            var (page, at) = (new byte[4096], 0L);
-            try
-            {
-                for (; ; at += page.Length)
-                    RandomAccess.Write(file, page, at);
-            }
-            catch (IOException)
-            {
-                // Full, which was wanted.
-            }
-        }
-
-        public void Move(bool away) => Execute("/usr/bin/mount", "--move", away ? There : Away, away ? Away : There);
-
-        public void Dispose()
-        {
-            foreach (var mount in new[] { Away, There, _root })
-                Posix.Detach(mount);
-        }
-
-        private static void Execute(string program, params string[] arguments)
-        {
-            using var process = Process.Start(program, arguments);
-            process.WaitForExit();
-            Assert.Equal(0, process.ExitCode);
-        }
     }
 }

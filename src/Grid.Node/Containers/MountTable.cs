@@ -11,6 +11,9 @@ namespace Grid.Node.Containers;
 /// <param name="Source">what whoever mounted it called it</param>
 internal sealed record MountLine(ulong Id, string Root, string Point, ImmutableArray<string> Options, string Type, string Source, ImmutableArray<string> SuperOptions)
 {
+    /// <summary>The file system writes no more, whatever the mount says: one that finds its disk wrong stops by itself. Newer kernels' ext4 says so in a word of its own.</summary>
+    public bool IsStopped => SuperOptions.Contains("ro") || SuperOptions.Contains("emergency_ro");
+
     public static ImmutableArray<MountLine> Read(string process) => Parse(File.ReadAllLines($"/proc/{process}/mountinfo"));
 
     /// <summary>Takes away what is mounted below a directory, deepest first, in use or not; never the directory itself.</summary>

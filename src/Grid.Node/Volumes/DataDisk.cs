@@ -47,6 +47,17 @@ internal sealed class OpenDisk
     /// <returns>why it is not what it was; null when it is</returns>
     public string? Missing() => SysStat.Identify(Directory) == _identity ? null : $"the data disk {Directory} is gone";
 
+    /// <summary>What its file system found wrong with it; null when nothing is known to be. What lies on it may be read all the same.</summary>
+    /// <param name="mounts">lines of mountinfo</param>
+    public string? Fault(IEnumerable<string> mounts)
+    {
+        var id = $"{_identity.Mount} ";
+        var mount = MountLine.Parse(mounts.Where(l => l.StartsWith(id, StringComparison.Ordinal))).FirstOrDefault();
+        // By the kernel's name of the device; what was mounted may be another name for it.
+        var device = new FileInfo($"/sys/dev/block/{_identity.Major}:{_identity.Minor}").LinkTarget;
+        return Ext4.FaultOf(Path.GetFileName(device) ?? "", mount?.IsStopped is true) is { } fault ? $"its data disk {Directory}: {fault}" : null;
+    }
+
     /// <summary>By which file system, for two directories may share one.</summary>
     public (uint Major, uint Minor) Device => (_identity.Major, _identity.Minor);
 

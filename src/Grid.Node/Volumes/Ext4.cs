@@ -89,6 +89,33 @@ internal static class Ext4
         FcntlH.SyncFileSystem(root);
     }
 
+    /// <summary>
+    /// What ext4 counts of the errors of its disk (/sys/fs/ext4, Documentation/ABI/testing/sysfs-fs-ext4), kept in its super block over remounts. It counts those of
+    /// its own records; one in somebody's data is told to whoever reads or writes that.
+    /// </summary>
+    /// <param name="device">its name in /dev; where no ext4 is on it, nothing is counted</param>
+    /// <returns>null when nothing is wrong</returns>
+    public static string? FaultOf(string device, bool isReadOnly)
+    {
+        var errors = ErrorsOf(device);
+        return isReadOnly ? $"it is read-only now; {errors ?? "no error was counted"}" : errors;
+    }
+
+    private static string? ErrorsOf(string device)
+    {
+        try
+        {
+            var directory = $"/sys/fs/ext4/{device}/";
+            string Read(string name) => File.ReadAllText(directory + name).Trim();
+            // The first, for it stays the same however many follow.
+            return Read("errors_count") is "0" ? null : $"its file system counts errors since {Read("first_error_func")}, block {Read("first_error_block")}";
+        }
+        catch (Exception e) when (Processes.Gone(e))
+        {
+            return null;
+        }
+    }
+
     // What fsmount(2) gives is a place (O_PATH), not an open directory.
     private static SafeFileHandle RootOf(SafeFileHandle mount) => FcntlH.Open($"/proc/self/fd/{Posix.Number(mount)}/.", FcntlH.O_RDONLY);
 

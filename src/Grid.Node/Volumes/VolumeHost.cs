@@ -79,7 +79,8 @@ public sealed partial class VolumeHost : IDisposable
     {
         var seen = new Dictionary<WorkloadKey, VolumeSighting>();
         string? blind = null;
-        var mounts = LoopMount.Read().ToLookup(m => m.Point);
+        var lines = File.ReadAllLines("/proc/self/mountinfo");
+        var mounts = LoopMount.Parse(lines).ToLookup(m => m.Point);
         foreach (var disk in _disks)
         {
             try
@@ -89,10 +90,11 @@ public sealed partial class VolumeHost : IDisposable
                     blind = missing;
                     continue;
                 }
+                var fault = disk.Fault(lines);
                 foreach (var files in disk.Find())
                 {
                     var key = files.Id.Key;
-                    seen[key] = seen.ContainsKey(key) ? new VolumeSighting.Unknown("it is on two disks") : Observe(files, mounts[MountPointOf(files.Id)].FirstOrDefault());
+                    seen[key] = seen.ContainsKey(key) ? new VolumeSighting.Unknown("it is on two disks") : Observe(files, mounts[MountPointOf(files.Id)].FirstOrDefault(), fault);
                 }
             }
             catch (Exception e) when (Effect.IsOfTheMachine(e))
@@ -185,21 +187,19 @@ public sealed partial class VolumeHost : IDisposable
 
     private string MountPointOf(ContainerId id) => Path.Combine(_mounts, id.ToString());
 
-    private static VolumeSighting Observe(VolumeFiles files, LoopMount? mount)
+    /// <param name="fault">of its data disk; a file system of the volume's own says more</param>
+    private static VolumeSighting Observe(VolumeFiles files, LoopMount? mount, string? fault)
     {
         var media = files.Disk.Media;
         if (mount is not null && File.Exists(files.Image))
-        {
-            var errors = LoopMount.ErrorsOf(mount.Loop);
-            return new VolumeSighting.Mounted(files.Size, media, mount.IsReadOnly ? $"it is read-only now; {errors ?? "no error was counted"}" : errors) { Keep = files.Keep };
-        }
+            return new VolumeSighting.Mounted(files.Size, media, mount.Fault ?? fault) { Keep = files.Keep };
         var key = File.Exists(files.Key) ? File.ReadAllBytes(files.Key) : null;
         return (Image: File.Exists(files.Image), Key: key) switch
         {
             (_, { } k) when VolumeKeys.IsWiped(k) => new VolumeSighting.Wiped(media),
             (true, null) => new VolumeSighting.Lost(media, $"{files.Key} is not there"),
             (_, { } k) when !VolumeKeys.IsKey(k) => new VolumeSighting.Lost(media, $"{files.Key} is not a key"),
-            (true, _) when files.Form is VolumeForm.Disk && files.Detached is null => new VolumeSighting.Mounted(files.Size, media, null) { Keep = files.Keep },
+            (true, _) when files.Form is VolumeForm.Disk && files.Detached is null => new VolumeSighting.Mounted(files.Size, media, fault) { Keep = files.Keep },
             (true, _) => new VolumeSighting.Idle(files.Size, media, files.Detached) { Keep = files.Keep },
             (false, { }) when !File.Exists(files.MakingImage) => new VolumeSighting.Lost(media, $"{files.Image} is not there, and its key is"),
             _ => new VolumeSighting.Partial(media),

@@ -26,7 +26,7 @@ public sealed partial class VolumeHost
             return MakeNew(id, volume, promised);
         if (Unlike(files, volume) is { } unlike)
             return new Outcome.Refused(unlike);
-        switch (Observe(files, null))
+        switch (Observe(files, null, null))
         {
             case VolumeSighting.Partial:
                 if (!File.Exists(files.Key))

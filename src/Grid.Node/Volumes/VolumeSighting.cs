@@ -28,7 +28,7 @@ public abstract record VolumeSighting
 
     /// <summary>Files that are mounted, or a disk that is there for its machine.</summary>
     /// <param name="Size">as much as it really offers; less than agreed while it has to grow</param>
-    /// <param name="Fault">what the file system found wrong with its disk; it may be read-only because of it</param>
+    /// <param name="Fault">what the file system found wrong with its disk, its own or the one that its image lies on; it may be read-only because of it</param>
     public sealed record Mounted(Bytes Size, Media Media, string? Fault) : VolumeSighting
     {
         /// <summary>How long it is kept once nobody wants it.</summary>

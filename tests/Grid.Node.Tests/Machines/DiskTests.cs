@@ -60,8 +60,53 @@ public sealed class DiskTests
         Assert.Equal((false, false), (File.Exists(lab.Image(key)), File.Exists(lab.KeyFile(key))));
     }
 
-    /// <summary>The real emulator, with no machine in it, opens it and says how large it is; or why not.</summary>
-    private static string Open(string image, string secret)
+    [Theory]
+    [InlineData("/usr/sbin/mkfs.ext4", "-q", "-F")]
+    [InlineData("/usr/sbin/mkfs.btrfs", "-q", "-f")]
+    [InlineData("/usr/sbin/mkfs.xfs", "-q", "-f")]
+    public async Task A_data_disk_that_errs_is_said_of_the_disks_that_lie_on_it(params string[] make)
+    {
+        using var lab = new VolumeLab();
+        Assert.SkipUnless(File.Exists(make[0]), $"{make[0]} is not installed");
+        var (directory, raw) = lab.AddDisk("hdd", 320, Media.Hdd, make);
+        var (key, volume) = (VolumeLab.Key("disk"), VolumeLab.Volume(16, Media.Hdd) with { Form = VolumeForm.Disk });
+        await VolumeLab.DoneAsync(lab.Reopen().MakeAsync(key, volume));
+        Assert.Equal(new VolumeSighting.Mounted(Bytes.MiB(16), Media.Hdd, null), lab.Host.Observe()[key]);
+
+        // From here on no sector can be written that was not before. What is in it is the machine's; its data disk sees it where it keeps records itself.
+        VolumeTests.Fill(Path.Combine(Path.GetDirectoryName(raw)!, "filling"));
+        // XFS tries to write its records again for ever, until it gives up by itself, or because it is told to.
+        if (make[0].EndsWith("xfs", StringComparison.Ordinal))
+            VolumeLab.Execute("/usr/sbin/xfs_io", "-x", "-c", "shutdown", directory);
+        string? Fault() => lab.Host.Observe()[key] switch
+        {
+            VolumeSighting.Mounted seen => seen.Fault,
+            VolumeSighting.Unknown unknown => unknown.Why,
+            var other => $"{other}",
+        };
+        var fault = await Effects.SettledAsync(() => Task.FromResult(Churn(directory) ? Fault() : null), f => f is not null);
+        Assert.Contains($"data disk {directory}", fault, StringComparison.Ordinal);
+    }
+
+    /// <summary>Makes a file system keep a record.</summary>
+    /// <returns>true, whether or not it could</returns>
+    private static bool Churn(string directory)
+    {
+        try
+        {
+            using var file = File.Create(Path.Combine(directory, "churn"));
+            file.Flush(flushToDisk: true);
+        }
+        catch (IOException)
+        {
+            // Which is what is waited for.
+        }
+        return true;
+    }
+
+    /// <summary>The real emulator, with no machine in it, opens a disk, does what it is told and says how large it is; or why not.</summary>
+    /// <param name="does">commands of qemu-io(1)</param>
+    internal static string Open(string image, string secret, params string[] does)
     {
         if (!File.Exists(Emulator.Program))
             Assert.Skip("Disks of machines are read by qemu-system-x86; run tools/setup.");
@@ -73,7 +118,8 @@ public sealed class DiskTests
         { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true })!;
         try
         {
-            qemu.StandardInput.Write("{\"execute\":\"qmp_capabilities\"}{\"execute\":\"query-named-block-nodes\",\"arguments\":{\"flat\":true}}{\"execute\":\"quit\"}\n");
+            var told = does.Select(d => $$$"""{"execute":"human-monitor-command","arguments":{"command-line":"qemu-io disk \"{{{d}}}\""}}""");
+            qemu.StandardInput.Write($$$"""{"execute":"qmp_capabilities"}{{{string.Concat(told)}}}{"execute":"query-named-block-nodes","arguments":{"flat":true}}{"execute":"quit"}""" + "\n");
             qemu.StandardInput.Close();
         }
         catch (IOException)
