@@ -149,27 +149,6 @@ public sealed class VolumeTests
         Assert.Empty(Directory.EnumerateFileSystemEntries(lab.Host.PathOf(key)));
     }
 
-    [Theory]
-    [InlineData("/usr/sbin/mkfs.ext4", "-q", "-F")]
-    [InlineData("/usr/sbin/mkfs.btrfs", "-q", "-f")]
-    [InlineData("/usr/sbin/mkfs.xfs", "-q", "-f")]
-    public async Task The_destroyed_key_is_nowhere_on_the_raw_data_disk(params string[] make)
-    {
-        using var lab = new VolumeLab();
-        Assert.SkipUnless(File.Exists(make[0]), $"{make[0]} is not installed");
-        var (directory, raw) = lab.AddDisk("hdd", 320, Media.Hdd, make);
-        var (key, volume) = (VolumeLab.Key("data"), VolumeLab.Volume(16, Media.Hdd));
-        await VolumeLab.DoneAsync(lab.Reopen().MakeAsync(key, volume));
-        File.WriteAllText(Path.Combine(lab.Host.PathOf(key), Marker), Marker);
-        VolumeLab.Execute("/usr/bin/sync", "-f", directory);
-        var file = File.ReadAllBytes(lab.KeyFile(key, directory));
-        Assert.True(VolumeLab.Contains(raw, file.AsSpan(0, 128)));
-        await Effects.DoneAsync(() => lab.Host.DestroyAsync(key));
-        VolumeLab.Execute("/usr/bin/sync", "-f", directory);
-        Assert.False(VolumeLab.Contains(raw, file.AsSpan(48, 80)));
-        Assert.False(VolumeLab.Contains(raw, Encoding.UTF8.GetBytes(Marker)));
-    }
-
     [Fact]
     public async Task Without_its_key_or_with_another_it_is_lost_and_no_new_one_is_made()
     {
