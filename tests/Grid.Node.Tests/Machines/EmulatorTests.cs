@@ -19,6 +19,7 @@ public sealed class EmulatorTests
     {
         var args = Emulator.Arguments(Machine, ["gt0"], 1420, "tcg");
         string After(string option) => args[args.IndexOf(option) + 1];
+        IEnumerable<string> AllAfter(string option) => args.Zip(args.Skip(1)).Where(p => p.First == option).Select(p => p.Second);
 
         // One argument, as it stands: neither a shell nor the emulator makes anything of it.
         Assert.Equal(Machine.CommandLine, After("-append"));
@@ -31,6 +32,10 @@ public sealed class EmulatorTests
         Assert.Contains("virtio-net-pci,netdev=net0,mac=52:54:00:67:00:00,host_mtu=1420,romfile=", args);
         Assert.Contains("name=opt/io.systemd.credentials/api.token,file=/keys/credential.api.token", args);
         Assert.Equal(5, args.Count(a => a == "-device"));
+        // What the guest says goes into a file, a pipe in there. A pty, a socket or "input-path" would be a way in; the one socket is ours, and no console's.
+        Assert.Equal(["file,id=console,path=/run/console", "socket,id=control,path=/run/qmp,server=on,wait=off"], AllAfter("-chardev"));
+        Assert.Equal(["isa-serial,chardev=console", "chardev=control,mode=control"], args.Where(a => a.Contains("chardev=", StringComparison.Ordinal)));
+        Assert.DoesNotContain(args, a => a is "-serial" or "-monitor" or "-qmp" or "-parallel" or "-debugcon" or "-nographic");
         Assert.DoesNotContain(args, a => a.Contains("vnc", StringComparison.Ordinal) || a.Contains("vhost", StringComparison.Ordinal) || a.Contains("user,", StringComparison.Ordinal));
     }
 }
