@@ -17,8 +17,11 @@ namespace Grid.Stories.Tests;
 [Collection("one at a time")]
 public sealed class HundredKills
 {
-    private const int Alone = 31, Members = 8, Writers = 3, Kills = 100, MeasuredEvery = 20;
+    private const int Alone = 31, Members = 8, Writers = 3, Kills = 100, AgainEvery = 4;
     private const string Domain = "gw.example", Shop = "shop.gw.example", Page = "page of many\n";
+
+    // The median: a busy machine makes one start late, and not half of them.
+    private static readonly TimeSpan WithinWhichAdopted = TimeSpan.FromSeconds(1);
 
     private static readonly IPAddress Router = IPAddress.Parse("203.0.113.1"), Public = IPAddress.Parse("203.0.113.7");
 
@@ -58,11 +61,17 @@ public sealed class HundredKills
                 await Task.Delay(random.Next(250));
                 await node.KillAgentAsync();
                 Assert.Equal(before, Processes(node));
-                var clock = Stopwatch.StartNew();
+                if (kill % AgainEvery == 0)
+                {
+                    // This one comes while it adopts.
+                    await node.StartAsync();
+                    await Task.Delay(random.Next(250));
+                    await node.KillAgentAsync();
+                    Assert.Equal(before, Processes(node));
+                }
                 var status = File.GetLastWriteTimeUtc(node.StatusFile);
+                var clock = Stopwatch.StartNew();
                 await node.StartAsync();
-                if (kill % MeasuredEvery != 0)
-                    continue;
                 await Wait.ForAsync("the agent to have adopted all", () => File.GetLastWriteTimeUtc(node.StatusFile) != status && Adopted(node) == workloads.Count - 1, stage.Logs);
                 adopted.Add(clock.Elapsed);
             }
@@ -71,7 +80,10 @@ public sealed class HundredKills
             Assert.Equal(before, Processes(node));
             foreach (var writer in Enumerable.Range(0, Writers))
                 Assert.Equal("started\n", File.ReadAllText($"/proc/{node.Running()[$"writer-{writer}"]}/root/data/starts"));
-            Console.WriteLine($"{Kills} kills; started and adopted all in {string.Join(", ", adopted.Select(a => $"{a.TotalSeconds:0.00} s"))}; {answers} pages by name and address meanwhile");
+            adopted.Sort();
+            var median = adopted[Kills / 2];
+            Console.WriteLine($"{Kills} kills, and {Kills / AgainEvery} of who just began; started and adopted all in {median.TotalSeconds:0.00} s, the median of {adopted[0].TotalSeconds:0.00} to {adopted[^1].TotalSeconds:0.00} s; {answers} pages by name and address meanwhile");
+            Assert.True(median <= WithinWhichAdopted, $"It takes {median.TotalSeconds:0.00} s.");
 
             await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
             await Wait.ForAsync("every trace to be gone", () => node.EveryTrace().Count == 0, () => string.Join('\n', node.EveryTrace()) + stage.Logs());
