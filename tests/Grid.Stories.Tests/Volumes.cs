@@ -67,6 +67,39 @@ public sealed class Volumes
             && said["writer"] is WorkloadState.Gone && said["gone"] is WorkloadState.Gone && said["kept"] is WorkloadState.Stopped ? said : null, stage.Logs);
     }
 
+    [Fact]
+    public async Task What_is_to_be_kept_for_a_while_is_there_for_that_long_and_then_its_key_is_nowhere_on_the_disk()
+    {
+        var keep = TimeSpan.FromSeconds(5);
+        await using var stage = await Stage.Stage.SetAsync();
+        using var disk = new StageDisk(stage.At("one-disk"));
+        var node = await stage.AddNodeAsync(await stage.AddFarmAsync("north"), "one", options: _ => Task.FromResult<IEnumerable<string>>(["--disk", $"ssd:{disk.Volumes}"]));
+        var flist = await stage.PublishAsync(Trees.Make(stage, "writer", root => Directory.CreateDirectory(Path.Combine(root, "kept"))));
+        var writer = Trees.Run("writer", node.Id, flist, "sh", "-c", $"echo {Marker} > /kept/index.html; sync; exec httpd -f -p 127.0.0.1:8080 -h /kept") with { Mounts = [new VolumeMount("/kept", "kept")] };
+        var id = await stage.AgreeAsync(stage.Terms(writer,
+            new Volume("kept", node.Id, Bytes.MiB(16), Media.Ssd, keep), new Volume("blocks", node.Id, Bytes.MiB(16), Media.Ssd, keep, VolumeForm.Disk)), "running");
+        Assert.Equal(1, await StartsAsync(node, stage));
+        string[] files = [.. new[] { "blocks.image", "blocks.key", "kept.image", "kept.key" }.Select(f => Path.Combine(disk.Volumes, $"{id}.{f}"))];
+        // Of a sealed key what no other has: its magic and its zeros are alike in all.
+        var keys = files.Where(f => f.EndsWith(".key", StringComparison.Ordinal)).Select(f => File.ReadAllBytes(f)[16..128]).ToList();
+        Assert.All(keys, k => Assert.True(disk.Holds(k)));
+
+        await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
+        // It is kept from when nobody has it any more: this look is well within the time.
+        await Wait.ForAsync("its writer to be gone", () => node.Traces().Count == 0, stage.Logs);
+        Assert.Equal(files, Directory.GetFiles(disk.Volumes).Order(StringComparer.Ordinal));
+        Assert.All(keys, k => Assert.True(disk.Holds(k)));
+
+        await Wait.ForAsync("both to be gone", () => Directory.GetFiles(disk.Volumes).Length == 0, stage.Logs);
+        var over = DateTimeOffset.UtcNow;
+        var ended = Assert.IsType<Agreement.Ended>((await stage.BundleAsync(id)).Agreement).At;
+        Assert.True(over - ended >= keep, $"It was to be kept for {keep} from {ended:O}, and is gone at {over:O}.");
+        Assert.All(keys, k => Assert.False(disk.Holds(k)));
+        Assert.False(disk.Holds(Encoding.ASCII.GetBytes(Marker)));
+        await Wait.ForAsync("the node to say so", async () => Last(await stage.BundleAsync(id)) is { } said && said.Values.All(s => s is WorkloadState.Gone) ? said : null, stage.Logs);
+        await node.ClearAsync();
+    }
+
     private static string[] Images(StageNode node) => Directory.GetFiles(Path.Combine(node.Data, "volumes"), "*.image");
 
     private static Dictionary<string, WorkloadState>? Last(VerifiedAgreement verified) =>
