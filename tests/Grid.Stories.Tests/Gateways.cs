@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Net;
+using System.Net.Http.Headers;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Net.WebSockets;
@@ -152,10 +153,12 @@ public sealed class Gateways
     private static async Task CallsAsync(OutsideWorld world)
     {
         using var http = world.Client(HttpVersion.Version20);
-        await using var call = await StreamedCall.BeginAsync(http, $"https://{Calls}/package.Service/Call");
-        await call.SayAsync(42);
-        await call.SayAsync(43);
-        Assert.Equal("0", await call.EndAsync());
+        using var request = new HttpRequestMessage(HttpMethod.Post, $"https://{Calls}/package.Service/Call") { Version = HttpVersion.Version20, Content = new ByteArrayContent([0, 0, 0, 0, 1, 42]) };
+        request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/grpc");
+        request.Headers.TE.ParseAdd("trailers");
+        using var response = await http.SendAsync(request);
+        Assert.Equal([0, 0, 0, 0, 1, 42], await response.Content.ReadAsByteArrayAsync());
+        Assert.Equal("0", response.TrailingHeaders.GetValues("grpc-status").Single());
     }
 
     private static async Task ThroughAsync(OutsideWorld world, X509Certificate2 certificate)

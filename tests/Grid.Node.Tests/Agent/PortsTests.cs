@@ -10,6 +10,7 @@ using Grid.Node.Gateways;
 using Grid.Node.Networks;
 using Grid.Node.Secrets;
 using Grid.Node.Tests.Networks;
+using Grid.Offers;
 using Grid.Statements;
 using Grid.Units;
 using Grid.Workloads;
