@@ -92,6 +92,7 @@ public sealed class CensusTests(Machine machine) : IDisposable
         time.Pass(NodeAgent.Sweep - TimeSpan.FromSeconds(1));
         Assert.Empty(strangers.Look());
         time.Pass(TimeSpan.FromSeconds(1));
+        sight.Observe();
         var seen = Assert.Single(strangers.Look());
         Assert.True(seen.IsApart);
         Assert.Equal((id.Key, stranger.Id, "/usr/bin/sleep"), (seen.Workload, seen.Pid, seen.Path));
