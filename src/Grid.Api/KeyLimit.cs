@@ -29,11 +29,17 @@ internal sealed class KeyLimit(int rate) : IDisposable
     {
         if (rate == 0 || _counted.ContainsKey(statement.Id))
             return null;
+        // All are looked at before any is taken from: what one of them may not sign now costs the others nothing.
+        foreach (var key in statement.Signers)
+        {
+            if (_keys.GetStatistics(key) is { CurrentAvailablePermits: 0 })
+                return TooMany(key);
+        }
         foreach (var key in statement.Signers)
         {
             using var lease = _keys.AttemptAcquire(key);
             if (!lease.IsAcquired)
-                return new Refusal(ApiCode.TooManyRequests, $"Of one key, {key} here, {rate} statements a second are taken.", "Send fewer, or wait.");
+                return TooMany(key);
         }
         if (_counted.Count >= Remembered)
             _counted.Clear();
@@ -42,4 +48,6 @@ internal sealed class KeyLimit(int rate) : IDisposable
     }
 
     public void Dispose() => _keys.Dispose();
+
+    private Refusal TooMany(PublicKey key) => new(ApiCode.TooManyRequests, $"Of one key, {key} here, {rate} statements a second are taken.", "Send fewer, or wait.");
 }

@@ -235,8 +235,8 @@ public sealed record GridState
         }
         var names = Names.RemoveRange(before?.HeldNames ?? []).SetItems(after.HeldNames.Select(n => KeyValuePair.Create(n, after.Id)));
         // Most of what follows changes no port.
-        var (had, has) = (before?.HeldPorts.ToHashSet() ?? [], after.HeldPorts.ToHashSet());
-        var ports = Ports.RemoveRange(had.Except(has)).SetItems(has.Except(had).Select(p => KeyValuePair.Create(p, after.Id)));
+        var had = before?.HeldPorts ?? [];
+        var ports = had.SequenceEqual(after.HeldPorts) ? Ports : Ports.RemoveRange(had).SetItems(after.HeldPorts.Select(p => KeyValuePair.Create(p, after.Id)));
         var deadlines = Deadlines;
         if (before?.Due is { } old)
             deadlines = deadlines.Remove(new Deadline(old, after.Id));
