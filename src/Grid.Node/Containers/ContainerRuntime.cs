@@ -64,7 +64,9 @@ internal sealed class ContainerRuntime(string runtime, string shim, Cgroups cgro
         using (sync)
         {
             string said;
+            // conmon ends itself when nobody can hear its answer (2.1), and would leave the container without a shim where the agent was killed meanwhile.
             using (written)
+            using (var answer = Posix.OpenBothWays(written))
             {
                 var command = new Command(
                     shim,
@@ -75,7 +77,7 @@ internal sealed class ContainerRuntime(string runtime, string shim, Cgroups cgro
                         "-r", runtime, "--runtime-arg", "--root", "--runtime-arg", paths.State,
                     ],
                     [SearchPath, "_OCI_SYNCPIPE=3"]);
-                var (code, output) = Run(command, spec, written);
+                var (code, output) = Run(command, spec, answer);
                 said = code == 0 ? "" : $"conmon ended with {code}: {output}";
             }
             return said.Length > 0 ? (null, said) : Answer(ReadAll(sync, line: true));

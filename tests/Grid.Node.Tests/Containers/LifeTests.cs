@@ -172,6 +172,26 @@ public sealed class LifeTests(Machine machine) : IDisposable
     }
 
     [Fact]
+    public async Task A_shim_whose_agent_is_killed_before_it_could_answer_stays_with_its_container()
+    {
+        _ = machine.Host;
+        for (var round = 0; round < 5; round++)
+        {
+            var spec = Machine.Spec(3000 + round, machine.Rootfs, "wait");
+            var agent = Agent(3000 + round, "once");
+            // The shim answers when the runtime has ended; that one has only just begun.
+            Assert.True(SpinWait.SpinUntil(() => Processes.All().Any(p => p.Args[0].EndsWith("crun", StringComparison.Ordinal) && p.Args[^1] == spec.Id.ToString()), TimeSpan.FromSeconds(20)));
+            agent.Kill();
+            await agent.WaitForExitAsync(TestContext.Current.CancellationToken);
+            Assert.IsType<Phase.Created>(Assert.IsType<Observation.Present>(await Settled(spec.Id)).Phase);
+            Assert.IsType<Outcome.Done>(await machine.Host.StartAsync(spec));
+            Assert.Single(Processes.All(), p => p.Args.Contains(spec.Id.ToString()) && p.Args[0].EndsWith("conmon", StringComparison.Ordinal));
+            await machine.SaysAsync(spec.Id, "ready");
+            Assert.IsType<Outcome.Done>(await machine.Host.RemoveAsync(spec.Id, keepLog: false));
+        }
+    }
+
+    [Fact]
     public async Task A_shim_holds_no_mount_of_another_workload()
     {
         var other = machine.Volume();

@@ -21,6 +21,13 @@ internal static unsafe partial class Posix
         return (new SafeFileHandle(ends[0], true), new SafeFileHandle(ends[1], true));
     }
 
+    /// <summary>A pipe's end that reads as well as it writes, so that a write to it finds a reader however long the others live (fifo(7); Linux allows it).</summary>
+    public static SafeFileHandle OpenBothWays(SafeFileHandle pipe)
+    {
+        var fd = open($"/proc/self/fd/{Number(pipe)}", O_RDWR | O_CLOEXEC);
+        return fd >= 0 ? new SafeFileHandle(fd, true) : throw Failed("open a pipe both ways");
+    }
+
     /// <returns>null when no such process is left</returns>
     public static SafeFileHandle? OpenProcess(int pid)
     {
