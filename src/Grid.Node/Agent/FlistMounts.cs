@@ -16,11 +16,11 @@ internal sealed class FlistMounts(NodePaths paths, ImmutableArray<Uri> hubs)
     private static readonly TimeSpan Recent = TimeSpan.FromMinutes(1);
 
     /// <summary>The flists mounted in this mount namespace, by mount point.</summary>
-    public static ILookup<string, FlistId> Look() => FlistMount.All().ToLookup(m => m.Mountpoint, m => m.Flist);
+    public static ILookup<string, MountedFlist> Look() => FlistMount.All().ToLookup(m => m.Mountpoint);
 
     /// <summary>Of those, the node's own, and whether each is served.</summary>
-    public ImmutableDictionary<FlistId, Sighting<FlistSeen>> Seen(ILookup<string, FlistId> mounts) => mounts
-        .SelectMany(m => m.Distinct(), (m, flist) => (Mountpoint: m.Key, Flist: flist))
+    public ImmutableDictionary<FlistId, Sighting<FlistSeen>> Seen(ILookup<string, MountedFlist> mounts) => mounts
+        .SelectMany(m => m.Select(f => f.Flist).Distinct(), (m, flist) => (Mountpoint: m.Key, Flist: flist))
         .Where(m => m.Mountpoint == paths.FlistMount(m.Flist))
         .ToImmutableDictionary(m => m.Flist, m => Answers(m.Mountpoint));
 
@@ -70,12 +70,10 @@ internal sealed class FlistMounts(NodePaths paths, ImmutableArray<Uri> hubs)
         return new Outcome.Done();
     }
 
-    /// <summary>The root hash that a container's files come from; null when nothing is mounted for it.</summary>
-    public Digest? RootOf(ContainerId id) => FlistMount.Find(paths.Root(id))?.Root;
-
     /// <summary>Why a file of what runs could not be read, a little while ago; null when all could.</summary>
     public string? Unread(Workload workload, DateTimeOffset now) =>
-        workload is Runnable runs && ReadFailure.Last(paths.FlistLog(runs.Flist)) is { } failure && now - failure.At < Recent ? Because(failure.Failure, failure.Reason) : null;
+        workload is Runnable runs && paths.FlistLog(runs.Flist) is var log && now - File.GetLastWriteTimeUtc(log) < Recent
+            && ReadFailure.Last(log) is { } failure && now - failure.At < Recent ? Because(failure.Failure, failure.Reason) : null;
 
     private static Outcome Unmount(string mountpoint, bool detach)
     {

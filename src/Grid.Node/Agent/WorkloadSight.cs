@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Grid.Flists.Mount;
 using Grid.Machines;
 using Grid.Networks;
 using Grid.Node.Containers;
@@ -14,23 +15,24 @@ namespace Grid.Node.Agent;
 internal sealed class WorkloadSight(NodeHosts hosts)
 {
     private Sighting? _last;
+    private ILookup<string, MountedFlist>? _mounts;
 
     /// <summary>What is there now. Attempts are the caller's to add.</summary>
     public Observed Observe()
     {
         var sighting = _last = hosts.Containers.Observe();
-        var mounts = FlistMounts.Look();
+        var mounts = _mounts = FlistMounts.Look();
         var seen = ImmutableSortedDictionary.CreateBuilder<WorkloadKey, Sighting<ContainerSeen>>();
         foreach (var (id, observation) in sighting.Containers)
         {
-            if (Seen(observation, mounts[hosts.Paths.Root(id)].FirstOrDefault()) is { } thing)
+            if (Seen(observation, FlistOf(id)) is { } thing)
                 seen[id.Key] = thing;
         }
         // A root, or a view of a volume, without a container is what a cut-short start or removal left.
         foreach (var id in ContainerId.NamedIn(hosts.Paths.Roots).Union(hosts.Secrets.Places.Known()).Union(hosts.Volumes?.Viewers() ?? []).Union(hosts.Machines?.Known() ?? []))
         {
             if (!seen.ContainsKey(id.Key) && sighting.Blind is null)
-                seen[id.Key] = new Sighting<ContainerSeen>.Present(new ContainerSeen(default, mounts[hosts.Paths.Root(id)].FirstOrDefault(), 0, ContainerPhase.Partial));
+                seen[id.Key] = new Sighting<ContainerSeen>.Present(new ContainerSeen(default, FlistOf(id), 0, ContainerPhase.Partial));
         }
         var doors = hosts.Gateways?.Observe() ?? ImmutableDictionary<ContainerId, (GatewaySeen Seen, ProcessIdentity? Place)>.Empty;
         var inits = sighting.Containers.Keys.Select(id => (Id: id, Init: sighting[id].Init)).Where(c => c.Init is not null).ToDictionary(c => c.Id, c => c.Init!.Value);
@@ -100,11 +102,16 @@ internal sealed class WorkloadSight(NodeHosts hosts)
         where stranger.Executed || !found.Any(s => s.Executed && s.Process == stranger.Process)
         select new StrangerSeen(container.Key.Key, stranger.Process.Pid, stranger.Process.StartTicks, stranger.Path, IsApart: stranger.Executed && stranger.Process != init);
 
-    /// <summary>The root hash that the container's files come from; null when nothing is mounted for it.</summary>
-    public Digest? RootOf(WorkloadKey key) => hosts.Flists.RootOf(ContainerId.Of(key));
+    /// <summary>The root hash that the container's files came from at the last look; null when nothing was mounted for it.</summary>
+    public Digest? RootOf(WorkloadKey key) => MountOf(ContainerId.Of(key))?.Root;
 
     /// <summary>Why a file of what runs could not be read, a little while ago; null when all could.</summary>
     public string? Unread(Workload workload, DateTimeOffset now) => hosts.Flists.Unread(workload, now);
+
+    // Of several one upon the other the topmost is what is seen.
+    private MountedFlist? MountOf(ContainerId id) => _mounts?[hosts.Paths.Root(id)].LastOrDefault();
+
+    private FlistId FlistOf(ContainerId id) => MountOf(id)?.Flist ?? default;
 
     private static Sighting<ContainerSeen>? Seen(Observation observation, FlistId flist) => observation switch
     {

@@ -103,13 +103,12 @@ internal sealed class Cgroups
         {
             return new Usage(
                 TimeSpan.FromMicroseconds(Field(Read(Root, id, "cpu.stat"), "usage_usec")),
-                new Bytes(Number(Read(Root, id, "memory.current"))), new Bytes(Number(Read(Root, id, "memory.peak"))), Processes(id).Count);
+                new Bytes(Number(Read(Root, id, "memory.current"))), new Bytes(Number(Read(Root, id, "memory.peak"))));
         }
         var memory = _controllers["memory"];
         return new Usage(
             TimeSpan.FromMicroseconds(Number(Read(_controllers["cpuacct"], id, "cpuacct.usage")) / 1000),
-            new Bytes(Number(Read(memory, id, "memory.usage_in_bytes"))), new Bytes(Number(Read(memory, id, "memory.max_usage_in_bytes"))),
-            Processes(id).Count);
+            new Bytes(Number(Read(memory, id, "memory.usage_in_bytes"))), new Bytes(Number(Read(memory, id, "memory.max_usage_in_bytes"))));
     }
 
     /// <returns>false while a process still holds one of them</returns>
@@ -154,10 +153,17 @@ internal sealed class Cgroups
     {
         try
         {
-            foreach (var line in File.ReadLines(Path.Combine(group, "cgroup.procs")))
-                pids.Add(int.Parse(line, CultureInfo.InvariantCulture));
-            foreach (var child in Directory.EnumerateDirectories(group))
-                Collect(child, pids);
+            foreach (var line in Containers.Processes.ReadSmall(Path.Combine(group, "cgroup.procs")).AsSpan().EnumerateLines())
+            {
+                if (!line.IsEmpty)
+                    pids.Add(int.Parse(line, NumberStyles.None, CultureInfo.InvariantCulture));
+            }
+            // "." and the name in the parent, and ".." of each child: most have none, and a look at all names costs more than the rest.
+            if (Interop.SysStat.Links(group) > 2)
+            {
+                foreach (var child in Directory.EnumerateDirectories(group))
+                    Collect(child, pids);
+            }
         }
         catch (Exception e) when (Vanished(e))
         {
@@ -174,7 +180,7 @@ internal sealed class Cgroups
     {
         try
         {
-            return File.ReadAllText(Path.Combine(Group(hierarchy, id), file));
+            return Containers.Processes.ReadSmall(Path.Combine(Group(hierarchy, id), file));
         }
         catch (Exception e) when (Vanished(e))
         {

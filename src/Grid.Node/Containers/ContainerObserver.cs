@@ -22,10 +22,10 @@ internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, C
         var (seen, members) = (new Dictionary<ContainerId, Observation>(), new Dictionary<ContainerId, IReadOnlySet<int>>());
         try
         {
-            var attendants = Attendants();
+            var (attendants, booted) = (Attendants(), Processes.Booted());
             foreach (var id in attendants.Select(a => a.Id).Concat(cgroups.List()).Concat(ContainerId.NamedIn(paths.Bundles)).Concat(ContainerId.NamedIn(paths.State)).ToHashSet())
             {
-                seen[id] = Observe(id, attendants, out var processes);
+                seen[id] = Observe(id, attendants, booted, out var processes);
                 members[id] = processes;
             }
             return new Sighting(seen, null) { Members = members };
@@ -40,7 +40,7 @@ internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, C
     {
         try
         {
-            return Observe(id, Attendants(), out _);
+            return Observe(id, Attendants(), Processes.Booted(), out _);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -67,7 +67,7 @@ internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, C
         return found.ToImmutable();
     }
 
-    private Observation Observe(ContainerId id, ImmutableArray<Attendant> all, out IReadOnlySet<int> members)
+    private Observation Observe(ContainerId id, ImmutableArray<Attendant> all, DateTimeOffset booted, out IReadOnlySet<int> members)
     {
         members = ImmutableHashSet<int>.Empty;
         try
@@ -77,17 +77,18 @@ internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, C
             if (attendants.IsEmpty && !cgroups.Exists(id) && !Directory.Exists(bundle) && !Directory.Exists(paths.StateOf(id)))
                 return new Observation.Absent();
 
-            var (label, uids) = Written(Path.Combine(paths.StateOf(id), OciConfig.FileName)) ?? Written(Path.Combine(bundle, OciConfig.FileName)) ?? (null, null);
-            label = attendants.FirstOrDefault(a => a.Label is not null)?.Label ?? label;
+            // The kernel knows it of what runs, and the shim's arguments: read is what was written only where neither is there.
+            var written = new Lazy<(ContainerLabel? Label, UidRange? Uids)>(() => Written(Path.Combine(paths.StateOf(id), OciConfig.FileName)) ?? Written(Path.Combine(bundle, OciConfig.FileName)) ?? (null, null));
+            var label = attendants.FirstOrDefault(a => a.Label is not null)?.Label ?? written.Value.Label;
             var processes = members = cgroups.Processes(id);
             var init = processes.Where(Processes.IsInit).Select(Processes.Identify).FirstOrDefault(p => p is not null);
             if (init is { } process)
             {
-                var alive = Alive(id, process);
+                var alive = Alive(id, process, Processes.Started(process, booted));
                 // The first process is there before its mounts are; it is made when the runtime outside has gone.
                 return alive is Phase.Created && attendants.Any(a => !a.IsShim && !processes.Contains(a.Process.Pid) && IsYoung(a))
                     ? new Observation.Unknown("it is being made")
-                    : new Observation.Present(label, Processes.UidRangeOf(process.Pid) ?? uids, alive, cgroups.OomKills(id)) { Health = HealthFile.Read(bundle) };
+                    : new Observation.Present(label, Processes.UidRangeOf(process.Pid) ?? written.Value.Uids, alive, cgroups.OomKills(id)) { Health = HealthFile.Read(bundle) };
             }
 
             var waiting = File.Exists(Path.Combine(paths.StateOf(id), "exec.fifo"));
@@ -98,7 +99,7 @@ internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, C
                 return new Observation.Unknown("it has just ended and its shim is about to write how");
             if (phase is Phase.Partial && attendants.Any(IsYoung))
                 return new Observation.Unknown("it is being made");
-            return new Observation.Present(label, uids, phase, cgroups.OomKills(id)) { Health = HealthFile.Read(bundle) };
+            return new Observation.Present(label, written.Value.Uids, phase, cgroups.OomKills(id)) { Health = HealthFile.Read(bundle) };
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
         {
@@ -108,7 +109,7 @@ internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, C
 
     private bool IsYoung(Attendant attendant) => time.GetUtcNow() - Processes.Started(attendant.Process) < Making;
 
-    private Phase Alive(ContainerId id, ProcessIdentity init)
+    private Phase Alive(ContainerId id, ProcessIdentity init, DateTimeOffset since)
     {
         // The runtime's own file is what the first process executes until it is let go; no workload can have that file.
         var waits = SysStat.Identify($"/proc/{init.Pid}/exe") is { } exe && SysStat.Identify(runtime.Program) is { } program
@@ -117,7 +118,6 @@ internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, C
         var held = File.Exists(Path.Combine(paths.StateOf(id), "exec.fifo"));
         if (waits || held)
             return new Phase.Created(init, LetGo: !held);
-        var since = Processes.Started(init);
         return cgroups.IsFrozen(id) ? new Phase.Paused(init, since) : new Phase.Running(init, since);
     }
 

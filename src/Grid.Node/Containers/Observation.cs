@@ -82,4 +82,4 @@ public sealed record Sighting(IReadOnlyDictionary<ContainerId, Observation> Cont
 
 /// <param name="Cpu">processor time used since its start</param>
 /// <param name="MemoryPeak">the most it ever held</param>
-public sealed record Usage(TimeSpan Cpu, Bytes Memory, Bytes MemoryPeak, int Pids);
+public sealed record Usage(TimeSpan Cpu, Bytes Memory, Bytes MemoryPeak);

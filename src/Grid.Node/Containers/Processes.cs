@@ -50,12 +50,13 @@ internal static class Processes
             ? new UidRange(id)
             : null;
 
-    public static DateTimeOffset Started(ProcessIdentity process)
-    {
-        var boot = File.ReadLines("/proc/stat").First(l => l.StartsWith("btime ", StringComparison.Ordinal))[6..];
-        return DateTimeOffset.FromUnixTimeSeconds(long.Parse(boot, CultureInfo.InvariantCulture))
-            .AddMilliseconds(process.StartTicks * 1000.0 / TicksPerSecond);
-    }
+    public static DateTimeOffset Started(ProcessIdentity process) => Started(process, Booted());
+
+    public static DateTimeOffset Started(ProcessIdentity process, DateTimeOffset booted) => booted.AddMilliseconds(process.StartTicks * 1000.0 / TicksPerSecond);
+
+    /// <summary>By the clock as it is set now.</summary>
+    public static DateTimeOffset Booted() =>
+        DateTimeOffset.FromUnixTimeSeconds(long.Parse(File.ReadLines("/proc/stat").First(l => l.StartsWith("btime ", StringComparison.Ordinal)).AsSpan(6), CultureInfo.InvariantCulture));
 
     /// <summary>Signals that very process, not one that was given its number since.</summary>
     /// <returns>false when it has ended</returns>
@@ -69,16 +70,21 @@ internal static class Processes
     {
         try
         {
-            // A look at the machine reads one for every process: neither locked nor buffered it costs a quarter.
-            using var handle = File.OpenHandle($"/proc/{pid}/{file}", FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-            Span<byte> first = stackalloc byte[Enough];
-            var length = RandomAccess.Read(handle, first, 0);
-            return length < Enough ? Encoding.UTF8.GetString(first[..length]) : File.ReadAllText($"/proc/{pid}/{file}");
+            return ReadSmall($"/proc/{pid}/{file}");
         }
         catch (Exception e) when (Gone(e))
         {
             return null;
         }
+    }
+
+    /// <summary>A file that the kernel makes as it is read, mostly a short one. A look at the machine reads several for every process: neither locked nor buffered it costs a quarter.</summary>
+    public static string ReadSmall(string path)
+    {
+        using var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        Span<byte> first = stackalloc byte[Enough];
+        var length = RandomAccess.Read(handle, first, 0);
+        return length < Enough ? Encoding.UTF8.GetString(first[..length]) : File.ReadAllText(path);
     }
 
     // ESRCH (3) is what reading an ended process's file gives.

@@ -33,6 +33,6 @@ switch (args)
     case [BuildRows.Verb, var tree, var store]:
         return await BuildRows.RunAsync(tree, store);
     default:
-        Console.Error.WriteLine("tools/bench/run ledger [--statements N] [--callers N] [--only process]\ntools/bench/run flists [--tree DIR] [--only build|read]\ntools/bench/run start [--rounds N]\ntools/bench/run networks\ntools/bench/run gateways\ntools/bench/run node");
+        Console.Error.WriteLine("tools/bench/run ledger [--statements N] [--callers N] [--only process]\ntools/bench/run flists [--tree DIR] [--only build|read]\ntools/bench/run start [--rounds N]\ntools/bench/run networks\ntools/bench/run gateways\ntools/bench/run node [--only idle]");
         return 2;
 }

@@ -12,7 +12,7 @@ internal static unsafe partial class SysStat
 {
     public const ulong ST_RDONLY = 1, ST_NOSUID = 2, ST_NODEV = 4, ST_NOEXEC = 8;
     private const int AT_EMPTY_PATH = 0x1000, AT_STATX_DONT_SYNC = 0x4000, AT_FDCWD = -100;
-    private const uint STATX_INO = 0x100, STATX_MNT_ID = 0x1000;
+    private const uint STATX_NLINK = 0x4, STATX_INO = 0x100, STATX_MNT_ID = 0x1000;
     private const ulong O_PATH = 0x20_0000;
     private const ulong RESOLVE_NO_MAGICLINKS = 0x02, RESOLVE_NO_SYMLINKS = 0x04, RESOLVE_IN_ROOT = 0x10;
     private const int SYS_openat2 = 437;
@@ -64,6 +64,14 @@ internal static unsafe partial class SysStat
             throw Posix.Failed($"statvfs {path}");
         // struct statvfs on 64-bit glibc: bsize frsize blocks bfree bavail files ffree favail fsid flag namemax.
         return vfs[9];
+    }
+
+    /// <summary>How many names stand for a file; of a directory in the kernel's own file systems two more than it has directories. 0 when there is none.</summary>
+    public static uint Links(string path)
+    {
+        var buffer = stackalloc byte[256];
+        // struct statx: nlink at 16.
+        return statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_NLINK, buffer) == 0 ? *(uint*)(buffer + 16) : 0;
     }
 
     private static FileIdentity? Identify(int directory, string path, int flags)

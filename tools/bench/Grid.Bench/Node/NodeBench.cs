@@ -12,14 +12,17 @@ internal static class NodeBench
 {
     private const int Warm = 3, Starts = 30, Kills = 10, Deaf = 3, Many = 50, Hundred = 100, Hundreds = 2;
 
+    // What Ankaios and k3s take, as published.
+    private const string Elsewhere = "Ankaios, server and agent: 11.2 MB, 0.2 %; k3s, whole node: 490.5 MB, 44.9 %";
+
     // As many as the node starts at a time.
     private const int Together = 4;
 
     public static async Task<int> RunAsync(string[] args)
     {
-        if (args is not ["--programs", var programs])
+        if (args is not ["--programs", var programs, .. [] or ["--only", "idle"]])
         {
-            await Console.Error.WriteLineAsync("tools/bench/run node");
+            await Console.Error.WriteLineAsync("tools/bench/run node [--only idle]");
             return 2;
         }
         var directory = Directory.CreateTempSubdirectory("grid-bench-").FullName;
@@ -32,7 +35,12 @@ internal static class NodeBench
             // A hundred small containers want more than two cores by their limits, not by what they do.
             await using (var grid = await PrivateGrid.StartAsync(Path.GetFullPath(programs), directory, "--cpu", "32000", "--memory", $"{16L << 30}", "--ssd", $"{1L << 30}"))
             await using (var podman = await Podman.OpenAsync(Path.Combine(directory, "podman"), grid.Tree, $"{grid.Paths.Cgroup}-podman"))
-                await MeasureAsync(grid, podman, directory, table);
+            {
+                if (args.Length > 2)
+                    await IdleAsync(grid, table);
+                else
+                    await MeasureAsync(grid, podman, directory, table);
+            }
             Console.WriteLine($"{Environment.ProcessorCount} cores, load before {load}, after {Load()}");
             table.Print(Console.Out);
             return 0;
@@ -45,12 +53,21 @@ internal static class NodeBench
 
     private static string Load() => File.ReadAllText("/proc/loadavg").Split(' ')[0];
 
+    private static async Task IdleAsync(PrivateGrid grid, NumberTable table)
+    {
+        Idle(table, "0", await Use.OfIdleAsync(grid), 30, Elsewhere);
+        var many = await Crowd.StartAsync(grid, Many);
+        many.UntilAllRun();
+        Idle(table, $"{Many}", await Use.OfIdleAsync(grid), 60, "");
+        await Endings.CancelAsync(grid, many.Id);
+    }
+
     private static async Task MeasureAsync(PrivateGrid grid, Podman podman, string directory, NumberTable table)
     {
         var empty = await Use.OfIdleAsync(grid);
         await StartsAsync(grid, podman, directory, table);
         await ColdAsync(grid, table);
-        Idle(table, "0", empty, 30, "Ankaios, server and agent: 11.2 MB, 0.2 %; k3s, whole node: 490.5 MB, 44.9 %");
+        Idle(table, "0", empty, 30, Elsewhere);
         await ManyAsync(grid, table);
         await HundredAsync(grid, podman, table);
         var (plan, wishes) = Plans.Measure(grid.Container("pattern"));
