@@ -46,13 +46,12 @@ public sealed class FrontTests
         // The shape of gRPC: HTTP/2 all the way, each message when it is sent, the outcome in a trailer.
         using (var http = lab.Client(HttpVersion.Version20))
         {
-            using var request = new HttpRequestMessage(HttpMethod.Post, "https://calls.gw.example/grpc") { Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact, Content = new ByteArrayContent([0, 0, 0, 0, 1, 42]) };
-            request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/grpc+proto");
-            request.Headers.TE.ParseAdd("trailers");
-            using var response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
-            Assert.Equal("HTTP/2", response.Headers.GetValues("X-Backend").Single());
-            Assert.Equal([0, 0, 0, 0, 1, 42], await response.Content.ReadAsByteArrayAsync(Cancel));
-            Assert.Equal("0", response.TrailingHeaders.GetValues("grpc-status").Single());
+            await using var call = new StreamedCall(http, "https://calls.gw.example/grpc");
+            for (byte message = 0; message < 3; message++)
+                await call.SayAsync(message);
+            var response = await call.ResponseAsync();
+            Assert.Equal(("HTTP/2", StreamedCall.Type), (response.Headers.GetValues("X-Backend").Single(), response.Content.Headers.ContentType!.MediaType));
+            Assert.Equal("0", await call.EndAsync());
         }
 
         foreach (var version in new[] { HttpVersion.Version11, HttpVersion.Version20 })

@@ -89,6 +89,44 @@ public sealed class GreedyClientTests
     }
 
     [Fact]
+    public async Task Who_stops_in_the_middle_of_a_body_is_let_go_and_who_waits_for_an_answer_is_not()
+    {
+        await using var lab = await GatewayLab.SetAsync();
+        var id = await lab.OpenAsync("door", Shop, Tls.Terminate, FrontTests.EchoAsync);
+        var calls = await lab.OpenAsync("calls", Calls, Tls.Terminate, FrontTests.EchoAsync, protocols: HttpProtocols.Http2);
+        await lab.ServingAsync(id);
+        await lab.ServingAsync(calls);
+        // These wait, from before the others begin: nothing is owed by either side.
+        using var http = lab.Client(HttpVersion.Version20);
+        await using var call = new StreamedCall(http, $"https://{Calls}/");
+        await call.SayAsync(1);
+        using var invoker = lab.Invoker();
+        var sockets = new List<ClientWebSocket>();
+        foreach (var version in new[] { HttpVersion.Version11, HttpVersion.Version20 })
+        {
+            sockets.Add(new ClientWebSocket { Options = { HttpVersion = version, HttpVersionPolicy = HttpVersionPolicy.RequestVersionExact } });
+            await sockets[^1].ConnectAsync(new Uri($"wss://{Shop}/"), invoker, Cancel);
+            await EchoedAsync(sockets[^1]);
+        }
+
+        await using var slow = await lab.TlsAsync(Shop);
+        await slow.WriteAsync(Encoding.ASCII.GetBytes($"POST / HTTP/1.1\r\nHost: {Shop}\r\nContent-Length: 1000\r\n\r\nx"), Cancel);
+        await using var slow2 = await RawHttp2.OpenAsync(lab, Shop);
+        await slow2.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders, 1, RawHttp2.Head("POST", Shop));
+        await slow2.SendAsync(RawHttp2.Data, 0, 1, [120]);
+        Assert.Matches("^(HTTP/1.1 408|$)", await ReadAsync(slow));
+        Assert.DoesNotContain(await slow2.ReceiveAllAsync(), f => f.Type == RawHttp2.Data);
+
+        await call.SayAsync(2);
+        Assert.Equal("0", await call.EndAsync());
+        foreach (var socket in sockets)
+        {
+            await EchoedAsync(socket);
+            socket.Dispose();
+        }
+    }
+
+    [Fact]
     public async Task Who_stops_reading_is_let_go_with_all_that_it_held()
     {
         await using var lab = await GatewayLab.SetAsync();
@@ -113,11 +151,14 @@ public sealed class GreedyClientTests
         await lab.ServingAsync(id);
         await lab.ServingAsync(through);
         await using var deaf = await AskAsync(await lab.TlsAsync(Shop), Shop);
+        // And who gives no leave to send what it asked for, though it is there.
+        await using var closed = await RawHttp2.OpenAsync(lab, Shop, (RawHttp2.InitialWindow, 0));
+        await closed.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, 1, RawHttp2.Head("GET", Shop));
         await using var unread = await AskAsync(await BelievingAsync(lab, certificate, Own), Own);
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
         patience.CancelAfter(Patience);
-        string[] names = [await cut.Reader.ReadAsync(patience.Token), await cut.Reader.ReadAsync(patience.Token)];
-        Assert.Equal([Own, Shop], names.Order(StringComparer.Ordinal));
+        string[] names = [await cut.Reader.ReadAsync(patience.Token), await cut.Reader.ReadAsync(patience.Token), await cut.Reader.ReadAsync(patience.Token)];
+        Assert.Equal([Own, Shop, Shop], names.Order(StringComparer.Ordinal));
     }
 
     private static async Task<SslStream> AskAsync(SslStream tls, string name)
@@ -162,6 +203,14 @@ public sealed class GreedyClientTests
         }
         await over;
         return frames;
+    }
+
+    private static async Task EchoedAsync(ClientWebSocket socket)
+    {
+        await socket.SendAsync("hello"u8.ToArray(), WebSocketMessageType.Text, true, Cancel);
+        var buffer = new byte[64];
+        var got = await socket.ReceiveAsync(buffer, Cancel);
+        Assert.Equal("hello", Encoding.UTF8.GetString(buffer, 0, got.Count));
     }
 
     private static async Task<string> ReadAsync(SslStream from)

@@ -23,12 +23,17 @@ internal static class Upstream
             var socket = new Socket(at.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
             socket.Bind(at);
             return socket;
-        })).ConfigureKestrel(k => k.Listen(at, l =>
+        })).ConfigureKestrel(k =>
         {
-            l.Protocols = protocols;
-            if (certificate is not null)
-                l.UseHttps(certificate);
-        }));
+            // Who is too slow is the front's to say.
+            (k.Limits.MinRequestBodyDataRate, k.Limits.MinResponseDataRate) = (null, null);
+            k.Listen(at, l =>
+            {
+                l.Protocols = protocols;
+                if (certificate is not null)
+                    l.UseHttps(certificate);
+            });
+        });
         var app = builder.Build();
         app.UseWebSockets();
         app.Run(answer);

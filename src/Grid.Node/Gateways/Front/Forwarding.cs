@@ -3,14 +3,15 @@ using System.Net.Http.Headers;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
-using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Yarp.ReverseProxy.Forwarder;
 
 namespace Grid.Node.Gateways.Front;
 
 /// <summary>Takes a request that came in by TLS to the backend of its route, and the answer back.</summary>
-internal sealed class Forwarding(IHttpForwarder forwarder)
+internal sealed class Forwarding(IHttpForwarder forwarder, TimeProvider time)
 {
+    private const string GrpcType = "application/grpc";
+
     private static readonly ForwarderRequestConfig Plain = new() { Version = HttpVersion.Version11, VersionPolicy = HttpVersionPolicy.RequestVersionExact, ActivityTimeout = FrontLimits.Silence };
     private static readonly ForwarderRequestConfig Grpc = Plain with { Version = HttpVersion.Version20 };
 
@@ -31,14 +32,24 @@ internal sealed class Forwarding(IHttpForwarder forwarder)
             return;
         }
         // gRPC needs trailers, which only HTTP/2 has; what says it is gRPC knows it with prior knowledge (RFC 9113 §3.3).
-        var grpc = HttpProtocol.IsHttp2(context.Request.Protocol) && context.Request.ContentType?.StartsWith("application/grpc", StringComparison.Ordinal) == true;
-        // A stream that is asked to wait for its next message is not a slow body.
-        if (grpc && context.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } rate)
-            rate.MinDataRate = null;
+        var http2 = HttpProtocol.IsHttp2(context.Request.Protocol);
+        var grpc = http2 && IsGrpc(context.Request.ContentType);
+        if (grpc)
+        {
+            // YARP hands on each message as it comes, and lets a stream wait for its next, only under the type's bare name: application/grpc+proto would stay in a buffer.
+            context.Items[GrpcType] = context.Request.ContentType;
+            context.Request.ContentType = GrpcType;
+        }
+        if (http2)
+            ImpatientBody.Put(context, time);
         var error = await forwarder.SendAsync(context, route.Prefix, route.Http, grpc ? Grpc : Plain, Transformer.Instance, route.Over);
         if (error is not ForwarderError.None && !context.Response.HasStarted && context.Response.StatusCode is StatusCodes.Status502BadGateway or StatusCodes.Status504GatewayTimeout)
             await PlainWords.AnswerAsync(context, context.Response.StatusCode, $"What serves {route.Route.Hostname} does not answer.");
     }
+
+    // The type alone, with what its messages are, or with parameters; gRPC-Web is another.
+    private static bool IsGrpc(string? type) =>
+        type?.StartsWith(GrpcType, StringComparison.OrdinalIgnoreCase) is true && (type.Length == GrpcType.Length || type[GrpcType.Length] is '+' or ';');
 
     private static string Target(HttpContext context) => context.Features.Get<IHttpRequestFeature>()!.RawTarget;
 
@@ -60,6 +71,11 @@ internal sealed class Forwarding(IHttpForwarder forwarder)
             request.RequestUri = new Uri(string.Concat(prefix.AsSpan(0, prefix.Length - 1), Target(context)), AsItIs);
             foreach (var name in Ours)
                 Remove(request, name);
+            if (context.Items[GrpcType] is string type && request.Content is { } messages)
+            {
+                messages.Headers.Remove("Content-Type");
+                messages.Headers.TryAddWithoutValidation("Content-Type", type);
+            }
             var (from, headers) = (context.Connection.RemoteIpAddress!, request.Headers);
             headers.TryAddWithoutValidation("X-Forwarded-For", (from.IsIPv4MappedToIPv6 ? from.MapToIPv4() : from).ToString());
             headers.TryAddWithoutValidation("X-Forwarded-Proto", "https");
