@@ -7,11 +7,14 @@ internal static class FrontLimits
 
     public const int StreamsOfConnection = 128, Headers = 100, HeaderBytes = 32 * 1024, RequestLine = 16 * 1024;
 
-    /// <summary>In bytes per second, after a grace of five: who is slower than that is not sending.</summary>
+    /// <summary>
+    /// In bytes per second, after a grace of five: who is slower than that is not sending, or gives no leave to go on (HTTP/2's flow control) while more waits
+    /// than Kestrel keeps for a stream. What it keeps, 64 KiB at most, is waited upon for as long as the connection answers.
+    /// </summary>
     public const double SlowestBody = 240;
 
     /// <summary>
-    /// How long a client may leave lying what was sent to it, or an answer by HTTP/2 without its leave to go on. The rate is of all that ever lay in a buffer, so alone it lets one who stops in the middle of
+    /// How long a client may leave lying what was sent to it. The rate is of all that ever lay in a buffer, so alone it lets one who stops in the middle of
     /// megabytes hold them for hours; and what is handed through has no rate.
     /// </summary>
     public static readonly TimeSpan Unread = TimeSpan.FromSeconds(30);

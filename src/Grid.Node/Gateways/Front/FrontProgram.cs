@@ -101,7 +101,7 @@ internal static class FrontProgram
             });
         });
         var app = builder.Build();
-        var forwarding = new Forwarding(app.Services.GetRequiredService<IHttpForwarder>(), time);
+        var forwarding = new Forwarding(app.Services.GetRequiredService<IHttpForwarder>());
         var plain = new PlainPort(routes, options.Https.Port);
         app.Run(context => Forwarding.RouteOf(context) is { } route ? forwarding.ForwardAsync(context, route) : plain.AnswerAsync(context));
         return app;
