@@ -99,7 +99,8 @@ public static partial class CommandLine
     // The library names the type of .NET; numbers are the only ones here that can fail.
     private static string Said(string message) => NoValue().Match(message) is { Success: true, Groups: var found }
         ? $"'{found["where"]}' cannot be '{found["value"]}'; it is a whole number."
-        : message;
+        // What may be chosen comes a line each, and an error is one line.
+        : string.Join(' ', message.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
 
     [GeneratedRegex("^Cannot parse argument '(?<value>.*)' for [a-z]+ '(?<where>.*)' as expected type 'System\\..*Int", RegexOptions.Singleline)]
     private static partial Regex NoValue();

@@ -19,6 +19,7 @@ public sealed class BadInputTests
     [InlineData("agreement", "list", "--limit", "x")]
     [InlineData("flist", "ls")]
     [InlineData("verify")]
+    [InlineData("up", "--example", "nine-tier")]
     public async Task A_wrong_command_line_exits_2_and_says_where_help_is(params string[] args)
     {
         using var shell = new TestShell();
@@ -28,6 +29,7 @@ public sealed class BadInputTests
         Assert.Equal((Exit.Usage, ""), (code, text));
         Assert.Contains("error[usage]", error, StringComparison.Ordinal);
         Assert.Contains("--help'", error, StringComparison.Ordinal);
+        Assert.DoesNotContain("\\x", error, StringComparison.Ordinal);
     }
 
     [Theory]
