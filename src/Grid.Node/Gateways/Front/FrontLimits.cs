@@ -9,7 +9,7 @@ internal static class FrontLimits
 
     /// <summary>
     /// In bytes per second, after a grace of five: who is slower than that is not sending, or gives no leave to go on (HTTP/2's flow control) while more waits
-    /// than Kestrel keeps for a stream. What it keeps, 64 KiB at most, is waited upon for as long as the connection answers.
+    /// than Kestrel keeps for a stream. What it keeps, a small answer whole, is waited upon for as long as the connection answers.
     /// </summary>
     public const double SlowestBody = 240;
 
