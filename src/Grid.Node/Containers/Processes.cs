@@ -84,7 +84,8 @@ internal static class Processes
         using var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
         Span<byte> first = stackalloc byte[Enough];
         var length = RandomAccess.Read(handle, first, 0);
-        return length < Enough ? Encoding.UTF8.GetString(first[..length]) : File.ReadAllText(path);
+        // A list stops at the last entry that fits, which is short of what was asked: its end is a read of nothing.
+        return length < Enough && RandomAccess.Read(handle, first[length..], length) == 0 ? Encoding.UTF8.GetString(first[..length]) : File.ReadAllText(path);
     }
 
     // ESRCH (3) is what reading an ended process's file gives.

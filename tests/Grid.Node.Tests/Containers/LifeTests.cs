@@ -160,9 +160,9 @@ public sealed class LifeTests(Machine machine) : IDisposable
         Assert.IsType<Outcome.Done>(await machine.Host.StartAsync(spec));
         await machine.SaysAsync(spec.Id, "ready");
         var before = machine.Host.Observe(spec.Id);
-        var shim = Processes.All().Single(p => p.Args.Contains(spec.Id.ToString()) && p.Args[0].EndsWith("conmon", StringComparison.Ordinal));
-        Processes.Signal(Processes.Identify(shim.Pid)!.Value, Posix.SIGKILL);
-        while (Processes.Identify(shim.Pid) is not null)
+        var shim = Shim(spec.Id);
+        Processes.Signal(Processes.Identify(shim)!.Value, Posix.SIGKILL);
+        while (Processes.Identify(shim) is not null)
             await Task.Yield();
 
         Assert.Equal(before, machine.Host.Observe(spec.Id));
@@ -185,7 +185,7 @@ public sealed class LifeTests(Machine machine) : IDisposable
             await agent.WaitForExitAsync(TestContext.Current.CancellationToken);
             Assert.IsType<Phase.Created>(Assert.IsType<Observation.Present>(await Settled(spec.Id)).Phase);
             Assert.IsType<Outcome.Done>(await machine.Host.StartAsync(spec));
-            Assert.Single(Processes.All(), p => p.Args.Contains(spec.Id.ToString()) && p.Args[0].EndsWith("conmon", StringComparison.Ordinal));
+            Shim(spec.Id);
             await machine.SaysAsync(spec.Id, "ready");
             Assert.IsType<Outcome.Done>(await machine.Host.RemoveAsync(spec.Id, keepLog: false));
         }
@@ -198,9 +198,9 @@ public sealed class LifeTests(Machine machine) : IDisposable
         var spec = machine.Spec("wait");
         Assert.IsType<Outcome.Done>(await machine.Host.StartAsync(spec));
         await machine.SaysAsync(spec.Id, "ready");
-        var shim = Processes.All().Single(p => p.Args.Contains(spec.Id.ToString()) && p.Args[0].EndsWith("conmon", StringComparison.Ordinal));
-        Assert.NotEqual(Link("self"), Link($"{shim.Pid}"));
-        var mounts = MountLine.Read($"{shim.Pid}").Select(m => m.Point).ToList();
+        var shim = Shim(spec.Id);
+        Assert.NotEqual(Link("self"), Link($"{shim}"));
+        var mounts = MountLine.Read($"{shim}").Select(m => m.Point).ToList();
         Assert.Contains(machine.Rootfs, mounts);
         Assert.DoesNotContain(other, mounts);
         Assert.DoesNotContain(MountLine.Read("self"), m => m.Point == "/sys/fs/cgroup/unified" && m.Type != "cgroup2");
@@ -270,6 +270,8 @@ public sealed class LifeTests(Machine machine) : IDisposable
             await Task.Yield();
         Assert.Equal(clean, machine.Look());
     }
+
+    private static int Shim(ContainerId id) => Assert.Single(Processes.All(), p => p.Args.Contains(id.ToString()) && p.Args[0].EndsWith("conmon", StringComparison.Ordinal)).Pid;
 
     private Process Agent(int seed, string how)
     {

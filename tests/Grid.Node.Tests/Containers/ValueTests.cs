@@ -29,6 +29,14 @@ public sealed class ValueTests
     }
 
     [Fact]
+    public void A_list_of_the_kernels_is_read_to_its_end_though_each_read_is_cut_at_an_entry()
+    {
+        const string List = "/proc/kallsyms";
+        Assert.SkipUnless(File.Exists(List), $"This kernel has no {List}, the one list that is long for certain.");
+        Assert.Equal(File.ReadAllText(List), Processes.ReadSmall(List));
+    }
+
+    [Fact]
     public void A_label_reads_back_and_nothing_else_is_one() => Prop.ForAll<long, int>((generation, restarts) =>
     {
         var label = new ContainerLabel(Digest.Of("v"u8), long.Abs(generation), Digest.Of("s"u8), int.Abs(restarts));

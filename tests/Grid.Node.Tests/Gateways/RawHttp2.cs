@@ -10,7 +10,7 @@ namespace Grid.Node.Tests.Gateways;
 /// </summary>
 internal sealed class RawHttp2 : IAsyncDisposable
 {
-    public const byte Data = 0, Headers = 1, Settings = 4, Away = 7, Continuation = 9, EndStream = 1, EndHeaders = 4;
+    public const byte Data = 0, Headers = 1, Settings = 4, Continuation = 9, EndStream = 1, EndHeaders = 4;
     public const short ConcurrentStreams = 3, InitialWindow = 4;
     public const int LargestPayload = 16_384;
 
