@@ -82,19 +82,13 @@ public sealed partial class LyingHubs
                 .. lies.Zip(All, (l, lie) => Trees.Run(lie.Name, node.Id, l.Flist, "sleep", "100000")),
                 Trees.Run("reader", node.Id, reader.Flist, "sh", "-c", "until sha256sum /data/big; do sleep 1; done; exec sleep 100000"),
             ]);
-        // Each is tried again for as long as it fails, and says another thing in between.
-        var silent = All.ToDictionary(l => l.Name, l => l.Code);
-        silent["reader"] = RefusalCode.FlistInvalid;
+        string Silent() => string.Join(", ", All.Select(l => (l.Name, l.Code)).Append((Name: "reader", Code: RefusalCode.FlistInvalid))
+            .Where(l => !Why(node, l.Name).StartsWith(l.Code, StringComparison.Ordinal)).Select(l => $"{l.Name}: {Why(node, l.Name)}"));
         await Wait.ForAsync("the node to say what is wrong with each", () =>
         {
             Assert.DoesNotContain(node.Running(), r => r.Key is not ("steady" or "reader") && Executes(r.Value));
-            foreach (var (name, code) in silent.ToList())
-            {
-                if (Why(node, name).StartsWith(code, StringComparison.Ordinal))
-                    silent.Remove(name);
-            }
-            return silent.Count == 0;
-        }, () => node.Status() + stage.Logs() + "\nNothing of " + string.Join(", ", silent.Keys.Select(s => $"{s}: {Why(node, s)}")));
+            return Silent().Length == 0;
+        }, () => $"{node.Status()}{stage.Logs()}\nNothing of {Silent()}");
         await Wait.ForAsync("the reader to be told of an error", () => node.Log(id, "reader").Contains("Input/output error", StringComparison.Ordinal), () => node.Log(id, "reader") + stage.Logs());
         var meanwhile = await stage.AgreeAsync(stage.Terms(Trees.Run("meanwhile", node.Id, honest, "sleep", "100000")), "running");
         Assert.Empty(Hashes(node.Log(id, "reader")));
