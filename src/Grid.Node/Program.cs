@@ -20,6 +20,9 @@ if (args is [FrontProcess.Verb, .. var told])
 if (args is [ClearProgram.Verb, .. var rest])
     return await Reported(() => ClearProgram.RunAsync(rest, TimeProvider.System));
 
+if (args is [MendedProgram.Verb, .. var disk])
+    return await Reported(() => Task.FromResult(MendedProgram.Run(disk)));
+
 if (args is ["--version"])
 {
     Console.WriteLine($"grid-node {typeof(NodeOptions).Assembly.GetName().Version?.ToString(3)}");
@@ -36,8 +39,9 @@ return await Reported(() => NodeProgram.RunAsync(options));
 
 static string? Usage(string[] verb) => verb switch
 {
-    [] => $"{NodeOptions.Usage}\n\ngrid-node --version\ngrid-node {ClearProgram.Verb} --help\ngrid-node {FrontProcess.Verb} --help",
+    [] => $"{NodeOptions.Usage}\n\ngrid-node --version\ngrid-node {ClearProgram.Verb} --help\ngrid-node {MendedProgram.Verb} --help\ngrid-node {FrontProcess.Verb} --help",
     [ClearProgram.Verb] => ClearProgram.Usage,
+    [MendedProgram.Verb] => MendedProgram.Usage,
     [FrontProcess.Verb] => FrontProgram.Usage,
     _ => null,
 };

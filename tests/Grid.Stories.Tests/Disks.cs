@@ -21,10 +21,10 @@ public sealed class Disks
         Assert.Null(Text(node, "broken"));
 
         disk.Fill();
-        // An error is counted a moment before the file system stops writing; a look may fall between.
-        var why = await Wait.ForAsync("the node to see that its disk errs", () => Task.FromResult(Text(node, "broken") is { } said && said.StartsWith($"the volume {id}/kept: it is read-only now", StringComparison.Ordinal) ? said : null), stage.Logs);
-        await Wait.ForAsync("the ledger to say it", async () => await DrainsAsync(stage, node) == why ? why : null, stage.Logs);
-        await Wait.ForAsync("a receipt to say it", async () => Last(await stage.BundleAsync(id), "kept") is { State: WorkloadState.Running, Reason: { } said } && why.EndsWith(said, StringComparison.Ordinal) ? said : null, stage.Logs);
+        var why = $"the data disk {disk.Volumes}: ";
+        await Wait.ForAsync("the node to see that its disk errs", () => Text(node, "broken") is { } said && said.StartsWith(why, StringComparison.Ordinal), stage.Logs);
+        await Wait.ForAsync("the ledger to say it", async () => await DrainsAsync(stage, node) is { } said && said.StartsWith(why, StringComparison.Ordinal) ? said : null, stage.Logs);
+        await Wait.ForAsync("a receipt to say it", async () => Last(await stage.BundleAsync(id), "kept") is { State: WorkloadState.Running, Reason: { } said } && said.StartsWith("it is read-only now", StringComparison.Ordinal) ? said : null, stage.Logs);
         // What writes to it runs, or is started again: it is told as well.
         await Wait.ForAsync("a receipt to say it of its writer", async () => Last(await stage.BundleAsync(id), "writer")?.Reason is { } said && said.StartsWith("its volume 'kept': it is read-only now", StringComparison.Ordinal) ? said : null, stage.Logs);
         await node.ClearAsync();
@@ -41,10 +41,39 @@ public sealed class Disks
 
         // No file system of the volume's own is mounted here: it is the data disk's that says so, once that cannot write down what it does.
         disk.Fill();
-        var fault = $"its data disk {disk.Volumes}: it is read-only now";
-        await Wait.ForAsync("the node to see that its disk errs", () => Text(node, "broken") is { } said && said.StartsWith($"the volume {id}/blocks: {fault}", StringComparison.Ordinal), stage.Logs);
-        await Wait.ForAsync("the ledger to say it", async () => await DrainsAsync(stage, node) is { } said && said.StartsWith($"the volume {id}/blocks: {fault}", StringComparison.Ordinal) ? said : null, stage.Logs);
-        await Wait.ForAsync("a receipt to say it", async () => Last(await stage.BundleAsync(id), "blocks") is { State: WorkloadState.Running, Reason: { } said } && said.StartsWith(fault, StringComparison.Ordinal) ? said : null, stage.Logs);
+        var fault = $"data disk {disk.Volumes}: it is read-only now";
+        await Wait.ForAsync("the node to see that its disk errs", () => Text(node, "broken") is { } said && said.StartsWith($"the {fault}", StringComparison.Ordinal), stage.Logs);
+        await Wait.ForAsync("the ledger to say it", async () => await DrainsAsync(stage, node) is { } said && said.StartsWith($"the {fault}", StringComparison.Ordinal) ? said : null, stage.Logs);
+        await Wait.ForAsync("a receipt to say it", async () => Last(await stage.BundleAsync(id), "blocks") is { State: WorkloadState.Running, Reason: { } said } && said.StartsWith($"its {fault}", StringComparison.Ordinal) ? said : null, stage.Logs);
+        await node.ClearAsync();
+    }
+
+    [Fact]
+    public async Task A_bad_sector_under_a_file_drains_the_node_until_the_farmer_has_seen_to_it()
+    {
+        await using var stage = await Stage.Stage.SetAsync();
+        using var disk = new StageDisk(stage.At("one-disk"));
+        var (node, id) = await BeginAsync(stage, disk, "dd if=/dev/zero of=/kept/page bs=1M count=9 && sync && touch /kept/written; while :; do cat /kept/page > /dev/null; sleep 1; done");
+        var pid = node.Running()["writer"];
+        await Wait.ForAsync("the file", () => File.Exists($"/proc/{pid}/root/kept/written"), stage.Logs);
+        Assert.Equal((null, null), (Text(node, "broken"), await DrainsAsync(stage, node)));
+
+        // No record of any file system is hurt, and none of them says a word.
+        disk.Lose($"/proc/{pid}/root/kept/page", Path.Combine(disk.Volumes, $"{id}.kept.image"));
+        var why = await Wait.ForAsync("the node to see that its disk errs", () => Task.FromResult(Text(node, "broken")), stage.Logs);
+        Assert.Matches($"^the data disk {disk.Volumes}: I/O error of loop[0-9]+, READ at sector [0-9]+, ", why);
+        await Wait.ForAsync("the ledger to say it", async () => await DrainsAsync(stage, node) == why ? why : null, stage.Logs);
+        await Wait.ForAsync("a receipt to say it", async () => Last(await stage.BundleAsync(id), "kept") is { State: WorkloadState.Running, Reason: { } said } && said == $"its {why[4..]}" ? said : null, stage.Logs);
+        Assert.Equal(pid, node.Running()["writer"]);
+        await node.StopAgentAsync();
+        await node.StartAsync();
+        await Wait.ForAsync("the next agent to say it", () => Text(node, "broken") == why, stage.Logs);
+
+        await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
+        await Wait.ForAsync("the volume to be gone", async () => Last(await stage.BundleAsync(id), "kept") is { State: WorkloadState.Gone } said ? said : null, stage.Logs);
+        Assert.Equal(why, Text(node, "broken"));
+        disk.Mended();
+        await Wait.ForAsync("the node to take new things again", async () => await DrainsAsync(stage, node) is null && Text(node, "broken") is null ? "so" : null, stage.Logs);
         await node.ClearAsync();
     }
 

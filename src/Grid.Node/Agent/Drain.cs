@@ -35,7 +35,8 @@ internal sealed partial class Drain(string path, LedgerClient ledger, NodeVoice 
     /// <param name="moving">what was being changed meanwhile, and may have been seen half done</param>
     public void Note(Observed observed, IReadOnlySet<object> moving)
     {
-        _erring = [.. observed.Volumes.Where(v => !moving.Contains(v.Key) && v.Value.Why() is not null).Select(v => $"the volume {v.Key}: {v.Value.Why()}"), .. observed.VolumesUnseen is { } why ? [why] : (string[])[]];
+        var volumes = observed.Volumes.Where(v => !moving.Contains(v.Key) && v.Value.Why() is not null).Select(v => $"the volume {v.Key}: {v.Value.Why()}");
+        _erring = [.. volumes, .. new[] { observed.VolumesUnseen, observed.DiskFault }.OfType<string>()];
         _tried |= _erring.Length > 0;
     }
 

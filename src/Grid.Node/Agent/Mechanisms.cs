@@ -22,6 +22,7 @@ internal static class Mechanisms
         new("flist mounts", "fuse, every read verified"),
         new("networks", sight.WireGuard?.Name, sight.WireGuard is { } by ? by.Why : "this node offers none"),
         new("volumes", sight.HasVolumes ? "ext4 with fscrypt, LUKS for machines" : null, !sight.HasVolumes ? "this node offers none" : VolumeHost.CanGrow ? null : "those for containers cannot grow: the agent has no CAP_SYS_RESOURCE"),
+        new("errors of disks", sight.DeafToDisks is null && sight.HasVolumes ? "the kernel's log" : null, sight.HasVolumes ? sight.DeafToDisks : "this node offers no volumes"),
         new("machines", sight.Accelerator, sight.Accelerator is null ? "this node offers none" : null),
         new("BPF LSM", null, HasBpf ? "loaded by the kernel, not used" : "the kernel has not loaded it; not used"),
     ];

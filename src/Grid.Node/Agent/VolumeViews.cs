@@ -17,11 +17,14 @@ internal sealed class VolumeViews(VolumeHost host, string directory, Func<Immuta
 {
     public VolumeHost Host => host;
 
-    /// <returns>and why a volume that is not among them may be there all the same: the disk that does not answer may hold it. Null when it cannot be</returns>
-    public (ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>> Seen, string? Unseen) Observe()
+    /// <returns>
+    /// and why a volume that is not among them may be there all the same: the disk that does not answer may hold it. Null when it cannot be. And what is wrong with
+    /// a disk that does answer
+    /// </returns>
+    public (ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>> Seen, string? Unseen, string? Fault) Observe()
     {
         var seen = host.Observe();
-        return (seen.Volumes.ToImmutableSortedDictionary(v => v.Key, v => Seen(v.Value)), seen.Blind);
+        return (seen.Volumes.ToImmutableSortedDictionary(v => v.Key, v => Seen(v.Value)), seen.Blind, seen.Fault);
     }
 
     public Task<Outcome> MakeAsync(WorkloadKey key, Volume volume) => host.MakeAsync(key, volume, promised?.Invoke());

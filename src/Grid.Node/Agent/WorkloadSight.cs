@@ -39,11 +39,12 @@ internal sealed class WorkloadSight(NodeHosts hosts)
         var publics = hosts.Addresses is null ? ImmutableSortedDictionary<WorkloadKey, Sighting<AddressSeen>>.Empty : hosts.Addresses.Observe(inits);
         var links = hosts.Tunnels is null ? ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>.Empty
             : hosts.Tunnels.Observe(id => new ContainerId(id.Agreement, id.Of.Workload) is var of && doors.TryGetValue(of, out var door) ? door.Place : sighting[of].Init);
-        var (kept, unseen) = hosts.Volumes?.Observe() ?? (ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>>.Empty, hosts.WithoutVolumes);
+        var (kept, unseen, fault) = hosts.Volumes?.Observe() ?? (ImmutableSortedDictionary<WorkloadKey, Sighting<VolumeSeen>>.Empty, hosts.WithoutVolumes, null);
         return new Observed(seen.ToImmutable(), hosts.Flists.Seen(mounts), ImmutableDictionary<WorkloadKey, Attempts>.Empty, sighting.Blind ?? (publics is null || links is null ? "nft(8) or ip(8) does not answer" : null))
         {
             Volumes = kept,
             VolumesUnseen = unseen,
+            DiskFault = fault,
             Machines = hosts.Machines?.Observe(sighting) ?? ImmutableSortedDictionary<WorkloadKey, Sighting<MachineSeen>>.Empty,
             Gateways = doors.ToImmutableSortedDictionary(g => g.Key.Key, g => (Sighting<GatewaySeen>)new Sighting<GatewaySeen>.Present(g.Value.Seen)),
             Addresses = publics ?? ImmutableSortedDictionary<WorkloadKey, Sighting<AddressSeen>>.Empty,
@@ -71,6 +72,9 @@ internal sealed class WorkloadSight(NodeHosts hosts)
     public WireGuardEngine? WireGuard => hosts.Tunnels?.Engine;
 
     public bool HasVolumes => hosts.Volumes is not null;
+
+    /// <summary>Why errors of disks under somebody's files are not seen here; null when they are.</summary>
+    public string? DeafToDisks => hosts.Volumes?.Host.Deaf;
 
     /// <summary>What a machine here runs on when it is not the processor itself; null for what is no machine.</summary>
     public string? EmulationOf(Workload workload) => workload is Machine && hosts.Machines?.Accelerator is { IsEmulated: true } by ? $"emulated ({by.Name}): {by.Why}" : null;

@@ -13,10 +13,19 @@ namespace Grid.Node.Volumes;
 /// </param>
 public sealed record DataDisk(string Directory, Media Media);
 
-/// <summary>A data disk that was there when the agent started.</summary>
+/// <summary>
+/// A data disk that was there when the agent started. What is known of it is an extended attribute of its directory:
+/// <code>
+/// user.grid.disk    "ssd" or "hdd"
+/// user.grid.erred   the first error of what it lies on; it stays until the farmer, who has seen to it, takes it back
+/// </code>
+/// </summary>
 internal sealed class OpenDisk
 {
+    private const string MediaName = "user.grid.disk", ErrorName = "user.grid.erred";
+
     private readonly FileIdentity _identity;
+    private string? _unwritten;
 
     private OpenDisk(DataDisk disk, string directory, FileIdentity identity) => (Media, Directory, _identity) = (disk.Media, directory, identity);
 
@@ -33,7 +42,7 @@ internal sealed class OpenDisk
             using var handle = FcntlH.Open(disk.Directory, FcntlH.O_RDONLY);
             var directory = new FileInfo($"/proc/self/fd/{Posix.Number(handle)}").LinkTarget!;
             // What it says of itself is proof that it can be written and stores xattrs.
-            SysXattr.Set(directory, "user.grid.disk", disk.Media is Media.Ssd ? "ssd" : "hdd");
+            SysXattr.Set(directory, MediaName, disk.Media is Media.Ssd ? "ssd" : "hdd");
             why = "";
             return new OpenDisk(disk, directory, SysStat.Identify(directory) ?? throw new IOException("it has no identity"));
         }
@@ -47,15 +56,53 @@ internal sealed class OpenDisk
     /// <returns>why it is not what it was; null when it is</returns>
     public string? Missing() => SysStat.Identify(Directory) == _identity ? null : $"the data disk {Directory} is gone";
 
-    /// <summary>What its file system found wrong with it; null when nothing is known to be. What lies on it may be read all the same.</summary>
+    /// <summary>What its file system found wrong with it, or the kernel with what that lies on; null when nothing is known to be. What lies on it may be read all the same.</summary>
     /// <param name="mounts">lines of mountinfo</param>
-    public string? Fault(IEnumerable<string> mounts)
+    public string? Fault(IEnumerable<string> mounts) =>
+        Ext4.FaultOf(BlockDevices.NameOf(_identity.Major, _identity.Minor) ?? "", MountOf(mounts)?.IsStopped is true) ?? _unwritten ?? Written();
+
+    /// <summary>A disk erred. If this is on it, that is written down here, the first time, for whoever looks later.</summary>
+    public void Hear(DiskError error, IEnumerable<string> mounts, DateTimeOffset now)
+    {
+        if (Fault(mounts) is not null || !BlockDevices.Below(_identity.Major, _identity.Minor, MountOf(mounts)).Contains(error.Disk))
+            return;
+        var text = $"{error}, {now:yyyy-MM-dd'T'HH:mm:ss'Z'}";
+        try
+        {
+            SysXattr.Set(Directory, ErrorName, text);
+        }
+        catch (System.ComponentModel.Win32Exception)
+        {
+            // It cannot be written, which is no less of a fault.
+            _unwritten = text;
+        }
+    }
+
+    /// <returns>what had been written down; null when nothing had</returns>
+    /// <exception cref="System.ComponentModel.Win32Exception">there is no such directory, or nothing can be written there</exception>
+    public static string? Forget(string directory)
+    {
+        var noted = SysXattr.Get(directory, ErrorName);
+        SysXattr.Remove(directory, ErrorName);
+        return noted;
+    }
+
+    private string? Written()
+    {
+        try
+        {
+            return SysXattr.Get(Directory, ErrorName);
+        }
+        catch (System.ComponentModel.Win32Exception e)
+        {
+            return e.Message;
+        }
+    }
+
+    private MountLine? MountOf(IEnumerable<string> mounts)
     {
         var id = $"{_identity.Mount} ";
-        var mount = MountLine.Parse(mounts.Where(l => l.StartsWith(id, StringComparison.Ordinal))).FirstOrDefault();
-        // By the kernel's name of the device; what was mounted may be another name for it.
-        var device = new FileInfo($"/sys/dev/block/{_identity.Major}:{_identity.Minor}").LinkTarget;
-        return Ext4.FaultOf(Path.GetFileName(device) ?? "", mount?.IsStopped is true) is { } fault ? $"its data disk {Directory}: {fault}" : null;
+        return MountLine.Parse(mounts.Where(l => l.StartsWith(id, StringComparison.Ordinal))).FirstOrDefault();
     }
 
     /// <summary>By which file system, for two directories may share one.</summary>

@@ -33,7 +33,12 @@ public sealed partial class VolumeHost : IDisposable
     private readonly VolumeKeys _keys;
     private readonly TimeProvider _time;
 
-    private VolumeHost(ImmutableArray<OpenDisk> disks, string mounts, VolumeKeys keys, TimeProvider time) => (_disks, _mounts, _keys, _time) = (disks, mounts, keys, time);
+    private VolumeHost(ImmutableArray<OpenDisk> disks, string mounts, VolumeKeys keys, TimeProvider time)
+    {
+        (_disks, _mounts, _keys, _time) = (disks, mounts, keys, time);
+        _log = KernelLog.Open(out var deaf);
+        Deaf = deaf;
+    }
 
     /// <summary>Looks for what this machine offers.</summary>
     /// <param name="run">what does not survive a reboot; the volumes are mounted below</param>
@@ -79,7 +84,8 @@ public sealed partial class VolumeHost : IDisposable
     {
         var seen = new Dictionary<WorkloadKey, VolumeSighting>();
         string? blind = null;
-        var lines = File.ReadAllLines("/proc/self/mountinfo");
+        var lines = ReadMounts();
+        var faults = Faults(lines);
         var mounts = LoopMount.Parse(lines).ToLookup(m => m.Point);
         foreach (var disk in _disks)
         {
@@ -90,7 +96,7 @@ public sealed partial class VolumeHost : IDisposable
                     blind = missing;
                     continue;
                 }
-                var fault = disk.Fault(lines);
+                var fault = faults.TryGetValue(disk, out var why) ? $"its data disk {disk.Directory}: {why}" : null;
                 foreach (var files in disk.Find())
                 {
                     var key = files.Id.Key;
@@ -102,7 +108,7 @@ public sealed partial class VolumeHost : IDisposable
                 blind = $"the data disk {disk.Directory} does not answer: {e.Message}";
             }
         }
-        return new VolumeSightings(seen.ToImmutableDictionary(), blind);
+        return new VolumeSightings(seen.ToImmutableDictionary(), blind) { Fault = Said(faults) };
     }
 
     /// <summary>The volume as the node sees it, when it is mounted. Containers are given a view of it, see <see cref="AttachAsync"/>.</summary>
@@ -176,7 +182,11 @@ public sealed partial class VolumeHost : IDisposable
         null => fault ?? new Outcome.Done(),
     });
 
-    public void Dispose() => _keys.Dispose();
+    public void Dispose()
+    {
+        _log?.Dispose();
+        _keys.Dispose();
+    }
 
     /// <summary>Whether files that are mounted can grow here.</summary>
     // CAP_SYS_RESOURCE is bit 24 (capability.h).

@@ -63,7 +63,7 @@ public sealed partial class VolumeHost
         try
         {
             using var image = Take(id, volume, promised, out files);
-            return image is null ? new Outcome.Transient($"no {volume.Media} disk has {volume.Size} free")
+            return image is null ? Said(Faults()) is { } said ? new Outcome.Broken(said) : new Outcome.Transient($"no {volume.Media} disk has {volume.Size} free")
                 : volume.Form is VolumeForm.Disk ? MakeNewDisk(files!, image, volume.Size)
                 : MakeNew(files!, image, volume.Size);
         }

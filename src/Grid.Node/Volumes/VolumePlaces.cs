@@ -36,13 +36,15 @@ public sealed partial class VolumeHost
             if (wanted.All(w => there.TryGetValue(IdOf(w.Key), out var files) && Growth(files, w.Value) == 0))
                 return null;
             var (free, wants) = Room(there, promised.SetItems(wanted));
-            return free.Values.All(f => f >= 0) && Placing.Fits(wants, Places, free) ? null : new Refusal(
-                RefusalCode.Capacity, $"A volume lies on one disk, and no disk of this node has room for {string.Join(" and ", wanted.Values.Select(v => $"'{v.Name}' of {v.Size} ({(v.Media is Media.Ssd ? "ssd" : "hdd")})"))} beside what is promised.",
+            var faults = Faults();
+            return free.Values.All(f => f >= 0) && Placing.Fits(wants, Places(faults), free) ? null : new Refusal(
+                RefusalCode.Capacity, $"A volume lies on one disk, and no disk of this node has room for {string.Join(" and ", wanted.Values.Select(v => $"'{v.Name}' of {v.Size} ({(v.Media is Media.Ssd ? "ssd" : "hdd")})"))} beside what is promised{(Said(faults) is { } said ? $"; {said}" : "")}.",
                 "Ask for smaller ones, or another node.");
         }
     }
 
-    private ImmutableArray<(Media Media, (uint, uint) Device)> Places => [.. _disks.Select(d => (d.Media, d.Device)).Distinct()];
+    private ImmutableArray<(Media Media, (uint, uint) Device)> Places(ImmutableDictionary<OpenDisk, string> faults) =>
+        [.. _disks.Where(d => !faults.ContainsKey(d)).Select(d => (d.Media, d.Device)).Distinct()];
 
     private Dictionary<ContainerId, VolumeFiles> There() => _disks.SelectMany(d => d.Find()).GroupBy(f => f.Id).ToDictionary(g => g.Key, g => g.First());
 
@@ -73,15 +75,16 @@ public sealed partial class VolumeHost
         return image.Exists && image.Length < length ? OpenDisk.Footprint(new Bytes(length - image.Length)).Value : 0;
     }
 
-    /// <summary>Of the disks with room the one with most of it, unless with that some other volume would find none.</summary>
+    /// <summary>Of the sound disks with room the one with most of it, unless with that some other volume would find none.</summary>
     private OpenDisk? Choose(ContainerId id, Volume volume, ImmutableDictionary<WorkloadKey, Volume> promised)
     {
         var need = OpenDisk.Footprint(LengthOf(volume.Size, volume.Form)).Value;
-        var candidates = _disks.Where(d => d.Media == volume.Media && d.Free.Value >= need).OrderByDescending(d => d.Free).ToList();
+        var faults = Faults();
+        var candidates = _disks.Where(d => d.Media == volume.Media && !faults.ContainsKey(d) && d.Free.Value >= need).OrderByDescending(d => d.Free).ToList();
         if (candidates.Count < 2)
             return candidates.FirstOrDefault();
         var (free, wants) = Room(There(), promised.Where(p => IdOf(p.Key) != id));
-        return candidates.Find(d => Placing.Fits(wants, Places, new(free) { [d.Device] = free[d.Device] - need })) ?? candidates[0];
+        return candidates.Find(d => Placing.Fits(wants, Places(faults), new(free) { [d.Device] = free[d.Device] - need })) ?? candidates[0];
     }
 }
 

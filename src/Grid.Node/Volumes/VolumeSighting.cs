@@ -53,6 +53,9 @@ public abstract record VolumeSighting
 /// <param name="Blind">why the look was not complete; what was not seen is then unknown</param>
 public sealed record VolumeSightings(ImmutableDictionary<WorkloadKey, VolumeSighting> Volumes, string? Blind)
 {
+    /// <summary>What is wrong with a data disk that is there, whether or not a volume lies on it; null when nothing is known to be.</summary>
+    public string? Fault { get; init; }
+
     public VolumeSighting this[WorkloadKey key] =>
         Volumes.TryGetValue(key, out var seen) ? seen : Blind is null ? new VolumeSighting.Absent() : new VolumeSighting.Unknown(Blind);
 }

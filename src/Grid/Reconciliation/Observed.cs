@@ -64,6 +64,9 @@ public sealed record Observed(
     /// <summary>Why not all volumes could be looked for: one that is not listed is then unknown. Null when all could.</summary>
     public string? VolumesUnseen { get; init; }
 
+    /// <summary>What is wrong with a disk for volumes, whether or not there is one on it; null when nothing is known to be.</summary>
+    public string? DiskFault { get; init; }
+
     /// <returns>null when it is absent</returns>
     public Sighting<VolumeSeen>? VolumeOf(WorkloadKey key) => Volumes.GetValueOrDefault(key) ?? (VolumesUnseen is { } why ? new Sighting<VolumeSeen>.Unknown(why) : null);
 

@@ -74,6 +74,17 @@ public sealed class DrainTests : IDisposable
     }
 
     [Fact]
+    public async Task A_disk_that_errs_is_said_whether_or_not_something_lies_on_it()
+    {
+        var drain = Start();
+        drain.Note(Observed.Nothing with { DiskFault = "the data disk /data: I/O error" }, Still);
+        drain.Rest();
+        Assert.Equal(Says("the data disk /data: I/O error"), await SaidAsync(drain));
+        drain.Note(Observed.Nothing, Still);
+        Assert.Equal(Says(null), await SaidAsync(drain));
+    }
+
+    [Fact]
     public async Task What_nobody_wants_any_more_holds_nothing_up_and_a_disk_that_still_errs_does()
     {
         var drain = Start();

@@ -65,6 +65,26 @@ public sealed class StageDisk : IDisposable
         }
     }
 
+    /// <summary>From here on what lies behind the middle of a file on this disk cannot be read.</summary>
+    /// <param name="shown">the file in it whose content is to be read from the disk again, not from memory</param>
+    public void Lose(string shown, string image)
+    {
+        Execute("/usr/bin/sync", "-f", There);
+        foreach (var file in new[] { shown, image })
+            Execute("/usr/bin/dd", $"if={file}", "iflag=nocache", "count=0", "status=none");
+        var (whole, first) = (File.ReadAllBytes(Raw), new byte[4096]);
+        using (var file = File.OpenHandle(image, FileMode.Open, FileAccess.Read, FileShare.ReadWrite))
+            RandomAccess.Read(file, first, 0);
+        // It was allocated in one piece, on a disk that was empty.
+        var at = whole.AsSpan().IndexOf(first);
+        Assert.InRange(at, 1, whole.Length - (int)new FileInfo(image).Length);
+        using var raw = File.OpenHandle(Raw, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
+        RandomAccess.SetLength(raw, at + new FileInfo(image).Length / 2);
+    }
+
+    /// <summary>What the farmer says once the disk is mended, or is good enough.</summary>
+    public void Mended() => Execute(Programs.Find("grid-node"), "mended", Volumes);
+
     public void Move(bool away) => Execute("/usr/bin/mount", "--move", away ? There : Away, away ? Away : There);
 
     public void Dispose()
