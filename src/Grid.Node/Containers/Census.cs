@@ -17,6 +17,9 @@ internal sealed record Stranger(ProcessIdentity Process, string Path, bool Execu
 /// </summary>
 internal static class Census
 {
+    // A workload may map its own files in as many pieces as it likes; nobody else's look waits for that.
+    private const int MostMappings = 50_000;
+
     /// <param name="init">the container's first process: its mounts are the container's</param>
     /// <param name="pids">what is in its control groups</param>
     public static ImmutableArray<Stranger> Take(ProcessIdentity init, IEnumerable<int> pids)
@@ -26,7 +29,12 @@ internal static class Census
             var mounts = MountLine.Read(init.Pid.ToString(CultureInfo.InvariantCulture))
                 .Where(m => m.Options.Contains("ro") && !m.Options.Contains("noexec")).Select(m => m.Id).ToHashSet();
             // Were they those of another, which got its number, everybody in here would be a stranger.
-            return Processes.Identify(init.Pid) == init ? [.. pids.Order().SelectMany(p => Examine(p, mounts)).Distinct()] : [];
+            if (Processes.Identify(init.Pid) != init)
+                return [];
+            var (found, left) = (new List<Stranger>(), MostMappings);
+            foreach (var pid in pids.Order())
+                found.AddRange(Examine(pid, mounts, ref left));
+            return [.. found.Distinct()];
         }
         catch (Exception e) when (Processes.Gone(e))
         {
@@ -35,9 +43,11 @@ internal static class Census
         }
     }
 
-    private static List<Stranger> Examine(int pid, HashSet<ulong> mounts)
+    /// <param name="left">how many mappings are still looked at; what a process executes always is</param>
+    private static List<Stranger> Examine(int pid, HashSet<ulong> mounts, ref int left)
     {
         List<Stranger> strangers = [];
+        var known = new HashSet<(string, string, string)>();
         try
         {
             if (Processes.Identify(pid) is not { } process)
@@ -46,8 +56,10 @@ internal static class Census
                 strangers.Add(new Stranger(process, new FileInfo($"/proc/{pid}/exe").LinkTarget ?? "?", Executed: true));
             foreach (var line in File.ReadLines($"/proc/{pid}/maps"))
             {
+                if (left-- <= 0)
+                    break;
                 // 7f0e1c000000-7f0e1c021000 r-xp 00000000 fe:00 1234    /lib/libc.so.6
-                if (line[line.IndexOf(' ', StringComparison.Ordinal) + 3] != 'x' || line.Split(' ', 6, StringSplitOptions.RemoveEmptyEntries) is not [var range, _, _, _, not "0", var path] || IsMemory(path))
+                if (line[line.IndexOf(' ', StringComparison.Ordinal) + 3] != 'x' || line.Split(' ', 6, StringSplitOptions.RemoveEmptyEntries) is not [var range, _, _, var device, not "0" and var inode, var path] || IsMemory(path) || !known.Add((device, inode, path)))
                     continue;
                 // What it was unmapped from meanwhile does not run.
                 if (SysStat.Identify($"/proc/{pid}/map_files/{range}") is { } mapped && !mounts.Contains(mapped.Mount) && !strangers.Any(s => s.Path == path))

@@ -51,14 +51,10 @@ internal sealed class ContainerObserver(ContainerPaths paths, Cgroups cgroups, C
     public ImmutableArray<Attendant> Attendants()
     {
         var found = ImmutableArray.CreateBuilder<Attendant>();
-        foreach (var (pid, args) in Processes.All())
+        // The shim names its bundle, the runtime its state: that is how another agent's are told from ours.
+        foreach (var (process, args) in Processes.Ours(a => (a[0] == runtime.Shim || a[0] == runtime.Program) && a.Contains(paths.State)))
         {
             var isShim = args[0] == runtime.Shim;
-            if (!isShim && args[0] != runtime.Program)
-                continue;
-            // The shim names its bundle, the runtime its state: that is how another agent's are told from ours.
-            if (!args.Contains(paths.State) || Processes.Identify(pid) is not { } process)
-                continue;
             var named = isShim ? After(args, "-c") : args[^1];
             if (!ContainerId.TryParse(named, out var id))
                 continue;

@@ -14,6 +14,11 @@ internal static class Processes
     // Most of these files are shorter.
     private const int Enough = 4096;
 
+    // A process writes its own arguments and environment, and may say that gigabytes are (prctl(2), PR_SET_MM).
+    private const int LongestOwnWords = 64 << 10;
+
+    private static readonly string? UserNamespace = UserNamespaceOf(Environment.ProcessId);
+
     /// <summary>All, the kernel's own and those that have ended with them.</summary>
     public static IEnumerable<int> Numbers()
     {
@@ -24,12 +29,26 @@ internal static class Processes
         }
     }
 
-    /// <summary>All that can still run, with their arguments; a zombie has none.</summary>
+    /// <summary>All that can still run, with their arguments; a zombie has none. What they say of themselves is their own word, and a workload's among them.</summary>
     public static IEnumerable<(int Pid, ImmutableArray<string> Args)> All() =>
         from pid in Numbers()
-        let line = Read(pid, "cmdline")
+        let line = OwnWords(pid, "cmdline")
         where !string.IsNullOrEmpty(line)
         select (pid, line.TrimEnd('\0').Split('\0').ToImmutableArray());
+
+    /// <summary>
+    /// Those that are in the user namespace of this process, as all are that the agent starts for itself, and none that is of a workload: those are each in one of
+    /// its own, whatever they call themselves.
+    /// </summary>
+    public static IEnumerable<(ProcessIdentity Process, ImmutableArray<string> Args)> Ours(Func<ImmutableArray<string>, bool> wanted) =>
+        from one in All()
+        where wanted(one.Args)
+        let process = Identify(one.Pid)
+        where process is not null && UserNamespace is not null && UserNamespaceOf(one.Pid) == UserNamespace
+        select (process.Value, one.Args);
+
+    /// <summary>What is in its environment, "NAME=value"; nothing when that is longer than any that the agent gives.</summary>
+    public static ImmutableArray<string> EnvironmentOf(int pid) => [.. OwnWords(pid, "environ")?.Split('\0') ?? []];
 
     public static ProcessIdentity? Identify(int pid)
     {
@@ -86,6 +105,40 @@ internal static class Processes
         var length = RandomAccess.Read(handle, first, 0);
         // A list stops at the last entry that fits, which is short of what was asked: its end is a read of nothing.
         return length < Enough && RandomAccess.Read(handle, first[length..], length) == 0 ? Encoding.UTF8.GetString(first[..length]) : File.ReadAllText(path);
+    }
+
+    /// <returns>null when there is none, or too much</returns>
+    private static string? OwnWords(int pid, string file)
+    {
+        try
+        {
+            using var handle = File.OpenHandle($"/proc/{pid}/{file}", FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+            Span<byte> first = stackalloc byte[Enough];
+            var length = RandomAccess.Read(handle, first, 0);
+            if (length < Enough)
+                return Encoding.UTF8.GetString(first[..length]);
+            var all = new byte[LongestOwnWords];
+            length = 0;
+            while (length < all.Length && RandomAccess.Read(handle, all.AsSpan(length), length) is > 0 and var count)
+                length += count;
+            return length < all.Length ? Encoding.UTF8.GetString(all, 0, length) : null;
+        }
+        catch (Exception e) when (Gone(e))
+        {
+            return null;
+        }
+    }
+
+    private static string? UserNamespaceOf(int pid)
+    {
+        try
+        {
+            return new FileInfo($"/proc/{pid}/ns/user").LinkTarget;
+        }
+        catch (Exception e) when (Gone(e))
+        {
+            return null;
+        }
     }
 
     // ESRCH (3) is what reading an ended process's file gives.

@@ -79,9 +79,9 @@ internal sealed class FrontProcess(GatewayOptions? options, GatewayFiles files, 
     private List<(ProcessIdentity Process, ImmutableArray<string> Args)> All()
     {
         var found = new List<(ProcessIdentity, ImmutableArray<string>)>();
-        foreach (var (pid, args) in Processes.All())
+        foreach (var (process, args) in Processes.Ours(a => a.Contains(Verb)))
         {
-            if (args.Contains(Verb) && Processes.Identify(pid) is { } process && Processes.Read(pid, "environ")?.Split('\0').Contains(Variable + run) == true)
+            if (Processes.EnvironmentOf(process.Pid).Contains(Variable + run))
                 found.Add((process, args));
         }
         return found;

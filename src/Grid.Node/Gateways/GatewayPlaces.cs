@@ -22,12 +22,11 @@ internal sealed class GatewayPlaces(NetworkNamespace node, string scope)
     public ILookup<ContainerId, ProcessIdentity> Find()
     {
         var found = new List<(ContainerId Id, ProcessIdentity Process)>();
-        foreach (var (pid, args) in Processes.All())
+        // Before it sleeps it is not in a namespace of its own yet.
+        foreach (var (process, _) in Processes.Ours(a => a[0] == Sleep))
         {
-            // Before it sleeps it is not in a namespace of its own yet.
-            if (args[0] != Sleep || Processes.Identify(pid) is not { } process || Processes.Read(pid, "environ")?.Split('\0') is not { } environment || !environment.Contains(NodeVariable + scope))
-                continue;
-            if (environment.FirstOrDefault(v => v.StartsWith(GatewayVariable, StringComparison.Ordinal)) is { } whose && ContainerId.TryParse(whose.AsSpan(GatewayVariable.Length), out var id))
+            var environment = Processes.EnvironmentOf(process.Pid);
+            if (environment.Contains(NodeVariable + scope) && environment.FirstOrDefault(v => v.StartsWith(GatewayVariable, StringComparison.Ordinal)) is { } whose && ContainerId.TryParse(whose.AsSpan(GatewayVariable.Length), out var id))
                 found.Add((id, process));
         }
         return found.OrderBy(f => f.Process.StartTicks).ThenBy(f => f.Process.Pid).ToLookup(f => f.Id, f => f.Process);

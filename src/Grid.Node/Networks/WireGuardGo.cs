@@ -40,10 +40,9 @@ internal sealed class WireGuardGo(NetworkNamespace node, string scope) : IWireGu
     public ImmutableArray<IRunningTunnel> Find()
     {
         var found = ImmutableArray.CreateBuilder<IRunningTunnel>();
-        foreach (var (pid, args) in Processes.All())
+        foreach (var (process, args) in Processes.Ours(a => a[0] == Programs.WireGuardGo))
         {
-            if (args[0] != Programs.WireGuardGo || Processes.Identify(pid) is not { } process || Processes.Read(pid, "environ")?.Split('\0') is not { } environment)
-                continue;
+            var environment = Processes.EnvironmentOf(process.Pid);
             if (environment.Contains(NodeVariable + scope)
                 && TunnelId.TryParse(environment.FirstOrDefault(v => v.StartsWith(TunnelVariable, StringComparison.Ordinal))?[TunnelVariable.Length..], out var id))
                 found.Add(new TunnelProcess(id, args[^1], process));
