@@ -62,7 +62,7 @@ internal static partial class NodeProgram
         var tunnels = tunnelHost is null || underlay.IsEmpty ? null : new Tunnels(tunnelHost, keys.Tunnels, underlay, time);
         if (tunnels is null)
             Without(log, Network.KindName, tunnelHost is null ? why : "no --underlay was given, and the machine has no route to the world");
-        using var volumeHost = VolumeHost.Open(options.Paths.Disks(options.Disks), options.Paths.Run, keys.Volumes, time, out var withoutVolumes);
+        using var volumeHost = VolumeHost.Open(options.Paths.Disks(options.Disks), options.Paths.Run, keys.Volumes, time, out var withoutVolumes, options.Paths.KnownDisks);
         if (volumeHost is null)
             Without(log, Volume.KindName, withoutVolumes);
         using var gateways = GatewayHost.Open(options.Gateways, options.Paths.Data, options.Paths.Run, out why);

@@ -77,11 +77,14 @@ public sealed class Disks
         await node.ClearAsync();
     }
 
-    [Fact]
-    public async Task What_is_on_a_disk_that_is_away_is_unknown_and_not_gone()
+    [Theory]
+    [InlineData(false)]
+    // Without the disk there is a directory all the same, and it is empty.
+    [InlineData(true)]
+    public async Task What_is_on_a_disk_that_is_away_is_unknown_and_not_gone(bool whole)
     {
         await using var stage = await Stage.Stage.SetAsync();
-        using var disk = new StageDisk(stage.At("one-disk"));
+        using var disk = new StageDisk(stage.At("one-disk"), whole);
         var (node, id) = await BeginAsync(stage, disk, "echo kept > /kept/page; exec httpd -f -p 127.0.0.1:8080 -h /kept");
         disk.Move(away: true);
         // Its agreement ends: what has to be destroyed is there, wherever that is now.
@@ -97,6 +100,8 @@ public sealed class Disks
         await Wait.ForAsync("a receipt of the second agent", async () => Receipts(await stage.BundleAsync(id)).Skip(before).LastOrDefault(), stage.Logs);
         Assert.Contains("cannot be used", Missed(await stage.BundleAsync(id)), StringComparison.Ordinal);
 
+        if (whole)
+            Assert.Empty(Directory.GetFileSystemEntries(disk.Volumes));
         await node.StopAgentAsync();
         disk.Move(away: false);
         Assert.Single(Directory.GetFiles(disk.Volumes, "*.image"));

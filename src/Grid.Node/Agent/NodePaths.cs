@@ -24,6 +24,8 @@ public sealed record NodePaths(string Data, string Run, string Cgroup)
 
     public string Drained => Path.Combine(Data, "drained");
 
+    public string KnownDisks => Path.Combine(Data, "disks");
+
     public string Heard => Path.Combine(Data, "heard");
 
     public string Key => Path.Combine(Data, "node.key");

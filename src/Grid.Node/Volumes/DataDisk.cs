@@ -8,7 +8,7 @@ namespace Grid.Node.Volumes;
 
 /// <summary>Where images of volumes lie.</summary>
 /// <param name="Directory">
-/// exists; nobody makes it here, so that a disk which is not mounted is seen to be missing rather than taken for an empty one
+/// exists; nobody makes it here, so that a disk which is not mounted is seen to be missing rather than taken for an empty one, the first time too
 /// (a directory below the mount point serves best). Its file system stores user xattrs: ext4, btrfs, xfs
 /// </param>
 public sealed record DataDisk(string Directory, Media Media);
@@ -17,12 +17,13 @@ public sealed record DataDisk(string Directory, Media Media);
 /// A data disk that was there when the agent started. What is known of it is an extended attribute of its directory:
 /// <code>
 /// user.grid.disk    "ssd" or "hdd"
+/// user.grid.id      which disk it is, 32 hexadecimal digits, since it was first used
 /// user.grid.erred   the first error of what it lies on; it stays until the farmer, who has seen to it, takes it back
 /// </code>
 /// </summary>
 internal sealed class OpenDisk
 {
-    private const string MediaName = "user.grid.disk", ErrorName = "user.grid.erred";
+    private const string MediaName = "user.grid.disk", IdName = "user.grid.id", ErrorName = "user.grid.erred";
 
     private readonly FileIdentity _identity;
     private string? _unwritten;
@@ -31,20 +32,33 @@ internal sealed class OpenDisk
 
     public Media Media { get; }
 
+    /// <summary>Null until it is used for the first time.</summary>
+    public string? Id
+    {
+        get => SysXattr.Get(Directory, IdName);
+        set => SysXattr.Set(Directory, IdName, value!);
+    }
+
     /// <summary>Without symbolic links, as the kernel names it.</summary>
     public string Directory { get; }
 
     /// <returns>null and why</returns>
-    public static OpenDisk? Open(DataDisk disk, out string why)
+    public static OpenDisk? Open(DataDisk disk, out string why, KnownDisks? known = null)
     {
         try
         {
             using var handle = FcntlH.Open(disk.Directory, FcntlH.O_RDONLY);
             var directory = new FileInfo($"/proc/self/fd/{Posix.Number(handle)}").LinkTarget!;
+            var opened = new OpenDisk(disk, directory, SysStat.Identify(directory) ?? throw new IOException("it has no identity"));
+            if (known?.Meet(opened) is { } another)
+            {
+                why = another;
+                return null;
+            }
             // What it says of itself is proof that it can be written and stores xattrs.
             SysXattr.Set(directory, MediaName, disk.Media is Media.Ssd ? "ssd" : "hdd");
             why = "";
-            return new OpenDisk(disk, directory, SysStat.Identify(directory) ?? throw new IOException("it has no identity"));
+            return opened;
         }
         catch (Exception e) when (e is System.ComponentModel.Win32Exception or IOException)
         {

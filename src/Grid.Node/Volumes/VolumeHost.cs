@@ -43,8 +43,9 @@ public sealed partial class VolumeHost : IDisposable
     /// <summary>Looks for what this machine offers.</summary>
     /// <param name="run">what does not survive a reboot; the volumes are mounted below</param>
     /// <param name="secret">the node's, 32 bytes; it opens the keys of the volumes</param>
+    /// <param name="known">the file that says which disks were there before, see <see cref="KnownDisks"/>; null where that does not matter</param>
     /// <returns>null, and in <paramref name="why"/> what is missing</returns>
-    public static VolumeHost? Open(ImmutableArray<DataDisk> disks, string run, ReadOnlySpan<byte> secret, TimeProvider time, out string why)
+    public static VolumeHost? Open(ImmutableArray<DataDisk> disks, string run, ReadOnlySpan<byte> secret, TimeProvider time, out string why, string? known = null)
     {
         why = "";
         if (!Environment.IsPrivilegedProcess)
@@ -58,7 +59,7 @@ public sealed partial class VolumeHost : IDisposable
         var open = ImmutableArray.CreateBuilder<OpenDisk>();
         foreach (var disk in why.Length == 0 ? disks : [])
         {
-            if (OpenDisk.Open(disk, out why) is not { } opened)
+            if (OpenDisk.Open(disk, out why, known is null ? null : new KnownDisks(known)) is not { } opened)
                 return null;
             open.Add(opened);
         }

@@ -15,9 +15,10 @@ public sealed class StageDisk : IDisposable
 {
     private readonly string _root;
 
-    public StageDisk(string root)
+    /// <param name="whole">volumes lie right where the disk is mounted, and not in a directory on it</param>
+    public StageDisk(string root, bool whole = false)
     {
-        _root = root;
+        (_root, Volumes) = (root, Path.Combine(root, whole ? "there" : "there/volumes"));
         foreach (var directory in new[] { root, There, Away })
         {
             Directory.CreateDirectory(directory);
@@ -31,7 +32,7 @@ public sealed class StageDisk : IDisposable
         Directory.CreateDirectory(Volumes);
     }
 
-    public string Volumes => Path.Combine(There, "volumes");
+    public string Volumes { get; }
 
     /// <summary>Of the volumes that lie here.</summary>
     public IReadOnlyList<string> Names() => [.. Directory.GetFiles(Volumes, "*.image").Select(f => Path.GetFileName(f).Split('.')[1]).Order(StringComparer.Ordinal)];
