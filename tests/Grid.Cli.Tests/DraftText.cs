@@ -106,6 +106,7 @@ internal static class DraftText
         said["flist"] = $"{runs.Flist}";
         said["cpu"] = $"{(runs as Container)?.Cpu.Value ?? ((Machine)runs).Cpu.Value}m";
         said["memory"] = $"{(runs as Container)?.Memory.Value ?? ((Machine)runs).Memory.Value}B";
+        said["logs"] = $"{runs.Logs.Value}B";
         said["restart"] = new JsonObject { ["policy"] = "always", ["first"] = Quantities.Text(runs.Restart.First), ["max"] = Quantities.Text(runs.Restart.Max) };
         said["secrets"] = Map(runs.Secrets.Select(s => (s.At, (JsonNode)new JsonObject { ["sealed"] = Convert.ToBase64String(s.Sealed.Span) })));
     }

@@ -15,7 +15,7 @@ namespace Grid.Cli.Drafts;
 /// Reads one workload of a <c>grid.yaml</c>.
 /// <code>
 /// container: { node, flist: fl1…, entry: /path, args: [], env: {}, workdir: /, user: "0:0", cpu, memory, pids: 128, mounts: { /path: VOLUME },
-///              scratch: { /path: SIZE }, secrets: { NAME or /path: { file | env | sealed } }, networks: { NETWORK: ADDRESS }, restart: always | on-failure | never | { policy, first: 1s, max: 1m }, logs: 1MiB,
+///              scratch: { /path: SIZE }, secrets: { NAME or /path: { file | env | sealed } }, networks: { NETWORK: ADDRESS }, restart: always | on-failure | never | { policy, first: 1s, max: 1m }, logs: 1MiB (at most 64MiB),
 ///              health: { port, path, every: 10s, within: 2s, failures: 3 } }
 /// vm:        { node, flist: fl1…, kernel: /path, initrd: /path, cmdline: "", cpu, memory, disks: { SERIAL: VOLUME }, secrets, networks: { NETWORK: ADDRESS }, restart, logs: 1MiB }
 /// volume:    { node, size, media: ssd | hdd, form: files | disk, keep: 0s }

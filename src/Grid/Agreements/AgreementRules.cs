@@ -32,6 +32,9 @@ public static class AgreementRules
                 its.Add(new(RefusalCode.NameInvalid, $"'{workload.Name}' is not a workload's name.", "Use 1–36 of a–z, 0–9 and hyphens, none at either end."));
             if (workload is Placed { Node: var node } && !terms.Nodes.Contains(node))
                 its.Add(new(RefusalCode.UnresolvedNode, $"'{workload.Name}' is on {node}, which no farm of this agreement brings."), "node");
+            // Zero is no bound at all for the shim that keeps them.
+            if (workload is Runnable runs && (runs.Logs.Value <= 0 || runs.Logs > Runnable.MostLogs))
+                its.Add(new(RefusalCode.SizeInvalid, $"'{runs.Name}' cannot keep {runs.Logs} of logs; a node keeps some, and at most {Runnable.MostLogs}.", "Leave 'logs' out to keep 1MiB."), "logs");
             if (workload is Container container)
                 CheckContainer(container, terms, its);
             if (workload is Volume volume && volume.Size < Volume.Smallest)

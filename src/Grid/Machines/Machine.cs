@@ -18,7 +18,7 @@ namespace Grid.Machines;
 /// <param name="Memory">as the guest sees it, in whole MiB; <see cref="Overhead"/> comes on top</param>
 /// <param name="Disks">volumes that are disks, sorted by serial; the guest finds them as <c>/dev/disk/by-id/virtio-SERIAL</c></param>
 /// <param name="Restart">what follows when the guest powers off, which ends it with 0; a reboot is the guest's own matter</param>
-/// <param name="Logs">how much of its serial console is kept; nobody can write to it</param>
+/// <param name="Logs">how much of its serial console is kept, at most <see cref="Runnable.MostLogs"/>; nobody can write to it</param>
 /// <param name="Secrets">systemd credentials, which the guest finds as firmware files below <c>opt/io.systemd.credentials</c>, sorted by name</param>
 /// <param name="Networks">its addresses, which the guest gives its interfaces itself; the interface of the n-th, from 0, has the MAC address <see cref="Mac"/></param>
 public sealed record Machine(

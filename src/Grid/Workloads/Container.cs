@@ -16,7 +16,7 @@ namespace Grid.Workloads;
 /// <param name="Pids">how many processes and threads it may have</param>
 /// <param name="Mounts">volumes, sorted by path</param>
 /// <param name="Scratch">tmpfs, sorted by path; counted within <paramref name="Memory"/></param>
-/// <param name="Logs">how much of stdout and stderr is kept</param>
+/// <param name="Logs">how much of stdout and stderr is kept, at most <see cref="Runnable.MostLogs"/></param>
 /// <param name="Secrets">variables and files that only its node can open, sorted by where they are; files count within <paramref name="Memory"/></param>
 /// <param name="Networks">its addresses, sorted by network; without any it has loopback only</param>
 public sealed record Container(

@@ -48,6 +48,12 @@ public abstract record Placed(string Name, NodeId Node, ImmutableArray<NetworkAd
 /// <param name="Secrets">what only its node can open, sorted by where it is found</param>
 public abstract record Runnable(string Name, NodeId Node, FlistId Flist, RestartPolicy Restart, ImmutableArray<Secret> Secrets, ImmutableArray<NetworkAddress> Networks) : Placed(Name, Node, Networks)
 {
+    /// <summary>As much of what one writes as a node keeps: it lies beside the receipts, the proofs and the flists of all.</summary>
+    public static readonly Bytes MostLogs = Bytes.MiB(64);
+
+    /// <summary>How much is kept of what it writes: above zero, at most <see cref="MostLogs"/>.</summary>
+    public abstract Bytes Logs { get; init; }
+
     /// <summary>The names of the volumes that must be there before it starts.</summary>
     public abstract IEnumerable<string> Volumes { get; }
 

@@ -106,6 +106,8 @@ public sealed partial class RefusalCases
         Container("no-pids", RefusalCode.SizeInvalid, "a container without a process", c => c with { Pids = 0 });
         Container("no-scratch", RefusalCode.SizeInvalid, "a scratch that holds nothing", c => c with { Scratch = [new Scratch("/tmp", Bytes.Zero)] });
         Container("scratch-over-memory", RefusalCode.SizeInvalid, "a scratch larger than the memory it is part of", c => c with { Scratch = [new Scratch("/tmp", Bytes.GiB(2))] });
+        Container("no-logs", RefusalCode.SizeInvalid, "a container of whose logs nothing is kept", c => c with { Logs = Bytes.Zero });
+        Container("logs-over-bound", RefusalCode.SizeInvalid, "a container with more than the most of logs", c => c with { Logs = Runnable.MostLogs + new Bytes(1) });
         Container("restart-backwards", RefusalCode.TermInvalid, "a largest wait below the first", c => c with { Restart = c.Restart with { Max = TimeSpan.Zero } });
         Container("path-with-dots", RefusalCode.PathInvalid, "an entry with '..' in it", c => c with { Entry = "/bin/../bin/web" });
         Container("path-relative", RefusalCode.PathInvalid, "a working directory that is not absolute", c => c with { WorkDir = "srv" });
@@ -360,6 +362,8 @@ public sealed partial class RefusalCases
         With("no-memory", RefusalCode.SizeInvalid, "a machine without memory", Vm() with { Memory = Bytes.Zero });
         With("little-memory", RefusalCode.SizeInvalid, "a machine with less memory than a kernel needs", Vm() with { Memory = Bytes.MiB(63) });
         With("odd-memory", RefusalCode.SizeInvalid, "memory that is not whole MiB", Vm() with { Memory = Bytes.MiB(256) + new Bytes(1) });
+        With("no-logs", RefusalCode.SizeInvalid, "a machine of whose console nothing is kept", Vm() with { Logs = Bytes.Zero });
+        With("logs-over-bound", RefusalCode.SizeInvalid, "a machine with more than the most of logs", Vm() with { Logs = Runnable.MostLogs + new Bytes(1) });
         With("restart-backwards", RefusalCode.TermInvalid, "a largest wait below the first", Vm() with { Restart = new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.Zero) });
         With("kernel-is-root", RefusalCode.PathInvalid, "a kernel that is the root directory", Vm() with { Kernel = "/" });
         With("initrd-left-out", RefusalCode.PathInvalid, "no initial RAM disk", Vm() with { Initrd = "" });
