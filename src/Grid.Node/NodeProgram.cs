@@ -118,10 +118,11 @@ internal static partial class NodeProgram
             var strangers = new Strangers(sight, time, logging.CreateLogger<Strangers>());
             var status = new StatusFile(options.Paths.Status, voice, sight, answers, receipts, drain, strangers, enrolment.Available, options.Paths.Cache, contact, time);
             var logs = new LogDesk(node, keys.Signing, ledger, options.Paths.Containers.Log, time, logging.CreateLogger<LogDesk>());
+            var ended = new EndedLogs(options.Paths.Logs, time);
             NodeGauges.Offer(status, contact, receipts, options.Paths.Cache);
             var look = new Bell();
             await using var health = new HealthChecks(sight, effects, look, time, logging.CreateLogger<HealthChecks>());
-            using var agent = new NodeAgent(feed, contact, answers, receipts, drain, sight, strangers, effects, health, status, logs, voice, look, time, logging.CreateLogger<NodeAgent>());
+            using var agent = new NodeAgent(feed, contact, answers, receipts, drain, sight, strangers, effects, health, status, logs, ended, voice, look, time, logging.CreateLogger<NodeAgent>());
             Console.WriteLine($"grid-node ready {node}");
             await Task.WhenAll(agent.RunAsync(stopping.Token), report);
         }

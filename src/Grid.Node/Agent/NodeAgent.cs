@@ -14,7 +14,7 @@ namespace Grid.Node.Agent;
 /// and a sweep every <see cref="Sweep"/> finds whatever was missed.
 /// </summary>
 internal sealed partial class NodeAgent(
-    AgreementFeed feed, LedgerContact contact, Answers answers, Receipts receipts, Drain drain, WorkloadSight sight, Strangers strangers, WorkloadEffects effects, HealthChecks health, StatusFile status, LogDesk logs, NodeVoice voice,
+    AgreementFeed feed, LedgerContact contact, Answers answers, Receipts receipts, Drain drain, WorkloadSight sight, Strangers strangers, WorkloadEffects effects, HealthChecks health, StatusFile status, LogDesk logs, EndedLogs ended, NodeVoice voice,
     Bell look, TimeProvider time, ILogger log)
     : IDisposable
 {
@@ -144,6 +144,8 @@ internal sealed partial class NodeAgent(
         drain.Note(observed, moving);
         _deliver.Ring();
         status.Write(feed, observed, desired);
+        if (observed.Blind is null)
+            ended.Clear(k => desired.Wishes.ContainsKey(k) || observed.Containers.ContainsKey(k));
         return NextLook(desired, now) is var next && UntilStarted(observed) is var started && started < next ? started : next;
     }
 
