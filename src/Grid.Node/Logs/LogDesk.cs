@@ -21,7 +21,7 @@ internal sealed partial class LogDesk(NodeId node, SigningKey key, LedgerClient 
     public const int MaximumAtOnce = 8;
 
     // A key that an account gave up reads for so much longer.
-    private static readonly TimeSpan ProofHolds = TimeSpan.FromSeconds(30), LookAgain = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan ProofHolds = TimeSpan.FromSeconds(30);
 
     private readonly ConcurrentDictionary<Digest, Task> _answering = new();
     private readonly ConcurrentDictionary<Digest, DateTimeOffset> _answered = new();
@@ -110,16 +110,8 @@ internal sealed partial class LogDesk(NodeId node, SigningKey key, LedgerClient 
         return _answered.TryAdd(request.Id, request.Request.Until) ? null : new Refusal(RefusalCode.AlreadySo, "This request was answered.");
     }
 
-    private async Task<LogPiece> PieceAsync(LogRequest request, CancellationToken cancel)
-    {
-        var path = pathOf(new ContainerId(request.Agreement, request.Workload));
-        for (var began = time.GetTimestamp(); ; await Task.Delay(LookAgain, time, cancel))
-        {
-            var piece = LogPieces.Read(path, request.From.Span, request.Tail, request.Since) ?? new LogPiece(default, request.From, More: false, Gap: false);
-            if (!piece.Text.IsEmpty || time.GetElapsedTime(began) >= request.Wait)
-                return piece;
-        }
-    }
+    private Task<LogPiece> PieceAsync(LogRequest request, CancellationToken cancel) =>
+        LogPieces.ReadAsync(pathOf(new ContainerId(request.Agreement, request.Workload)), request.From, request.Tail, request.Since, request.Wait, time, cancel);
 
     private byte[] Seal(SignedLogRequest request, LogPiece piece)
     {

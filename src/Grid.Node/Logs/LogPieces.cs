@@ -14,11 +14,36 @@ internal static class LogPieces
 {
     private const int PlaceSize = 16;
 
+    private static readonly TimeSpan LookAgain = TimeSpan.FromMilliseconds(200);
+
     /// <param name="from">empty, or where the piece before ended</param>
     /// <param name="tail">only for the first piece: so many of the last lines</param>
     /// <param name="since">only for the first piece: what was written then or later</param>
     /// <returns>null when there is no log</returns>
-    public static LogPiece? Read(string path, ReadOnlySpan<byte> from, long? tail, DateTimeOffset? since)
+    public static LogPiece? Read(string path, ReadOnlySpan<byte> from, long? tail, DateTimeOffset? since) =>
+        from.Length == PlaceSize ? Look(path, from, null, null) : Look(path, from, tail, since);
+
+    /// <summary>The same, and without a line it waits for one.</summary>
+    /// <returns>without text when none came; no log at all is an empty one</returns>
+    public static async Task<LogPiece> ReadAsync(string path, ReadOnlyMemory<byte> from, long? tail, DateTimeOffset? since, TimeSpan wait, TimeProvider time, CancellationToken cancel)
+    {
+        if (from.Length == PlaceSize)
+            (tail, since) = (null, null);
+        var (began, gap) = (time.GetTimestamp(), false);
+        while (true)
+        {
+            var piece = Look(path, from.Span, tail, since) ?? new LogPiece(default, from, More: false, Gap: false);
+            gap |= piece.Gap;
+            if (!piece.Text.IsEmpty || time.GetElapsedTime(began) >= wait)
+                return piece with { Gap = gap };
+            // Where it begins is looked for once: all that was there may be long, and what comes from now on is new.
+            (from, tail) = (piece.Next, null);
+            await Task.Delay(LookAgain, time, cancel);
+        }
+    }
+
+    // Of what is behind the place, so many of the last lines and none from before that time.
+    private static LogPiece? Look(string path, ReadOnlySpan<byte> from, long? tail, DateTimeOffset? since)
     {
         FileStream file;
         try
@@ -37,8 +62,8 @@ internal static class LogPieces
             var gap = known && (BinaryPrimitives.ReadUInt64BigEndian(from) != inode || offset < 0 || offset > file.Length);
             if (gap)
                 offset = 0;
-            else if (!known)
-                offset = Begin(file, tail, since);
+            else
+                offset = Begin(file, offset, tail, since);
             return Read(file, inode, offset, gap);
         }
     }
@@ -58,13 +83,14 @@ internal static class LogPieces
         return new LogPiece(text.AsMemory(0, count), next, More: count > 0 && length - offset > LogAnswer.MaximumText, gap);
     }
 
-    // Where the first line stands that is wanted. A line in pieces (P … F) begins after the line before it.
-    private static long Begin(FileStream file, long? tail, DateTimeOffset? since)
+    // Where the first line stands that is wanted, from here on. A line in pieces (P … F) begins after the line before it.
+    private static long Begin(FileStream file, long from, long? tail, DateTimeOffset? since)
     {
         if (tail is null && since is null)
-            return 0;
+            return from;
         var starts = new Queue<long>();
-        long at = 0, start = 0;
+        var (at, start) = (from, from);
+        file.Position = from;
         var wanted = since is null;
         using var reader = new LineReader(file);
         while (reader.Next() is { } line)

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using System.Threading.Channels;
 using Grid.Logs;
 using Grid.Node.Logs;
 
@@ -11,6 +12,7 @@ public sealed class LogPiecesTests : IDisposable
     private static readonly DateTimeOffset Epoch = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
     private readonly string _path = Path.Combine(Directory.CreateTempSubdirectory("grid-log-").FullName, "log");
+    private readonly StepClock _clock = new();
 
     public void Dispose() => Directory.Delete(Path.GetDirectoryName(_path)!, recursive: true);
 
@@ -45,6 +47,46 @@ public sealed class LogPiecesTests : IDisposable
         Assert.Equal((Line(2, "three"), true), (Text(third), third.Gap));
     }
 
+    [Theory]
+    [InlineData(0, null)]
+    [InlineData(null, 9)]
+    [InlineData(5, 9)]
+    public async Task Who_waits_is_told_what_comes_and_not_what_was_there(int? tail, int? since)
+    {
+        File.WriteAllText(_path, Line(0, "one"));
+        var read = ReadAsync(tail, since is { } s ? Epoch.AddSeconds(s) : null);
+        await _clock.StepAsync();
+        // Not yet of its time, where a time was asked for.
+        await _clock.StepAsync(() => File.AppendAllText(_path, since is null ? "" : Line(8, "two")));
+        await _clock.StepAsync(() => File.AppendAllText(_path, Line(9, "three")));
+        Assert.Equal(Line(9, "three"), Text(await read));
+    }
+
+    [Fact]
+    public async Task Who_waits_for_nothing_hears_that_when_the_time_is_over()
+    {
+        var read = ReadAsync(0, null);
+        for (var i = 0; i < 100; i++)
+            await _clock.StepAsync(() => Assert.False(read.IsCompleted));
+        var piece = await read;
+        Assert.Equal(("", false, true), (Text(piece), piece.Gap, piece.Next.IsEmpty));
+    }
+
+    [Fact]
+    public async Task Who_waits_hears_that_the_log_began_anew()
+    {
+        File.WriteAllText(_path, Line(0, "one"));
+        var read = ReadAsync(0, null);
+        await _clock.StepAsync(() =>
+        {
+            File.WriteAllText(_path + ".new", "");
+            File.Move(_path + ".new", _path, overwrite: true);
+        });
+        await _clock.StepAsync(() => File.AppendAllText(_path, Line(1, "two")));
+        var piece = await read;
+        Assert.Equal((Line(1, "two"), true), (Text(piece), piece.Gap));
+    }
+
     [Fact]
     public void A_long_log_comes_in_pieces_of_whole_lines_that_make_it_up()
     {
@@ -62,7 +104,47 @@ public sealed class LogPiecesTests : IDisposable
         Assert.Equal(log, read.ToString());
     }
 
+    private Task<LogPiece> ReadAsync(int? tail, DateTimeOffset? since) =>
+        LogPieces.ReadAsync(_path, default, tail, since, TimeSpan.FromSeconds(20), _clock, TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
+
     private static string Text(LogPiece? piece) => Encoding.UTF8.GetString(piece!.Text.Span);
 
     private static string Line(int second, string text, char tag = 'F') => string.Create(CultureInfo.InvariantCulture, $"{Epoch.AddSeconds(second):yyyy-MM-ddTHH:mm:ss.000000000+00:00} stdout {tag} {text}\n");
+
+    /// <summary>A wait is over when it is stepped.</summary>
+    private sealed class StepClock : TimeProvider
+    {
+        private readonly Channel<(TimerCallback Call, object? State, TimeSpan Due)> _waits = Channel.CreateUnbounded<(TimerCallback, object?, TimeSpan)>();
+        private long _ticks;
+
+        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
+
+        public override long GetTimestamp() => Interlocked.Read(ref _ticks);
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+        {
+            Assert.True(_waits.Writer.TryWrite((callback, state, dueTime)));
+            return new Timer();
+        }
+
+        /// <param name="meanwhile">what happens in the wait</param>
+        public async Task StepAsync(Action? meanwhile = null)
+        {
+            var (call, state, due) = await _waits.Reader.ReadAsync(TestContext.Current.CancellationToken);
+            meanwhile?.Invoke();
+            Interlocked.Add(ref _ticks, due.Ticks);
+            call(state);
+        }
+
+        private sealed class Timer : ITimer
+        {
+            public bool Change(TimeSpan dueTime, TimeSpan period) => true;
+
+            public void Dispose()
+            {
+            }
+
+            public ValueTask DisposeAsync() => default;
+        }
+    }
 }
