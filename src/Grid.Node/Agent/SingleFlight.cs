@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Grid.Machines;
 using Grid.Reconciliation;
 
 namespace Grid.Node.Agent;
@@ -11,15 +12,15 @@ namespace Grid.Node.Agent;
 /// <param name="landed">told after each that is over</param>
 internal sealed class SingleFlight(Action<Step, Exception> failed, Action landed) : IDisposable
 {
-    public const int Mounts = 4, Runs = 4;
+    public const int Mounts = 4, Machines = 4, Runs = 4, Endings = 16;
 
     /// <summary>To be ended is mostly to be waited for: everything that was cancelled has its time at once.</summary>
     public const int Stops = 256;
 
     private readonly ConcurrentDictionary<object, Task> _flights = new();
 
-    // Apart, so that slow downloads never hold up what could run.
-    private readonly SemaphoreSlim _mounts = new(Mounts), _runs = new(Runs), _stops = new(Stops);
+    // Apart, so that slow downloads never hold up what could run, and nothing that is made holds up what is taken away.
+    private readonly SemaphoreSlim _mounts = new(Mounts), _machines = new(Machines), _runs = new(Runs), _endings = new(Endings), _stops = new(Stops);
 
     /// <summary>What something is being done to.</summary>
     public IReadOnlySet<object> Moving => _flights.Keys.ToHashSet();
@@ -41,7 +42,9 @@ internal sealed class SingleFlight(Action<Step, Exception> failed, Action landed
     public void Dispose()
     {
         _mounts.Dispose();
+        _machines.Dispose();
         _runs.Dispose();
+        _endings.Dispose();
         _stops.Dispose();
     }
 
@@ -49,8 +52,11 @@ internal sealed class SingleFlight(Action<Step, Exception> failed, Action landed
     {
         var pool = step switch
         {
-            Step.MountFlist or Step.UnmountFlist => _mounts,
+            Step.MountFlist => _mounts,
             Step.Stop => _stops,
+            Step.Withdraw or Step.UnmountFlist or Step.Disconnect or Step.EndStranger => _endings,
+            // The image of its root is made first, at the pace of whatever hub has its files.
+            Step.Start { Wish.Workload: Machine } => _machines,
             _ => _runs,
         };
         try

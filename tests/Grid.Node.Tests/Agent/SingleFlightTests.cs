@@ -1,8 +1,10 @@
 using System.Collections.Concurrent;
 using System.Text;
 using Grid.Node.Agent;
+using Grid.Node.Tests.Machines;
 using Grid.Reconciliation;
 using Grid.Units;
+using Grid.Workloads;
 
 namespace Grid.Node.Tests.Agent;
 
@@ -60,7 +62,10 @@ public sealed class SingleFlightTests : IDisposable
         await LandedAsync(1);
     }
 
-    public static TheoryData<string, int> Kinds() => new() { { "mounts", SingleFlight.Mounts }, { "runs", SingleFlight.Runs }, { "stops", SingleFlight.Stops } };
+    public static TheoryData<string, int> Kinds() => new()
+    {
+        { "mounts", SingleFlight.Mounts }, { "machines", SingleFlight.Machines }, { "runs", SingleFlight.Runs }, { "endings", SingleFlight.Endings }, { "stops", SingleFlight.Stops },
+    };
 
     [Theory]
     [MemberData(nameof(Kinds))]
@@ -113,6 +118,40 @@ public sealed class SingleFlightTests : IDisposable
     }
 
     [Fact]
+    public async Task However_much_is_being_made_an_ending_begins_at_once()
+    {
+        var slow = new TaskCompletionSource();
+        for (var i = 0; i < 100; i++)
+        {
+            Assert.True(_flights.TryBegin(Mount(i), () => slow.Task, Cancel));
+            Assert.True(_flights.TryBegin(Run(i), () => slow.Task, Cancel));
+            Assert.True(_flights.TryBegin(Boot(100 + i), () => slow.Task, Cancel));
+        }
+        Step[] endings =
+        [
+            new Step.Stop(Key(200)), new Step.Remove(Key(201)), new Step.Pause(Key(202)), new Step.Resume(Key(203)), new Step.DetachVolume(Key(204)), new Step.DestroyVolume(Key(205)), new Step.CloseGateway(Key(206)),
+            new Step.ReleaseAddress(Key(207)), new Step.UnmountFlist(Mount(208).Flist),
+        ];
+        foreach (var ending in endings)
+            Assert.True(_flights.TryBegin(ending, () => Task.CompletedTask, Cancel));
+        await LandedAsync(endings.Length);
+        slow.SetResult();
+        await _flights.Landed.WaitAsync(Patience, Cancel);
+    }
+
+    [Fact]
+    public async Task However_many_machines_wait_for_their_roots_a_container_starts()
+    {
+        var slow = new TaskCompletionSource();
+        for (var i = 0; i < 100; i++)
+            Assert.True(_flights.TryBegin(Boot(i), () => slow.Task, Cancel));
+        Assert.True(_flights.TryBegin(Run(100), () => Task.CompletedTask, Cancel));
+        await LandedAsync(1);
+        slow.SetResult();
+        await _flights.Landed.WaitAsync(Patience, Cancel);
+    }
+
+    [Fact]
     public async Task One_that_fails_is_told_and_frees_its_place_and_its_thing()
     {
         Func<Task>[] failing =
@@ -155,11 +194,15 @@ public sealed class SingleFlightTests : IDisposable
 
     private static Step.Stop Stop(int i) => new(Key(i));
 
-    private static Step.Resume Run(int i) => new(Key(i));
+    private static Step.MakeVolume Run(int i) => new(new Wish(Key(i), default, new Volume($"web-{i}", default, Volume.Smallest, Media.Ssd, TimeSpan.Zero), Paused: false));
+
+    private static Step.Start Boot(int i) => new(new Wish(Key(i), default, EmulatorTests.Machine, Paused: false), 1);
+
+    private static Step.Remove End(int i) => new(Key(i));
 
     private static Step.MountFlist Mount(int i) => new(new FlistId(Digest.Of(Encoding.UTF8.GetBytes($"{i}"))));
 
-    private static Step Of(string kind, int i) => kind switch { "mounts" => Mount(i), "runs" => Run(i), _ => Stop(i) };
+    private static Step Of(string kind, int i) => kind switch { "mounts" => Mount(i), "machines" => Boot(i), "runs" => Run(i), "endings" => End(i), _ => Stop(i) };
 
     private async Task LandedAsync(int count)
     {
