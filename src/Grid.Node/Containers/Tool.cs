@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text;
 using Grid.Node.Containers.Interop;
 using Microsoft.Win32.SafeHandles;
@@ -10,7 +11,7 @@ internal static class Tool
     private const int LargestOutput = 1 << 20;
 
     /// <param name="name">what it is called in an error</param>
-    /// <param name="patience">for each of its silences, and for its end; then it is killed</param>
+    /// <param name="patience">for all of it, whatever it says meanwhile; then it is killed</param>
     /// <param name="given">what it finds as descriptor 3</param>
     /// <returns>what it wrote</returns>
     /// <exception cref="IOException">it failed, with what it wrote</exception>
@@ -41,18 +42,20 @@ internal static class Tool
             int pid;
             using (write)
                 pid = Launcher.Start(command, write, given, null);
+            var clock = Stopwatch.StartNew();
+            TimeSpan Left() => clock.Elapsed < patience ? patience - clock.Elapsed : TimeSpan.Zero;
             using var process = Posix.OpenProcess(pid);
-            var output = ReadAll(read, patience);
-            if (process is not null && !Posix.WaitReadable(process, patience))
+            var output = ReadAll(read, Left);
+            if (process is not null && !Posix.WaitReadable(process, Left()))
                 Posix.Signal(process, Posix.SIGKILL);
             return (Posix.Reap(pid), output);
         }
     }
 
-    private static Memory<byte> ReadAll(SafeFileHandle pipe, TimeSpan patience)
+    private static Memory<byte> ReadAll(SafeFileHandle pipe, Func<TimeSpan> left)
     {
         var (buffer, length) = (new byte[4096], 0);
-        while (length < LargestOutput && Posix.WaitReadable(pipe, patience) && Posix.Read(pipe, buffer.AsSpan(length)) is > 0 and var count)
+        while (length < LargestOutput && Posix.WaitReadable(pipe, left()) && Posix.Read(pipe, buffer.AsSpan(length)) is > 0 and var count)
         {
             length += count;
             if (length == buffer.Length)
