@@ -140,12 +140,21 @@ internal sealed class WorkloadEffects(NodeHosts hosts)
         // Before it is told: what follows its end depends on why.
         if (step.Unhealthy is { } why)
             Mark(step.Key, new HealthMark(why));
-        if (RunningMachine(id) is { } emulator)
+        try
         {
-            await hosts.Containers.ResumeAsync(id);
-            // Whatever came of it: what has not ended is ended now.
-            await MachineHost.PowerDownAsync(emulator, PowerDownGrace, cancel);
+            if (RunningMachine(id) is { } emulator)
+            {
+                await hosts.Containers.ResumeAsync(id);
+                await MachineHost.PowerDownAsync(emulator, PowerDownGrace, cancel);
+            }
         }
+        catch
+        {
+            // A defect of ours, which is said; its machine is ended before.
+            await hosts.Containers.StopAsync(id, StopGrace, cancel);
+            throw;
+        }
+        // Whatever came of it: what has not ended is ended now.
         return await hosts.Containers.StopAsync(id, StopGrace, cancel);
     }
 

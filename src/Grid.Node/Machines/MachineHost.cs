@@ -38,7 +38,7 @@ public sealed class MachineHost
 
     private readonly Lazy<Accelerator> _accelerator;
 
-    private MachineHost(string run, RootImages images)
+    internal MachineHost(string run, RootImages images)
     {
         (_run, _images) = (run, images);
         _accelerator = new Lazy<Accelerator>(() =>
@@ -104,13 +104,13 @@ public sealed class MachineHost
     /// <summary>What each machine that runs says of itself.</summary>
     public ImmutableSortedDictionary<WorkloadKey, Sighting<MachineSeen>> Observe(Containers.Sighting containers)
     {
-        var seen = ImmutableSortedDictionary.CreateBuilder<WorkloadKey, Sighting<MachineSeen>>();
-        foreach (var id in Known())
-        {
-            if (containers[id] is Observation.Present { Phase: Phase.Running running })
-                seen[id.Key] = Ask(running.Init);
-        }
-        return seen.ToImmutable();
+        // All at once, each on a thread of its own: one that keeps its asker waiting keeps nobody else.
+        var asked = (
+            from id in Known()
+            where containers[id] is Observation.Present { Phase: Phase.Running }
+            let emulator = containers[id].Init!.Value
+            select (id.Key, Answer: Task.Factory.StartNew(() => Ask(emulator), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default))).ToList();
+        return asked.ToImmutableSortedDictionary(a => a.Key, a => a.Answer.GetAwaiter().GetResult());
     }
 
     /// <summary>Its processors run, and it sees each disk as large as the volume is.</summary>
@@ -121,9 +121,9 @@ public sealed class MachineHost
         for (var i = 0; i < int.Min(machine.Disks.Length, shown.Length); i++)
         {
             if (sizeOf(machine.Disks[i].Volume) is { } size && shown[i] < size)
-                qmp.Ask("block_resize", new JsonObject { ["node-name"] = Emulator.Node(i), ["size"] = size.Value });
+                qmp.Tell("block_resize", new JsonObject { ["node-name"] = Emulator.Node(i), ["size"] = size.Value });
         }
-        qmp.Ask("cont");
+        qmp.Tell("cont");
         return new Outcome.Done();
     });
 
@@ -131,7 +131,7 @@ public sealed class MachineHost
     public static Task<Outcome> HoldAsync(ProcessIdentity emulator, bool held) => Effect.Run(() =>
     {
         using var qmp = Qmp.Open(emulator);
-        qmp.Ask(held ? "stop" : "cont");
+        qmp.Tell(held ? "stop" : "cont");
         return new Outcome.Done();
     });
 
@@ -143,8 +143,8 @@ public sealed class MachineHost
             return new Outcome.Done();
         using (var qmp = Qmp.Open(emulator))
         {
-            qmp.Ask("cont");
-            qmp.Ask("system_powerdown");
+            qmp.Tell("cont");
+            qmp.Tell("system_powerdown");
         }
         for (var clock = System.Diagnostics.Stopwatch.StartNew(); clock.Elapsed < grace && !cancel.IsCancellationRequested;)
         {
@@ -225,19 +225,17 @@ public sealed class MachineHost
         try
         {
             using var qmp = Qmp.Open(emulator);
-            return new Sighting<MachineSeen>.Present(new MachineSeen(qmp.Ask("query-status")?["running"]?.GetValue<bool>() is true, Shown(qmp)));
+            return new Sighting<MachineSeen>.Present(new MachineSeen(qmp.Ask("query-status", s => s?["running"]?.GetValue<bool>() is true), Shown(qmp)));
         }
-        catch (Exception e) when (Effect.IsOfTheMachine(e) || e is InvalidOperationException or FormatException or ArgumentException)
+        catch (Exception e) when (Effect.IsOfTheMachine(e))
         {
-            // Not of the machine: a value of another type, or a name twice, which the protocol does not have.
             return new Sighting<MachineSeen>.Unknown(e.Message);
         }
     }
 
-    private static ImmutableArray<Bytes> Shown(Qmp qmp)
+    private static ImmutableArray<Bytes> Shown(Qmp qmp) => qmp.Ask("query-named-block-nodes", ImmutableArray<Bytes> (found) =>
     {
-        var sizes = qmp.Ask("query-named-block-nodes", new JsonObject { ["flat"] = true })?.AsArray()
-            .ToDictionary(n => n?["node-name"]?.GetValue<string>() ?? "", n => n?["image"]?["virtual-size"]?.GetValue<long>() ?? 0) ?? [];
+        var sizes = found?.AsArray().ToDictionary(n => n?["node-name"]?.GetValue<string>() ?? "", n => n?["image"]?["virtual-size"]?.GetValue<long>() ?? 0) ?? [];
         return [.. Enumerable.Range(0, Machine.MostDisks).TakeWhile(i => sizes.ContainsKey(Emulator.Node(i))).Select(i => new Bytes(sizes[Emulator.Node(i)]))];
-    }
+    }, new JsonObject { ["flat"] = true });
 }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
@@ -15,21 +16,25 @@ namespace Grid.Node.Machines;
 /// </summary>
 internal sealed class Qmp : IDisposable
 {
-    private const int LongestLine = 1 << 20;
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
+    private const int LongestLine = 1 << 20, LongestReason = 200;
 
+    /// <summary>Of a whole conversation: one that says a little now and then, or of something else without end, is no better than one that is silent.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
+
+    private readonly Stopwatch _clock;
     private readonly SafeFileHandle _place;
     private readonly Socket _socket;
     private readonly byte[] _buffer = new byte[8192];
     private int _at, _end;
 
-    private Qmp(SafeFileHandle place, Socket socket) => (_place, _socket) = (place, socket);
+    private Qmp(Stopwatch clock, SafeFileHandle place, Socket socket) => (_clock, _place, _socket) = (clock, place, socket);
 
     /// <exception cref="IOException">it does not answer, or not as the protocol says</exception>
     public static Qmp Open(ProcessIdentity emulator)
     {
+        var clock = Stopwatch.StartNew();
         SafeFileHandle? place = null;
-        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { ReceiveTimeout = (int)Patience.TotalMilliseconds, SendTimeout = (int)Patience.TotalMilliseconds };
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { SendTimeout = (int)Patience.TotalMilliseconds };
         try
         {
             // Never by a name that is followed out here: what is a link in there would be one to us.
@@ -38,9 +43,9 @@ internal sealed class Qmp : IDisposable
             if (Processes.Identify(emulator.Pid) != emulator)
                 throw new IOException("the emulator has ended");
             socket.Connect(new UnixDomainSocketEndPoint($"/proc/self/fd/{Posix.Number(place)}"));
-            var qmp = new Qmp(place, socket);
+            var qmp = new Qmp(clock, place, socket);
             qmp.Next();
-            qmp.Ask("qmp_capabilities");
+            qmp.Tell("qmp_capabilities");
             return qmp;
         }
         catch (Exception e)
@@ -53,21 +58,32 @@ internal sealed class Qmp : IDisposable
         }
     }
 
-    /// <returns>what it returned</returns>
     /// <exception cref="IOException">it refused, or does not answer</exception>
-    public JsonNode? Ask(string command, JsonObject? arguments = null)
+    public void Tell(string command, JsonObject? arguments = null) => Ask(command, _ => true, arguments);
+
+    /// <returns>what <paramref name="read"/> makes of what it returned</returns>
+    /// <exception cref="IOException">it refused, does not answer, or not what can be read</exception>
+    public T Ask<T>(string command, Func<JsonNode?, T> read, JsonObject? arguments = null)
     {
         var request = new JsonObject { ["execute"] = command };
         if (arguments is not null)
             request["arguments"] = arguments;
         Send(Encoding.UTF8.GetBytes(request.ToJsonString() + "\n"));
-        while (true)
+        try
         {
-            var answer = Next();
-            if (answer["error"] is { } error)
-                throw new IOException($"the emulator refuses {command}: {error["desc"]}");
-            if (answer.ContainsKey("return"))
-                return answer["return"];
+            while (true)
+            {
+                var answer = Next();
+                if (answer["error"] is { } error)
+                    throw new IOException($"the emulator refuses {command}: {Short($"{error["desc"]}")}");
+                if (answer.ContainsKey("return"))
+                    return read(answer["return"]);
+            }
+        }
+        catch (Exception e) when (e is InvalidOperationException or ArgumentException or FormatException or OverflowException)
+        {
+            // A value of another type, a name twice, half a letter: what the protocol does not have.
+            throw new IOException($"the emulator answers {command} with what cannot be read: {Short(e.Message)}", e);
         }
     }
 
@@ -82,7 +98,10 @@ internal sealed class Qmp : IDisposable
         try
         {
             while (!bytes.IsEmpty)
+            {
+                _socket.SendTimeout = Left();
                 bytes = bytes[_socket.Send(bytes)..];
+            }
         }
         catch (SocketException e)
         {
@@ -98,7 +117,10 @@ internal sealed class Qmp : IDisposable
             for (; line.Length < LongestLine; line.WriteByte(_buffer[_at++]))
             {
                 if (_at == _end)
+                {
+                    _socket.ReceiveTimeout = Left();
                     (_at, _end) = (0, _socket.Receive(_buffer));
+                }
                 if (_end == 0)
                     throw new IOException("the emulator has hung up");
                 if (_buffer[_at] != '\n')
@@ -117,4 +139,9 @@ internal sealed class Qmp : IDisposable
         }
         throw new IOException("the emulator does not come to an end");
     }
+
+    /// <returns>in milliseconds, what the conversation may still take</returns>
+    private int Left() => (int)(Patience - _clock.Elapsed).TotalMilliseconds is > 0 and var left ? left : throw new IOException($"the emulator does not come to an end within {Patience.TotalSeconds} s");
+
+    private static string Short(string text) => text.Length <= LongestReason ? text : text[..LongestReason];
 }
