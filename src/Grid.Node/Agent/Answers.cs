@@ -18,8 +18,17 @@ namespace Grid.Node.Agent;
 /// Answers agreed versions: ready when the node itself found nothing against it, refused with the code of what it found. It believes neither the
 /// ledger's rules nor its own earlier self: everything is checked here again.
 /// </summary>
-internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files, ImmutableArray<string> kinds, NodeSecrets secrets, Tunnels? tunnels, VolumeHost? volumes, DomainProofs proofs, NodeVoice voice, Capacity available, ILogger log)
+internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files, ImmutableArray<string> kinds, NodeSecrets secrets, Tunnels? tunnels, VolumeHost? volumes, DomainProofs proofs, NodeVoice voice, Capacity available, TimeProvider time, ILogger log)
 {
+    /// <summary>So long the ledger is not listened to while what it wants answered is examined.</summary>
+    public static readonly TimeSpan LongestTurn = TimeSpan.FromSeconds(10);
+
+    private readonly FileExaminations _files = new(files, time);
+
+    // In which turn an agreement was last examined and could not be answered, by the count of turns.
+    private readonly Dictionary<AgreementId, int> _late = [];
+    private int _turns;
+
     // Ports that were published, or found to be in use, a moment ago; the feed does not say so yet.
     private readonly HashSet<int> _ports = [];
 
@@ -29,8 +38,12 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
     /// <summary>Why an agreement could not be answered yet, with the code that it may come to be refused with.</summary>
     public ImmutableDictionary<AgreementId, string> Unanswered { get; private set; } = ImmutableDictionary<AgreementId, string>.Empty;
 
+    /// <summary>Completes when nothing is examined any more.</summary>
+    public Task Ended => _files.Ended;
+
+    /// <param name="patience">how long examining may take now, at most <see cref="LongestTurn"/>; what takes longer goes on, and is answered in another turn</param>
     /// <returns>true when something was answered, or there is something new to say of why not</returns>
-    public async Task<bool> AnswerAsync(IReadOnlyList<Agreement> agreements, CancellationToken cancel)
+    public async Task<bool> AnswerAsync(IReadOnlyList<Agreement> agreements, TimeSpan patience, CancellationToken cancel)
     {
         if (!Waiting)
             _ports.Clear();
@@ -38,14 +51,15 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
         var unanswered = ImmutableDictionary.CreateBuilder<AgreementId, string>();
         // With what was answered a moment ago and the feed does not say yet.
         var promised = agreements.SelectMany(a => VolumePromises.Of(a, voice.Node)).ToList();
-        foreach (var agreement in agreements)
+        using var turn = new CancellationTokenSource(patience < LongestTurn ? patience : LongestTurn, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(turn.Token, cancel);
+        foreach (var (agreement, version) in Begin(agreements, promised, cancel))
         {
-            if (Asked(agreement) is not { } version)
-                continue;
+            var began = !turn.IsCancellationRequested;
             using var span = NodeTrace.Begin("answer agreement", agreement.Id);
             try
             {
-                var refusal = await ExamineAsync(version.Terms, agreements, agreement, promised, cancel);
+                var refusal = await ExamineAsync(version, agreements, agreement, promised, either.Token, cancel);
                 span.Ended(refusal, failed: false);
                 var ends = refusal is null ? tunnels?.EndsFor(agreement, version, voice.Node, agreements, _ports) ?? TunnelEnds.None : TunnelEnds.None;
                 Body body = refusal is null
@@ -63,11 +77,13 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
                     promised.Add((agreement.Id, version.Terms));
                 answered = true;
             }
-            catch (Exception e) when (e is HubException or LedgerUnreachableException or DnsUnreachableException)
+            catch (Exception e) when (e is HubException or TimeoutException or LedgerUnreachableException or DnsUnreachableException)
             {
                 // Nothing was found against it and nothing for it: asked again at the next look, until answerBy.
                 Waiting = true;
-                var why = e is HubException ? new Refusal(RefusalCode.FlistIncomplete, e.Message).ToString() : e.Message;
+                if (began)
+                    _late[agreement.Id] = _turns;
+                var why = e is HubException or TimeoutException ? new Refusal(RefusalCode.FlistIncomplete, e.Message).ToString() : e.Message;
                 unanswered[agreement.Id] = why;
                 answered |= Unanswered.GetValueOrDefault(agreement.Id) != why;
                 NotYet(agreement.Id, e.Message);
@@ -85,7 +101,43 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
         _ => null,
     };
 
-    private async Task<Refusal?> ExamineAsync(AgreementTerms terms, IEnumerable<Agreement> agreements, Agreement self, IEnumerable<(AgreementId, AgreementTerms)> promised, CancellationToken cancel)
+    // What is to be answered in this turn: who was late in an earlier one comes after the others. Their files are looked at from now on, all of them.
+    private List<(Agreement Agreement, Agreements.Version Version)> Begin(IReadOnlyList<Agreement> agreements, List<(AgreementId, AgreementTerms)> promised, CancellationToken cancel)
+    {
+        _turns++;
+        var asked = agreements.Select(a => (Agreement: a, Version: Asked(a)!)).Where(a => a.Version is not null).OrderBy(a => _late.GetValueOrDefault(a.Agreement.Id)).ToList();
+        foreach (var over in _late.Keys.Except(asked.Select(a => a.Agreement.Id)).ToList())
+            _late.Remove(over);
+        _files.Keep(asked.Select(a => a.Version.Id));
+        foreach (var (agreement, version) in asked)
+        {
+            if (Examine(version.Terms, agreements, agreement, promised) is null)
+                _files.Begin(version.Id, Mine(version), cancel);
+        }
+        return asked;
+    }
+
+    private async Task<Refusal?> ExamineAsync(Agreements.Version version, IReadOnlyList<Agreement> agreements, Agreement self, IEnumerable<(AgreementId, AgreementTerms)> promised, CancellationToken turn, CancellationToken cancel)
+    {
+        if (Examine(version.Terms, agreements, self, promised) is { } found)
+            return found;
+        var others = agreements.Where(a => a.Id != self.Id).ToList();
+        try
+        {
+            if (await proofs.CheckAsync(version.Terms, voice.Node, others, self.IsInForce ? self.Version.Terms : null, turn) is { } unproven)
+                return unproven;
+        }
+        catch (OperationCanceledException e) when (!cancel.IsCancellationRequested)
+        {
+            throw new DnsUnreachableException("Its names are not proven yet: a name server is slow.", e);
+        }
+        return await _files.ResultAsync(version.Id, Mine(version), turn, cancel);
+    }
+
+    private List<Workload> Mine(Agreements.Version version) => [.. version.Terms.On(voice.Node)];
+
+    // What is found without asking anybody.
+    private Refusal? Examine(AgreementTerms terms, IReadOnlyList<Agreement> agreements, Agreement self, IEnumerable<(AgreementId, AgreementTerms)> promised)
     {
         if (self is Agreement.InForce { Version.Terms: var before } && AgreementRules.CheckAmendment(before, terms) is [var changed, ..])
             return changed;
@@ -102,10 +154,7 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
             return new Refusal(RefusalCode.Capacity, $"This node has {available} to give; with this it would give {wanted}.");
         if (volumes?.Examine(VolumePromises.Of([(self.Id, terms)], voice.Node), VolumePromises.Of(promised, voice.Node)) is { } unplaced)
             return unplaced;
-        if (secrets.Examine(terms.User, mine) is { } closed)
-            return closed;
-        var others = agreements.Where(a => a.Id != self.Id).ToList();
-        return await proofs.CheckAsync(terms, voice.Node, others, self.IsInForce ? self.Version.Terms : null, cancel) ?? (await files.CheckAsync(mine, cancel)).FirstOrDefault();
+        return secrets.Examine(terms.User, mine);
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Agreement {Agreement} version {Version}: {Answer}")]

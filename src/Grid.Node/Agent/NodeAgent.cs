@@ -44,6 +44,7 @@ internal sealed partial class NodeAgent(
         await Task.WhenAll(loops);
         await Flights.Landed;
         await logs.Ended;
+        await answers.Ended;
     }
 
     public void Dispose() => Flights.Dispose();
@@ -81,7 +82,7 @@ internal sealed partial class NodeAgent(
             if (await feed.PullAsync(wait, cancel))
                 Look();
             logs.Take(feed.Asks, cancel);
-            if (await answers.AnswerAsync(feed.Agreements, cancel))
+            if (await answers.AnswerAsync(feed.Agreements, Patience(), cancel))
                 Look();
             _deliver.Ring();
             // After trouble the next try comes soon, but not at once.

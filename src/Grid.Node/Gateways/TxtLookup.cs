@@ -8,7 +8,7 @@ using System.Text;
 namespace Grid.Node.Gateways;
 
 /// <summary>The name server did not answer, or not with what can be believed: nothing is known.</summary>
-internal sealed class DnsUnreachableException(string message) : Exception(message);
+internal sealed class DnsUnreachableException(string message, Exception? inner = null) : Exception(message, inner);
 
 /// <summary>
 /// Asks one name server for TXT records (RFC 1035 §4, §3.3.14): by UDP with EDNS (RFC 6891), by TCP when the answer was cut. Only an answer from whom was

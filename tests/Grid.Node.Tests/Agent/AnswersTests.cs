@@ -45,10 +45,10 @@ public sealed class AnswersTests : IDisposable
             var terms = Read("payload");
             var node = terms.Nodes.First();
             var voice = new NodeVoice(_key, node, Origin, TimeProvider.System);
-            var answers = new Answers(_heard.Client, new DescribedFiles(_hubs), [.. Kinds], new NodeSecrets(null, new SecretPlaces("/nonexistent"), inMemory: true), null, null, new DomainProofs(vector["domain"]?.GetValue<string>(), null), voice, Boundless, NullLogger.Instance);
+            var answers = new Answers(_heard.Client, new DescribedFiles(_hubs), [.. Kinds], new NodeSecrets(null, new SecretPlaces("/nonexistent"), inMemory: true), null, null, new DomainProofs(vector["domain"]?.GetValue<string>(), null), voice, Boundless, TimeProvider.System, NullLogger.Instance);
             var id = Digest.Of(Encoding.UTF8.GetBytes(path));
             var version = new Agreements.Version(new StatementId(id), terms);
-            await answers.AnswerAsync([terms.Amends is { } amends ? Amended(amends, Read("before"), version) : new Agreement.Agreed(new AgreementId(id), version, [])], TestContext.Current.CancellationToken);
+            await answers.AnswerAsync([terms.Amends is { } amends ? Amended(amends, Read("before"), version) : new Agreement.Agreed(new AgreementId(id), version, [])], Answers.LongestTurn, TestContext.Current.CancellationToken);
             Assert.Equal((path, vector["code"]!.GetValue<string>()), (path, (_heard.Last as WorkloadRefused)?.Code));
         }
     }
