@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Grid.Units;
 
 namespace Grid.Client.Http;
 
@@ -62,6 +63,7 @@ internal sealed record Reply(HttpStatusCode Status, string MediaType, ReadOnlyMe
     {
         try
         {
+            WholeJson.Check(Body.Span);
             return JsonSerializer.Deserialize(Body.Span, type);
         }
         catch (JsonException)

@@ -28,6 +28,7 @@ public static class BundleJson
         (bundle, refusal) = (null, null);
         try
         {
+            WholeJson.Check(json);
             var document = JsonSerializer.Deserialize(json, BundleContext.Default.BundleDocument);
             if (document is null || document.Version != Version)
             {
