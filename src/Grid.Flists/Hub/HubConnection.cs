@@ -194,6 +194,7 @@ public sealed class HubConnection : IDisposable
         var length = await stream.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellation).ConfigureAwait(false);
         try
         {
+            WholeJson.Check(buffer.AsSpan(0, length));
             using var json = JsonDocument.Parse(buffer.AsMemory(0, length));
             return new Refusal(Member(json, "code") ?? RefusalCode.Malformed, Member(json, "detail") ?? "", Member(json, "next"));
         }

@@ -80,6 +80,16 @@ public sealed class SlowHubTests : IDisposable
     }
 
     [Fact]
+    public async Task What_a_hub_says_at_last_may_be_no_text()
+    {
+        var slow = Agreed("slow", "/bin/web");
+        await TurnAsync(Hour, Answers.LongestTurn, slow);
+        _hub.GoOn("""{"code":"\ud800"}""");
+        Assert.True(await _answers.AnswerAsync([slow], Hour, Stop).WaitAsync(Soon, Stop));
+        Assert.Equal(RefusalCode.FlistIncomplete, Assert.IsType<WorkloadRefused>(_heard.Last).Code);
+    }
+
+    [Fact]
     public async Task What_nobody_waits_for_any_more_makes_room()
     {
         await TurnAsync(Hour, Answers.LongestTurn, Agreed("first", "/bin/web"), Agreed("second", "/bin/web"));
