@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grid.Units;
 
 namespace Grid.Node.Agent;
 
@@ -39,7 +40,7 @@ internal sealed class LedgerContact(string path, TimeProvider time)
         get
         {
             lock (_one)
-                return _said is { } said && said.Time + time.GetElapsedTime(said.At) is var ledger ? Earlier(ledger, time.GetUtcNow()) : null;
+                return _said is { } said && said.Time.Later(time.GetElapsedTime(said.At)) is var ledger ? Earlier(ledger, time.GetUtcNow()) : null;
         }
     }
 
@@ -69,7 +70,7 @@ internal sealed class LedgerContact(string path, TimeProvider time)
     {
         lock (_one)
         {
-            if (_said is not { } said || entry > said.Time + time.GetElapsedTime(said.At))
+            if (_said is not { } said || entry > said.Time.Later(time.GetElapsedTime(said.At)))
                 _said = (entry, time.GetTimestamp());
         }
     }

@@ -93,7 +93,7 @@ public abstract partial record Agreement
             return Decision.Refuse(RefusalCode.NotAParty, $"The node {node} has no part in {agreement.Id}.");
         if (agreement is Proposed or Agreed)
             return Decision.Refuse(RefusalCode.WrongState, $"The agreement {agreement.Id} is {agreement.Status}: nothing runs and nothing is receipted.");
-        if (body.To > now + GridState.ClockSkew)
+        if (body.To > now.Later(GridState.ClockSkew))
             return Decision.Refuse(RefusalCode.NotYetValid, $"The receipt is for a time until {body.To.Text()}; it is {now.Text()}.", "Set the node's clock.");
 
         var receipted = new AgreementEvent.Receipted(agreement.Id, node);
@@ -251,7 +251,7 @@ public abstract partial record Agreement
         if (body.Version is not null)
             return Decision.Refuse(RefusalCode.NotAParty, "Only the user withdraws an amendment.", "Leave it unsigned; it lapses.");
         var at = body.At is { } time && time > now ? time : now;
-        EndReason reason = at >= now + agreement.Version.Terms.Term.Notice ? new EndReason.FarmerNotice(farm) : new EndReason.FarmerBreach(farm);
+        EndReason reason = at >= now.Later(agreement.Version.Terms.Term.Notice) ? new EndReason.FarmerNotice(farm) : new EndReason.FarmerBreach(farm);
         return agreement switch
         {
             Proposed => new AgreementEvent.Refused(agreement.Id, farm.Value, "declined", "The farmer declined."),

@@ -83,7 +83,7 @@ public sealed record GridState
             return Decision.Refuse(RefusalCode.WrongLedger, $"It is meant for the ledger '{payload.Ledger}'; this is '{Origin}'.", "Sign it for this ledger.");
         if (now > payload.Until && !Known.ContainsKey(statement.Id))
             return Decision.Refuse(RefusalCode.Expired, $"It could be accepted until {payload.Until.Text()}; it is {now.Text()}.", "Sign it again.");
-        if (payload.Issued > now + ClockSkew)
+        if (payload.Issued > now.Later(ClockSkew))
             return Decision.Refuse(RefusalCode.NotYetValid, $"It says it was written at {payload.Issued.Text()}; it is {now.Text()}.", "Set the signer's clock.");
 
         return payload.Body switch

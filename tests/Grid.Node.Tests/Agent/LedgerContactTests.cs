@@ -60,6 +60,17 @@ public sealed class LedgerContactTests : IDisposable
         Assert.Equal(Epoch.AddMinutes(5).AddDays(3650), contact.Certain);
     }
 
+    [Fact]
+    public void The_last_second_there_is_does_not_overflow()
+    {
+        var contact = new LedgerContact(_path, _time);
+        // What a ledger may write into an entry.
+        contact.Hear(DateTimeOffset.FromUnixTimeSeconds(253_402_300_799));
+        _time.Pass(TimeSpan.FromMinutes(5));
+        contact.Hear(Epoch);
+        Assert.Equal(Epoch.AddMinutes(5), contact.Certain);
+    }
+
     /// <summary>A clock on the wall that can be set, and one that only runs.</summary>
     private sealed class Time : TimeProvider
     {
