@@ -59,8 +59,9 @@ public static class Reconciler
         if (attempts is null or { Failures: 0 })
             return DateTimeOffset.MinValue;
         var doublings = int.Min(attempts.Failures - 1, 30);
-        var wait = policy.First * (1L << doublings);
-        return attempts.Last + (wait < policy.Max ? wait : policy.Max);
+        // Terms may say a century: what is more than the largest is not reckoned out.
+        var wait = policy.First.Ticks <= policy.Max.Ticks >> doublings ? policy.First * (1L << doublings) : policy.Max;
+        return attempts.Last.Later(wait);
     }
 
     private static Step? ForWish(Wish wish, Runnable workload, Desired desired, Observed observed, DateTimeOffset now)

@@ -50,6 +50,16 @@ public sealed class ReconcilerLaws
     }
 
     [Fact]
+    public void The_longest_wait_that_terms_can_say_is_a_wait()
+    {
+        // 100 years: what a statement holds.
+        var longest = TimeSpan.FromSeconds(3_155_760_000);
+        var policy = new RestartPolicy(RestartWhen.Always, longest, longest);
+        Assert.Equal(TestGrid.Epoch + longest, Reconciler.NotBefore(policy, new Attempts(1000, TestGrid.Epoch)));
+        Assert.Equal(DateTimeOffset.MaxValue, Reconciler.NotBefore(policy, new Attempts(1, DateTimeOffset.MaxValue)));
+    }
+
+    [Fact]
     public void A_clock_that_is_put_back_holds_up_no_retry()
     {
         var desired = SimulatedNode.Wishing(("a", 1));
