@@ -158,8 +158,13 @@ internal sealed class WorkloadEffects(NodeHosts hosts)
         return await hosts.Containers.StopAsync(id, StopGrace, cancel);
     }
 
-    private async Task<Outcome> PauseAsync(ContainerId id) =>
-        RunningMachine(id) is { } emulator && await MachineHost.HoldAsync(emulator, held: true) is not Outcome.Done and var failed ? failed : await hosts.Containers.PauseAsync(id);
+    private async Task<Outcome> PauseAsync(ContainerId id)
+    {
+        // A guest that is told has its clock stand still; one whose emulator does not listen is held all the same.
+        if (RunningMachine(id) is { } emulator)
+            await MachineHost.HoldAsync(emulator, held: true);
+        return await hosts.Containers.PauseAsync(id);
+    }
 
     private async Task<Outcome> ResumeAsync(ContainerId id) =>
         await hosts.Containers.ResumeAsync(id) is not Outcome.Done and var failed ? failed
