@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Grid.Agreements;
 using Grid.Reconciliation;
 using Grid.Units;
@@ -62,12 +63,28 @@ internal sealed class Meter(Func<WorkloadKey, Counters?> read, TimeProvider time
             {
                 CpuMillis = account.Used.CpuMillis + account.CpuTicks / TimeSpan.TicksPerMillisecond,
                 MemoryMibSeconds = (long)(account.MemoryByteSeconds >> 20),
-                Sent = account.Used.Sent + new Bytes(Growth(last.Sent.Value, counters.Sent.Value)),
-                Received = account.Used.Received + new Bytes(Growth(last.Received.Value, counters.Received.Value)),
             };
             account.CpuTicks %= TimeSpan.TicksPerMillisecond;
         }
+        if (counters.Links is { } links)
+            Add(account, links);
         (account.Last, account.At) = (counters, now);
+    }
+
+    // Each by itself: of two links one may be made anew while the other goes on. What was not read now is remembered: it did not begin anew.
+    private static void Add(Account account, ImmutableArray<LinkTraffic> links)
+    {
+        var known = account.Links ?? links.ToImmutableDictionary(l => l.Name);
+        foreach (var link in links)
+        {
+            var last = known.GetValueOrDefault(link.Name);
+            account.Used = account.Used with
+            {
+                Sent = account.Used.Sent + new Bytes(Growth(last.Sent.Value, link.Sent.Value)),
+                Received = account.Used.Received + new Bytes(Growth(last.Received.Value, link.Received.Value)),
+            };
+        }
+        account.Links = known.SetItems(links.Select(l => KeyValuePair.Create(l.Name, l)));
     }
 
     // A counter that is less than it was began anew, with its cgroup or its link.
@@ -78,6 +95,9 @@ internal sealed class Meter(Func<WorkloadKey, Counters?> read, TimeProvider time
         public Counters? Last { get; set; }
 
         public long At { get; set; }
+
+        // Null before the first look at them.
+        public ImmutableDictionary<string, LinkTraffic>? Links { get; set; }
 
         public Consumption Used { get; set; }
 
@@ -90,5 +110,8 @@ internal sealed class Meter(Func<WorkloadKey, Counters?> read, TimeProvider time
 
 /// <param name="Cpu">processor time since it began</param>
 /// <param name="Memory">held now</param>
-/// <param name="Sent">to the world since its link was made</param>
-internal sealed record Counters(TimeSpan Cpu, Bytes Memory, Bytes Sent, Bytes Received);
+/// <param name="Links">those by which it leads to the world; null when they cannot be read</param>
+internal sealed record Counters(TimeSpan Cpu, Bytes Memory, ImmutableArray<LinkTraffic>? Links);
+
+/// <summary>What went through a link since it was made.</summary>
+internal readonly record struct LinkTraffic(string Name, Bytes Sent, Bytes Received);

@@ -57,9 +57,7 @@ internal sealed class WorkloadSight(NodeHosts hosts)
     {
         if (hosts.Containers.Usage(ContainerId.Of(key)) is not { } usage)
             return null;
-        // Also while it is paused: a counter that was not read would seem to have begun anew, and be counted again from nothing.
-        var (sent, received) = _last?[ContainerId.Of(key)].Init is { } init ? NamespaceView.Traffic(init.Pid, TunnelNames.WayOut) : default;
-        return new Counters(usage.Cpu, usage.Memory, new Bytes(sent), new Bytes(received));
+        return new Counters(usage.Cpu, usage.Memory, _last?[ContainerId.Of(key)].Init is { } init ? NamespaceView.Traffic(init.Pid, TunnelNames.WayOut) : null);
     }
 
     /// <summary>The OCI runtime that runs the containers.</summary>

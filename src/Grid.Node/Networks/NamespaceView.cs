@@ -1,7 +1,10 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using Grid.Node.Agent;
 using Grid.Node.Containers;
+using Grid.Units;
 
 namespace Grid.Node.Networks;
 
@@ -32,18 +35,18 @@ internal static class NamespaceView
         return addresses is [var address] && prefix.Contains(address) ? new TunnelPlace(address, prefix.PrefixLength) : null;
     }
 
-    /// <summary>Bytes that went through the interfaces whose names begin so.</summary>
-    public static (long Sent, long Received) Traffic(int pid, string prefix)
+    /// <summary>Bytes that went through each interface whose name begins so.</summary>
+    public static ImmutableArray<LinkTraffic> Traffic(int pid, string prefix)
     {
-        var (sent, received) = (0L, 0L);
+        var links = ImmutableArray.CreateBuilder<LinkTraffic>();
         // NAME: bytes packets errs drop fifo frame compressed multicast, then the same of what was sent.
         foreach (var line in Lines(pid, "dev").Select(l => l.Trim()).Where(l => l.StartsWith(prefix, StringComparison.Ordinal)))
         {
-            var fields = Fields(line[(line.IndexOf(':') + 1)..]);
-            received += long.Parse(fields[0], CultureInfo.InvariantCulture);
-            sent += long.Parse(fields[8], CultureInfo.InvariantCulture);
+            var colon = line.IndexOf(':');
+            var fields = Fields(line[(colon + 1)..]);
+            links.Add(new LinkTraffic(line[..colon], Sent: new Bytes(long.Parse(fields[8], CultureInfo.InvariantCulture)), Received: new Bytes(long.Parse(fields[0], CultureInfo.InvariantCulture))));
         }
-        return (sent, received);
+        return links.ToImmutable();
     }
 
     /// <returns>null unless one on-link route leads through it, and one to a single address of that route through <paramref name="tap"/></returns>

@@ -56,6 +56,31 @@ public sealed class MeterTests
     }
 
     [Fact]
+    public void Of_two_links_one_that_is_made_anew_leaves_the_count_of_the_other()
+    {
+        _counters = Of(new("gc1", new(700), new(900)), new("gc2", new(1_000_000), new(2_000_000)));
+        var meter = Looked();
+        Pass(1, Of(new("gc1", new(60), new(70)), new("gc2", new(1_000_005), new(2_000_006))), meter);
+        Assert.Equal((new Bytes(65), new Bytes(76)), (meter.Since(Web).Sent, meter.Since(Web).Received));
+        // The same when it is not there for a while, and when none can be read.
+        Pass(1, Of(new LinkTraffic("gc2", new(1_000_005), new(2_000_006))), meter);
+        Pass(1, new Counters(TimeSpan.Zero, Bytes.Zero, null), meter);
+        Pass(1, Of(new("gc1", new(10), new(20)), new("gc2", new(1_000_006), new(2_000_008))), meter);
+        Assert.Equal((new Bytes(76), new Bytes(98)), (meter.Since(Web).Sent, meter.Since(Web).Received));
+    }
+
+    [Fact]
+    public void A_link_is_counted_from_the_first_look_at_it_or_from_its_beginning_if_that_was_seen()
+    {
+        _counters = new Counters(TimeSpan.Zero, Bytes.Zero, null);
+        var meter = Looked();
+        Pass(1, Of(new LinkTraffic("gc1", new(700), new(900))), meter);
+        Assert.Equal((Bytes.Zero, Bytes.Zero), (meter.Since(Web).Sent, meter.Since(Web).Received));
+        Pass(1, Of(new("gc1", new(700), new(901)), new("gc2", new(40), new(50))), meter);
+        Assert.Equal((new Bytes(40), new Bytes(51)), (meter.Since(Web).Sent, meter.Since(Web).Received));
+    }
+
+    [Fact]
     public void A_volume_counts_what_it_holds_for_as_long_as_it_is_there()
     {
         var meter = Looked();
@@ -85,7 +110,9 @@ public sealed class MeterTests
         meter.Look(Seen);
     }
 
-    private static Counters Of(double cpu, long mib, long sent, long received) => new(TimeSpan.FromMilliseconds(cpu), Bytes.MiB(mib), new Bytes(sent), new Bytes(received));
+    private static Counters Of(double cpu, long mib, long sent, long received) => new(TimeSpan.FromMilliseconds(cpu), Bytes.MiB(mib), [new("gc1", new Bytes(sent), new Bytes(received))]);
+
+    private static Counters Of(params ImmutableArray<LinkTraffic> links) => new(TimeSpan.Zero, Bytes.Zero, links);
 
     private sealed class Time : TimeProvider
     {
