@@ -29,16 +29,21 @@ public sealed class TwoFarms
         Assert.Equal("proposed", (await stage.BundleAsync(id)).Agreement.Status);
         await stage.SubmitAsync(proposed.Merge(Statement.Sign(proposed.PayloadBytes.ToArray(), stage.Key("south"))));
         await Wait.ForAsync("the left node to answer", async () => (await stage.BundleAsync(id)).Agreement is Agreement.Agreed { ReadyNodes.Count: 1 } a ? a : null, stage.Logs);
-        Assert.Empty(left.Running());
-        Assert.Empty(left.Traces());
+        // What is agreed to after it runs, so it had the time: of this one there is nothing.
+        var alone = await stage.AgreeAsync(stage.Terms(Trees.Web("alone", left.Id, flist)), "running");
+        Assert.Equal(["alone"], left.Running().Keys);
+        Assert.False(left.HasLog(id, "web-left"));
+        Assert.DoesNotContain(left.EveryTrace(), t => t.Contains($"{id}", StringComparison.Ordinal));
 
-        var both = DateTimeOffset.UtcNow;
         await right.StartAsync();
         var running = await stage.UntilAsync(id, "running");
-        Assert.Equal(["web-left"], left.Running().Keys);
+        Assert.Equal(["alone", "web-left"], left.Running().Keys.Order());
         Assert.Equal(["web-right"], right.Running().Keys);
         // The clock that counts from the machine's start is exact to a second.
-        Assert.All(left.Processes().Values, p => Assert.True(Processes.Started(p) > both - TimeSpan.FromSeconds(1), $"It ran at {Processes.Started(p)}, before the other was there at {both}."));
+        var both = running.History.Where(h => h.Statement.Payload.Body is WorkloadReady).Select(h => h.Time).Order().ToList();
+        Assert.Equal(2, both.Count);
+        Assert.All(left.Processes().Concat(right.Processes()).Where(p => p.Key.Agreement == id).Select(p => p.Value), p =>
+            Assert.True(Processes.Started(p) > both[^1] - TimeSpan.FromSeconds(1), $"It ran at {Processes.Started(p)}, before the second was ready at {both[^1]}."));
         Assert.Equal("page of web\n", await NamespacePage.GetAsync(left.Running()["web-left"], Trees.Loopback, default));
 
         // No user of the machine reads a tenant's files where they are mounted, or sees whose there are.
@@ -53,7 +58,8 @@ public sealed class TwoFarms
         var receipts = running.History.Where(h => h.Statement.Payload.Body is Receipt).Select(h => h.Statement.Payload.By).Distinct();
         Assert.Equal(new Digest?[] { left.Id.Value, right.Id.Value }.Order(), receipts.Order());
 
-        await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
+        foreach (var one in new[] { id, alone })
+            await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(one), "user"));
         await Wait.ForAsync("both nodes to be empty", () => left.Traces().Count == 0 && right.Traces().Count == 0, stage.Logs);
         Assert.Equal("ended", (await stage.BundleAsync(id)).Agreement.Status);
     }
