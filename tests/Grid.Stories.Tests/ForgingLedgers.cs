@@ -30,16 +30,31 @@ public sealed class ForgingLedgers
             // Said at once in its log; its status is written anew when something changes.
             await Wait.ForAsync($"the node to say what is wrong with {forgery.Name}", () => File.ReadLines(stage.At("grid-node.log")).Any(l => l.Contains($"{id} is not believed: {forgery.Code}: ", StringComparison.Ordinal)
                 && l.Contains($"ntry {index}", StringComparison.Ordinal)), () => node.Status() + stage.Logs());
-            // Both signed what the ledger was sent; the node was shown something else and has not answered.
-            Assert.Empty(Assert.IsType<Agreement.Agreed>((await stage.BundleAsync(id)).Agreement).ReadyNodes);
-            Assert.Equal([("steady", pid)], node.Running().Select(r => (r.Key, r.Value)));
-            Assert.False(node.HasLog(id, "wanted"));
-            Assert.DoesNotContain(node.EveryTrace(), t => t.Contains($"{id}", StringComparison.Ordinal));
+            await NothingAsync(id);
             ledger.Hide(id);
         }
-        // In the same log, all that was forged included, what both did sign is proven and runs.
-        await stage.AgreeAsync(stage.Terms(Trees.Web("wanted", node.Id, flist)), "running");
-        Assert.Equal(["steady", "wanted"], node.Running().Keys.Order());
+
+        // Without the farmer's word nothing is forged, only left out: it is believed, as the proposal that it is.
+        var lone = stage.Proposal(stage.Terms(Trees.Web("wanted", node.Id, flist)), farm);
+        var proposed = new AgreementId(lone.Id.Value);
+        ledger.Forge(lone, Forgery.WithoutFarm(lone, stage.Key("north").Public));
+        await stage.SubmitAsync(lone);
+        await Wait.ForAsync("the node to see it", () => File.ReadLines(stage.At("grid-node.log")).Any(l => l.Contains($"Agreement {proposed} is proposed", StringComparison.Ordinal)), () => node.Status() + stage.Logs());
+
+        // In the same log, all that was forged included, what both did sign is proven and runs; by then it would have answered the proposal too.
+        var other = await stage.AgreeAsync(stage.Terms(Trees.Web("other", node.Id, flist)), "running");
+        await NothingAsync(proposed, "other");
+        Assert.True(node.HasLog(other, "other"));
         Assert.Equal(pid, node.Running()["steady"]);
+
+        // Both signed what the ledger was sent; the node was shown something else and has not answered.
+        async Task NothingAsync(AgreementId id, params string[] besides)
+        {
+            Assert.Empty(Assert.IsType<Agreement.Agreed>((await stage.BundleAsync(id)).Agreement).ReadyNodes);
+            Assert.Equal([.. besides, "steady"], node.Running().Keys.Order());
+            Assert.Equal(pid, node.Running()["steady"]);
+            Assert.False(node.HasLog(id, "wanted"));
+            Assert.DoesNotContain(node.EveryTrace(), t => t.Contains($"{id}", StringComparison.Ordinal));
+        }
     }
 }

@@ -83,6 +83,19 @@ public sealed class Bundles : IDisposable
     }
 
     [Fact]
+    public void Without_the_farms_word_what_its_node_said_later_does_not_follow()
+    {
+        var agreement = Make().Agreement;
+        var index = _grid.Entries.FindIndex(e => e.Statement.Id.Value == agreement.Id.Value);
+        _grid.Forge(index, Forgery.WithoutFarm(_grid.Entries[index].Statement, _grid.Key("alpha").Public));
+        Assert.NotNull(_grid.Bundle(agreement.Id).Verify(TestGrid.Origin, _grid.Key("ledger").Public, out _));
+        var alone = _grid.Bundle(agreement.Id);
+        alone = alone with { Entries = [.. alone.Entries.Where(e => e.Index <= index)] };
+        Assert.Null(alone.Verify(TestGrid.Origin, _grid.Key("ledger").Public, out var verified));
+        Assert.IsType<Agreement.Proposed>(verified!.Agreement);
+    }
+
+    [Fact]
     public void No_flipped_bit_is_accepted()
     {
         var (bundle, _) = Make();

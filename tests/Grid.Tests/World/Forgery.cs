@@ -11,6 +11,8 @@ namespace Grid.Tests.World;
 /// <param name="Make">the recorded bytes, of what user and farm signed, the user's key, the farm's, and chance</param>
 public sealed record Forgery(string Name, string Code, Func<Statement, PublicKey, PublicKey, Random, byte[]> Make)
 {
+    public const string OfWhatWasSigned = "a flipped bit of what was signed";
+
     public static readonly ImmutableArray<Forgery> All =
     [
         new("a flipped bit of the user's signature", RefusalCode.BadSignature, (s, user, _, random) => Flip(s, user, random)),
@@ -18,6 +20,7 @@ public sealed record Forgery(string Name, string Code, Func<Statement, PublicKey
         new("the user's signature left out", RefusalCode.SignatureMissing, (s, user, _, _) => s.Only(k => k != user).Bytes.ToArray()),
         new("a stranger's signature in the user's name", RefusalCode.BadSignature, (s, user, _, _) => ByStranger(s, user)),
         new("a stranger's signature in the farm's name", RefusalCode.BadSignature, (s, _, farm, _) => ByStranger(s, farm)),
+        new(OfWhatWasSigned, RefusalCode.BadSignature, (s, _, _, random) => FlipSigned(s, random)),
         new("the flist by name", RefusalCode.MutableReference, (s, _, _, _) => ByName(s)),
     ];
 
@@ -30,6 +33,31 @@ public sealed record Forgery(string Name, string Code, Func<Statement, PublicKey
         bytes[at] = 0x78;
         "hub.example/some/page/nginx:1.27"u8.CopyTo(bytes.AsSpan(at + 2));
         return bytes;
+    }
+
+    /// <summary>
+    /// Without the word of a farm, which is for the farm to give or not: nothing is wrong with what was recorded, and it stays a proposal.
+    /// </summary>
+    public static byte[] WithoutFarm(Statement statement, PublicKey farm) => statement.Only(k => k != farm).Bytes.ToArray();
+
+    // Not one that the format finds: these terms could be somebody's.
+    private static byte[] FlipSigned(Statement statement, Random random)
+    {
+        while (true)
+        {
+            var bytes = statement.Bytes.ToArray();
+            var signed = bytes.AsSpan(bytes.AsSpan().IndexOf(statement.PayloadBytes.Span), statement.PayloadBytes.Length);
+            signed[random.Next(signed.Length)] ^= (byte)(1 << random.Next(8));
+            try
+            {
+                Statement.Decode(bytes);
+                return bytes;
+            }
+            catch (StatementFormatException)
+            {
+                // The next one.
+            }
+        }
     }
 
     private static byte[] Flip(Statement statement, PublicKey signer, Random random)
