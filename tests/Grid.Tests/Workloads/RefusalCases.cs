@@ -438,7 +438,10 @@ public sealed partial class RefusalCases
         Add("kernel-with-endless-note", "an ELF file with a note longer than itself", Good().File(Kernel, MachineKernels.Elf(18, content: 0xffff_fff0)));
         Add("initrd-empty", "an empty initial RAM disk", Good().File(Initrd, ""));
         Add("initrd-is-text", "an initial RAM disk that no kernel unpacks", Good().File(Initrd, "root=/dev/vda"));
-        Add("kernel-too-large", "a kernel that leaves no memory", Good().Boots(Kernel, Initrd, Bytes.KiB(8)), RefusalCode.SizeInvalid);
+        SmallFlist Large(long size) => Good().Add(Kernel, new SmallFlist.Entry(BzImage(), null, 0b111_101_101, Size: size));
+        // With its initial RAM disk half of the memory, to the byte.
+        Large(Bytes.MiB(32).Value - Archive().Length).Holds(Initrd, Kernel);
+        Add("kernel-too-large", "a kernel that leaves no memory", Large(Bytes.MiB(32).Value), RefusalCode.SizeInvalid);
     }
 
     private void Terms(string name, string code, string describes, Func<AgreementTerms, AgreementTerms> change) =>

@@ -139,6 +139,8 @@ public sealed class SmallFlist
     private FileNode FileOf(Entry entry)
     {
         var (bytes, hashes) = (entry.Bytes!, new List<Digest>());
+        if (entry.Size > Chunk.Size)
+            Array.Resize(ref bytes, (int)entry.Size);
         for (var at = 0; at < bytes.Length; at += Chunk.Size)
         {
             var chunk = bytes.AsMemory(at, int.Min(Chunk.Size, bytes.Length - at));
@@ -153,7 +155,7 @@ public sealed class SmallFlist
 
     /// <param name="Bytes">of a file; null for what is none</param>
     /// <param name="Target">of a symbolic link; neither is a directory</param>
-    /// <param name="Size">what the metadata says, where that is not true</param>
+    /// <param name="Size">what the metadata says, where that is not true; of more than a chunk it is, by zeros that are not written down</param>
     /// <param name="Withheld">whether the chunks cannot be had</param>
     public sealed record Entry(byte[]? Bytes, string? Target, ushort Mode, long? Size = null, bool Withheld = false);
 }
