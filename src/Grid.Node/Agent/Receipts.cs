@@ -146,7 +146,7 @@ internal sealed partial class Receipts(
         var health = observed.Health.GetValueOrDefault(key);
         var state = StateOf(seen, agreement, HealthPlan.Serves(workload, seen, health));
         return new WorkloadReport(
-            workload.Name, state, Cut(HealthPlan.Why(workload, seen, health) ?? observed.WhyOfVolumes(key, workload) ?? (state is WorkloadState.Running ? sight.EmulationOf(workload) : attempts?.Why)), seen.Generation, long.Max(0, seen.Generation - 1),
+            workload.Name, state, Cut(WhyPaused(agreement, seen) ?? HealthPlan.Why(workload, seen, health) ?? observed.WhyOfVolumes(key, workload) ?? (state is WorkloadState.Running ? sight.EmulationOf(workload) : attempts?.Why)), seen.Generation, long.Max(0, seen.Generation - 1),
             used, seen.ExitCode, seen.OomKilled, sight.RootOf(key));
     }
 
@@ -194,6 +194,10 @@ internal sealed partial class Receipts(
         ContainerPhase.Exited => seen.ExitCode == 0 || agreement.IsClosed ? WorkloadState.Stopped : WorkloadState.Failed,
         _ => WorkloadState.Starting,
     };
+
+    // The one reason for which the plan pauses anything.
+    private static string? WhyPaused(Agreement agreement, ContainerSeen seen) => seen.Phase is ContainerPhase.Paused && !agreement.IsClosed
+        ? string.Create(CultureInfo.InvariantCulture, $"paused: the ledger was silent for longer than the {agreement.Version.Terms.Term.Offline.After.TotalSeconds:0} s of the term's 'offline'") : null;
 
     private static WorkloadState NotYet(Attempts? attempts) => attempts is { Failures: > 0 } ? WorkloadState.Failed : WorkloadState.Starting;
 

@@ -33,6 +33,15 @@ public sealed class ReceiptsTests(Machine machine) : Saying
         Assert.Null(Assert.Single((await SaidAsync(observed, Web)).Workloads).Reason);
     }
 
+    [Fact]
+    public async Task What_is_paused_says_for_what_silence()
+    {
+        var (key, sighting) = Seeing(Web).Containers.Single();
+        var seen = ((Sighting<ContainerSeen>.Present)sighting).Thing with { Phase = ContainerPhase.Paused };
+        var said = Assert.Single((await SaidAsync(Observed.Nothing with { Containers = Observed.Nothing.Containers.Add(key, new Sighting<ContainerSeen>.Present(seen)) }, Web)).Workloads);
+        Assert.Equal((WorkloadState.Stopped, "paused: the ledger was silent for longer than the 3600 s of the term's 'offline'"), (said.State, said.Reason));
+    }
+
     private static Container Web { get; } = new(
         "web", Node, default, "/web", [], [], "/", new ContainerUser(0, 0), new MilliCores(100), Bytes.MiB(64), 16, [], [],
         new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1)), Bytes.MiB(1), [], []);
