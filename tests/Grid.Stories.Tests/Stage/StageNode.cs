@@ -16,6 +16,7 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
 {
     private IEnumerable<string>? _options;
     private (string Path, IPAddress Address)? _place;
+    private IReadOnlySet<string>? _before;
     private Actor? _agent;
 
     public string Name => name;
@@ -38,6 +39,7 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
             wire.Share(_place.Value.Path, stage.LedgerAddress.Port);
             wire.Share(_place.Value.Path, hub.Port);
         }
+        _before ??= Directory.EnumerateDirectories("/proc").SelectMany(Namespaces).Append(UnderlayNetwork.Inside(Space, () => Link("/proc/thread-self/ns/net")!)).ToHashSet();
         (_agent, var ready) = await stage.StartInAsync(_place?.Path, "grid-node",
         [
             "--ledger", (ledger ?? stage.LedgerAddress).AbsoluteUri, "--origin", Stage.Origin, "--ledger-key", stage.LedgerKey.ToString(), "--hub", hub.AbsoluteUri,
@@ -165,7 +167,48 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
             .Where(n => wire is not null && n is not ("lo" or "eth0")).Select(n => $"interface {n}"),
         .. Cli.Up.Place.Mounts(Run).Select(m => $"mounted {m}"),
         .. wire is null ? [] : UnderlayNetwork.Rules(Space).Select(r => $"rule {r}"),
+        .. Namespaces().Select(n => $"namespace {n}"),
     ];
+
+    /// <summary>The namespaces that were not there before this node was, and that a process of it is in with one of its threads or holds open.</summary>
+    private IEnumerable<string> Namespaces() =>
+        (from entry in Directory.EnumerateDirectories("/proc")
+         where int.TryParse(Path.GetFileName(entry), out var pid) && pid != Environment.ProcessId
+            && (pid == _agent?.Pid || Reads(Path.Combine(entry, "cgroup")).Contains($"/{Cgroup}/", StringComparison.Ordinal) || (Reads(Path.Combine(entry, "cmdline")) + Reads(Path.Combine(entry, "environ"))).Contains(Run, StringComparison.Ordinal))
+         from space in Namespaces(entry)
+         where _before?.Contains(space) is false
+         select space).Distinct().ToList();
+
+    // Each thread is in its own; a descriptor of one keeps it as well (namespaces(7)).
+    private static IEnumerable<string> Namespaces(string process) =>
+        Entries(Path.Combine(process, "task")).SelectMany(t => new[] { "net", "mnt", "user", "pid" }.Select(n => Link(Path.Combine(t, "ns", n))))
+            .Concat(Entries(Path.Combine(process, "fd")).Select(Link))
+            .OfType<string>().Where(l => l.EndsWith(']') && l.Split(":[")[0] is "net" or "mnt" or "user" or "pid");
+
+    private static string? Link(string path)
+    {
+        try
+        {
+            return new FileInfo(path).LinkTarget;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+
+    private static string[] Entries(string directory)
+    {
+        try
+        {
+            return Directory.GetFileSystemEntries(directory);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // It ended meanwhile.
+            return [];
+        }
+    }
 
     private static IEnumerable<string> Within(string directory) => Directory.Exists(directory) ? Directory.EnumerateFileSystemEntries(directory) : [];
 
