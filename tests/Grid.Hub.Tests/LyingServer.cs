@@ -13,6 +13,7 @@ public sealed class Answer
     public required string Path { get; init; }
     public required int Status { get; set; }
     public required byte[] Body { get; set; }
+    public string? MediaType { get; set; }
     public string? ContentRange { get; set; }
     public string? Location { get; set; }
 
@@ -84,11 +85,12 @@ public sealed class LyingServer : IAsyncDisposable
             Path = path,
             Status = (int)honest.StatusCode,
             Body = await honest.Content.ReadAsByteArrayAsync(),
+            MediaType = honest.Content.Headers.ContentType?.ToString(),
             ContentRange = honest.Content.Headers.ContentRange?.ToString(),
         };
         Lie(answer);
         context.Response.StatusCode = answer.Status;
-        context.Response.ContentType = honest.Content.Headers.ContentType?.ToString();
+        context.Response.ContentType = answer.MediaType;
         if (!answer.Endless)
             context.Response.ContentLength = answer.StatedLength ?? answer.Body.Length;
         if (answer.ContentRange is not null)

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using System.Text;
 using System.Text.Json.Nodes;
 using Grid.Agreements;
@@ -15,26 +16,50 @@ namespace Grid.Stories.Tests;
 [Collection("one at a time")]
 public sealed class LyingLedgers
 {
+    /// <param name="Says">what the agent says of it, one of these, with the agreement in the place of {0}</param>
     /// <param name="Bend">what becomes of the proof of an agreement that is wanted</param>
-    private sealed record Lie(string Name, Action<Answer, Scene> Bend);
+    private sealed record Lie(string Name, ImmutableArray<string> Says, Action<Answer, Scene> Bend)
+    {
+        /// <summary>As what the ledger says cannot be so.</summary>
+        public Lie(string name, string code, Action<Answer, Scene> bend) : this(name, [Disbelieved(code)], bend)
+        {
+        }
+
+        public static string Disbelieved(string code) => $"Agreement {{0}} is not believed: {code}: ";
+    }
 
     private sealed record Scene(byte[] Other, Random Random);
 
+    /// <summary>A lie while it is told.</summary>
+    private sealed record Telling(Lie Lie)
+    {
+        /// <summary>How long the agent's log was when it was told first; what it says to this comes after it, and what it said to the one before does not.</summary>
+        public int? From { get; set; }
+    }
+
+    // A bit may be one that the format knows, or one that only the log's hashes do.
+    private static readonly ImmutableArray<string> Flipped =
+    [
+        .. new[] { RefusalCode.BadProof, RefusalCode.Malformed, RefusalCode.TooLarge, RefusalCode.UnknownField, RefusalCode.MissingField, RefusalCode.UnknownKind, RefusalCode.UnknownVersion }
+            .Select(Lie.Disbelieved),
+    ];
+
     private static readonly ImmutableArray<Lie> All =
     [
-        .. Enumerable.Range(0, 4).Select(i => new Lie($"a bit of an entry, {i}", (a, s) => Entry(a, s.Random, Flip))),
-        .. Enumerable.Range(0, 2).Select(i => new Lie($"a bit of a path, {i}", (a, s) => Path(a, s.Random))),
-        new("another agreement's", (a, s) => a.Body = s.Other),
-        new("without the farmer's word", (a, _) => Document(a, d => d["entries"]!.AsArray().RemoveAt(d["entries"]!.AsArray().Count - 1))),
-        new("without the farm", (a, _) => Document(a, d => d["entries"]!.AsArray().RemoveAll(e => IsOf<RegisterFarm>(e!)))),
-        new("without the offer", (a, _) => Document(a, d => d["entries"]!.AsArray().RemoveAll(e => IsOf<PostOffer>(e!)))),
-        new("in another order", (a, _) => Document(a, d => Swap(d["entries"]!.AsArray()))),
-        new("under another checkpoint", (a, s) => Document(a, d => d["checkpoint"] = JsonNode.Parse(s.Other)!["checkpoint"]!.DeepClone())),
-        new("unsigned", (a, _) => Document(a, d => d["checkpoint"] = ((string)d["checkpoint"]!).Split("\n\n")[0] + "\n\n")),
-        new("cut short", (a, _) => a.Body = a.Body[..^1]),
-        new("nothing", (a, _) => a.Body = []),
-        new("not found", (a, _) => (a.Status, a.Body) = (404, Encoding.UTF8.GetBytes("""{"code":"not-found","title":"not-found","status":404,"detail":"No."}"""))),
-        new("broken", (a, _) => (a.Status, a.Body) = (500, "no"u8.ToArray())),
+        .. Enumerable.Range(0, 4).Select(i => new Lie($"a bit of an entry, {i}", Flipped, (a, s) => Entry(a, s.Random, Flip))),
+        .. Enumerable.Range(0, 2).Select(i => new Lie($"a bit of a path, {i}", RefusalCode.BadProof, (a, s) => Path(a, s.Random))),
+        new("another agreement's", RefusalCode.BadProof, (a, s) => a.Body = s.Other),
+        // A true proof of what it was before; but the ledger has said that there is more.
+        new("without the farmer's word", ["could not be had: bad-proof: The ledger says that {0} changed"], (a, _) => Document(a, d => d["entries"]!.AsArray().RemoveAt(d["entries"]!.AsArray().Count - 1))),
+        new("without the farm", RefusalCode.NotFound, (a, _) => Document(a, d => d["entries"]!.AsArray().RemoveAll(e => IsOf<RegisterFarm>(e!)))),
+        new("without the offer", RefusalCode.NotFound, (a, _) => Document(a, d => d["entries"]!.AsArray().RemoveAll(e => IsOf<PostOffer>(e!)))),
+        new("in another order", RefusalCode.Malformed, (a, _) => Document(a, d => Swap(d["entries"]!.AsArray()))),
+        new("under another checkpoint", RefusalCode.BadProof, (a, s) => Document(a, d => d["checkpoint"] = JsonNode.Parse(s.Other)!["checkpoint"]!.DeepClone())),
+        new("unsigned", RefusalCode.BadCheckpoint, (a, _) => Document(a, d => d["checkpoint"] = ((string)d["checkpoint"]!).Split("\n\n")[0] + "\n\n")),
+        new("cut short", RefusalCode.Malformed, (a, _) => a.Body = a.Body[..^1]),
+        new("nothing", RefusalCode.Malformed, (a, _) => a.Body = []),
+        new("not found", ["could not be had: not-found: Not that one."], (a, _) => NotFound(a, "Not that one.")),
+        new("broken", RefusalCode.Malformed, (a, _) => (a.Status, a.Body) = (500, "no"u8.ToArray())),
     ];
 
     [Fact]
@@ -53,18 +78,20 @@ public sealed class LyingLedgers
         // Signed by both, each in an entry of its own, while no proof of it arrives as it is.
         var proposed = stage.Proposal(stage.Terms(Trees.Web("wanted", node.Id, flist)));
         var wanted = new AgreementId(proposed.Id.Value);
-        var (lie, told) = (All[0], 0);
+        var (telling, told) = (new Telling(All[0]), 0);
         ledger.Lie = answer =>
         {
             if (answer.Path.Contains($"{wanted}/bundle", StringComparison.Ordinal))
             {
-                Volatile.Read(ref lie).Bend(answer, scene);
+                var one = Volatile.Read(ref telling);
+                one.From ??= Said().Count();
+                one.Lie.Bend(answer, scene);
                 Interlocked.Increment(ref told);
             }
             else if (answer.Path.Contains($"{steady}/bundle", StringComparison.Ordinal))
             {
                 // Of what runs it says that there is no such agreement.
-                All.Single(l => l.Name == "not found").Bend(answer, scene);
+                NotFound(answer, "It never was.");
             }
             else if (answer.Path.Contains("/agreements?after=", StringComparison.Ordinal))
             {
@@ -74,15 +101,13 @@ public sealed class LyingLedgers
         };
         await stage.SubmitAsync(proposed);
         await stage.SubmitAsync(proposed.Merge(Statement.Sign(proposed.PayloadBytes.ToArray(), stage.Key("north"))));
-        foreach (var next in All)
+        foreach (var lie in All)
         {
-            Volatile.Write(ref lie, next);
-            var before = Volatile.Read(ref told);
-            // Two: the first may have been asked for before.
-            await Wait.ForAsync($"the node to be told twice: {next.Name}", () => Volatile.Read(ref told) >= before + 2, () => node.Status() + stage.Logs());
-            await Wait.ForAsync($"the node to say that it believes nothing: {next.Name}", () => node.Status().GetProperty("ledgerTrouble").GetString() is { Length: > 0 }, () => node.Status() + stage.Logs());
-            Assert.Equal([("steady", pid)], node.Running().Select(r => (r.Key, r.Value)));
-            Assert.Equal((next.Name, "agreed"), (next.Name, (await stage.BundleAsync(wanted)).Agreement.Status));
+            var now = new Telling(lie);
+            Volatile.Write(ref telling, now);
+            await Wait.ForAsync($"the node to say what is wrong with {lie.Name}", () => now.From is { } from && Said().Skip(from).Any(l => lie.Says.Any(s => l.Contains(string.Format(CultureInfo.InvariantCulture, s, wanted), StringComparison.Ordinal))),
+                () => string.Join('\n', Said().Skip(now.From ?? int.MaxValue)) + node.Status() + stage.Logs());
+            await NothingAsync(lie.Name);
         }
 
         // Nor does an agent that starts among such lies end what it finds, or start what it never saw proven.
@@ -90,7 +115,7 @@ public sealed class LyingLedgers
         await node.StartAsync();
         var after = Volatile.Read(ref told);
         await Wait.ForAsync("the next agent to be told as well", () => Volatile.Read(ref told) >= after + 2, stage.Logs);
-        Assert.Equal([("steady", pid)], node.Running().Select(r => (r.Key, r.Value)));
+        await NothingAsync("the next agent");
 
         ledger.Lie = _ => { };
         await stage.UntilAsync(wanted, "running");
@@ -98,7 +123,21 @@ public sealed class LyingLedgers
         foreach (var id in new[] { steady, wanted })
             await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
         await Wait.ForAsync("every trace to be gone", () => node.EveryTrace().Count == 0, () => string.Join('\n', node.EveryTrace()) + stage.Logs());
+
+        IEnumerable<string> Said() => File.ReadLines(stage.At("grid-node.log"));
+
+        // Its log would be there from before its first instruction on.
+        async Task NothingAsync(string when)
+        {
+            Assert.Equal([("steady", pid)], node.Running().Select(r => (r.Key, r.Value)));
+            Assert.Equal((when, false), (when, node.HasLog(wanted, "wanted")));
+            Assert.DoesNotContain(node.EveryTrace(), t => t.Contains($"{wanted}", StringComparison.Ordinal));
+            Assert.Equal((when, "agreed", 0), await stage.BundleAsync(wanted) is { Agreement: var a } ? (when, a.Status, (a as Agreement.Agreed)?.ReadyNodes.Count) : default);
+        }
     }
+
+    private static void NotFound(Answer answer, string detail) =>
+        (answer.Status, answer.MediaType, answer.Body) = (404, "application/problem+json", Encoding.UTF8.GetBytes($$"""{"code":"not-found","title":"not-found","status":404,"detail":"{{detail}}"}"""));
 
     private static void Document(Answer answer, Action<JsonNode> change)
     {
