@@ -152,6 +152,26 @@ public sealed class JourneyTests(RealLedger real) : Journeys(real)
         Assert.NotEmpty((await shell.JsonAsync("ledger", "entries", "--count", "3"))["items"]!.AsArray());
     }
 
+    [Fact]
+    public async Task What_of_the_log_is_left_out_is_said_with_how_to_go_on()
+    {
+        using var shell = new TestShell();
+        await shell.JsonAsync("ledger", "trust", Real.Address, "--yes");
+        await shell.JsonAsync("key", "new", "alice", "--no-passphrase");
+        await shell.JsonAsync("account", "open", "alice");
+        var size = (await shell.JsonAsync("ledger", "status"))["size"]!.GetValue<long>();
+
+        var first = await shell.JsonAsync("ledger", "entries", "--count", "1");
+        Assert.Equal((1, "1"), (first["items"]!.AsArray().Count, Text(first, "next")));
+        Assert.Matches(@"\n\d+ more follows?; go on with --from 1\n$", (await shell.RunAsync("ledger", "entries", "--count", "1")).Out);
+
+        // The ledger is others' as well, and grows: its end is where nothing is left out.
+        string[] rest = ["--from", $"{size - 1}", "--count", "10000"];
+        var last = await shell.JsonAsync(["ledger", "entries", .. rest]);
+        Assert.Equal((size - 1, null), (last["items"]![0]!["index"]!.GetValue<long>(), last["next"]));
+        Assert.DoesNotContain("more follow", (await shell.RunAsync(["ledger", "entries", .. rest])).Out, StringComparison.Ordinal);
+    }
+
     private static async Task VerifyOfflineAsync(TestShell shell, NodeVoice node, AgreementId id)
     {
         var bundle = shell.PathOf("hello.bundle");

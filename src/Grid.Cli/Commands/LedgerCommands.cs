@@ -109,13 +109,17 @@ internal static class LedgerCommands
                 }
             }
             var rows = found.Select(e => (Entry: e, Statement: Statement.Decode(e.StatementBytes))).ToList();
-            return Outcome.Of(
-                new JsonObject
-                {
-                    ["index"] = size,
-                    ["items"] = Render.Array(rows.Select(r => new JsonObject { ["index"] = r.Entry.Index, ["time"] = Render.Time(r.Entry.Time), ["kind"] = r.Statement.Payload.Body.Kind, ["id"] = r.Statement.Id.ToString() })),
-                },
-                new Block.Table(["entry", "time", "kind", "statement"], [.. rows.Select(r => ImmutableArray.Create<Cell>($"{r.Entry.Index}", Render.Time(r.Entry.Time), r.Statement.Payload.Body.Kind, r.Statement.Id.ToString()))], "no entries"));
+            var document = new JsonObject
+            {
+                ["index"] = size,
+                ["items"] = Render.Array(rows.Select(r => new JsonObject { ["index"] = r.Entry.Index, ["time"] = Render.Time(r.Entry.Time), ["kind"] = r.Statement.Payload.Body.Kind, ["id"] = r.Statement.Id.ToString() })),
+            };
+            var table = new Block.Table(["entry", "time", "kind", "statement"], [.. rows.Select(r => ImmutableArray.Create<Cell>($"{r.Entry.Index}", Render.Time(r.Entry.Time), r.Statement.Payload.Body.Kind, r.Statement.Id.ToString()))], "no entries");
+            // Each costs the ledger a proof, so this list alone is not whole of itself; as the others, it says where it goes on.
+            if (first + wanted is var next && next >= size)
+                return Outcome.Of(document, table);
+            document["next"] = $"{next}";
+            return Outcome.Of(document, table, new Block.Lines([new Cell($"{size - next} more follow{(size - next == 1 ? "s" : "")}; go on with --from {next}", Ink.Notice)]));
         });
     }
 
