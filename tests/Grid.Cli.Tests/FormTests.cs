@@ -58,6 +58,27 @@ public sealed class FormTests(RealLedger real) : Journeys(real)
     }
 
     [Fact]
+    public async Task Ids_are_completed_from_the_ledger_and_from_one_that_is_away_nothing_is()
+    {
+        using var shell = new TestShell();
+        var (farm, node) = await PartiesAsync(shell);
+        using var _ = node;
+        var agreement = Text(await shell.JsonAsync("apply", shell.Write("grid.yaml", Draft("begun", farm)), "--yes", "--no-wait"), "agreement");
+        var offer = Text(await shell.JsonAsync("offer", "post", farm, "-f", shell.Write("other.yaml", Offer.Replace("notice: 1h", "notice: 3h", StringComparison.Ordinal)), "--account", "farmer"), "id");
+        (string Begun, string Id)[] lines = [("grid agreement show agr1", agreement), ("grid node show node1", node.Id.ToString()), ("grid offer show offer1", offer), ($"grid farm show {farm[..^1]}", farm)];
+        foreach (var (line, id) in lines)
+        {
+            var (code, text, error) = await shell.RunAsync($"[suggest:{line.Length}]", line);
+            Assert.Equal((Exit.Ok, ""), (code, error));
+            Assert.Contains(id, text.Split('\n'));
+        }
+        // The ledger that is trusted, out of reach.
+        shell.Environment["GRID_LEDGER"] = "http://127.0.0.1:1";
+        foreach (var (line, _) in lines)
+            Assert.Equal((line, Exit.Ok, "", ""), await shell.RunAsync($"[suggest:{line.Length}]", line) is var (code, text, error) ? (line, code, text, error) : default);
+    }
+
+    [Fact]
     public async Task What_has_no_other_form_refuses_to_be_asked_for_one()
     {
         using var shell = new TestShell();
