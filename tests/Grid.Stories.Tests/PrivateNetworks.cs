@@ -104,7 +104,7 @@ public sealed class PrivateNetworks
             // What is said in plain is seen by every one of them.
             foreach (var (capture, node) in captures.Zip(nodes))
             {
-                Say(node.Space);
+                Capture.Say(node.Space, Marker);
                 await Wait.ForAsync("plain text to be seen", () => capture.Found > 0);
             }
         }
@@ -115,13 +115,6 @@ public sealed class PrivateNetworks
         foreach (var id in new[] { first, second })
             await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
         await Wait.ForAsync("every trace to be gone", () => nodes.All(n => n.Traces().Count == 0), stage.Logs);
-    }
-
-    private static void Say(string space)
-    {
-        using var socket = UnderlayNetwork.Inside(space, () => new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp));
-        socket.SendTo(System.Text.Encoding.ASCII.GetBytes(Marker), new IPEndPoint(IPAddress.Parse("10.99.0.200"), 9));
-        socket.SendTo(System.Text.Encoding.ASCII.GetBytes(Marker), new IPEndPoint(IPAddress.Loopback, 9));
     }
 
     private static Network Net => new("net", IPNetwork.Parse("10.42.0.0/24"), Egress.None);

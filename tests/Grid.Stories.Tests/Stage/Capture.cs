@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 using System.Text;
 
@@ -40,6 +41,14 @@ public sealed class Capture : IDisposable
             _ = _socket.GetRawSocketOption(Level, Statistics, counts);
             return BitConverter.ToUInt32(counts[4..]);
         }
+    }
+
+    /// <summary>Says it in plain on the wire and on loopback, for a capture to prove that it would have seen it.</summary>
+    public static void Say(string space, string marker)
+    {
+        using var socket = UnderlayNetwork.Inside(space, () => new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp));
+        foreach (var to in new[] { IPAddress.Parse("10.99.0.200"), IPAddress.Loopback })
+            socket.SendTo(Encoding.ASCII.GetBytes(marker), new IPEndPoint(to, 9));
     }
 
     public void Dispose()
