@@ -188,6 +188,6 @@ public sealed class BadInputTests
         shell.Environment["GRID_LEDGER"] = "http://127.0.0.1:1";
         // With no key to believe it by, and nobody there to ask.
         var line = $"grid agreement show {Agreement[..6]}";
-        Assert.Equal((Exit.Ok, "", ""), await shell.RunAsync($"[suggest:{line.Length}]", line));
+        Assert.Equal((Exit.Ok, "\n", ""), await shell.RunAsync($"[suggest:{line.Length}]", line));
     }
 }

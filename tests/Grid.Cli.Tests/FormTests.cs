@@ -75,7 +75,7 @@ public sealed class FormTests(RealLedger real) : Journeys(real)
         // The ledger that is trusted, out of reach.
         shell.Environment["GRID_LEDGER"] = "http://127.0.0.1:1";
         foreach (var (line, _) in lines)
-            Assert.Equal((line, Exit.Ok, "", ""), await shell.RunAsync($"[suggest:{line.Length}]", line) is var (code, text, error) ? (line, code, text, error) : default);
+            Assert.Equal((line, Exit.Ok, "\n", ""), await shell.RunAsync($"[suggest:{line.Length}]", line) is var (code, text, error) ? (line, code, text, error) : default);
     }
 
     [Fact]

@@ -59,7 +59,7 @@ public sealed class LyingLedgers
         new("cut short", RefusalCode.Malformed, (a, _) => a.Body = a.Body[..^1]),
         new("nothing", RefusalCode.Malformed, (a, _) => a.Body = []),
         new("not found", ["could not be had: not-found: Not that one."], (a, _) => NotFound(a, "Not that one.")),
-        new("broken", RefusalCode.Malformed, (a, _) => (a.Status, a.Body) = (500, "no"u8.ToArray())),
+        new("broken", ["could not be had: unreachable: "], (a, _) => (a.Status, a.Body) = (500, "no"u8.ToArray())),
     ];
 
     [Fact]

@@ -174,7 +174,7 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
     private IEnumerable<string> Namespaces() =>
         (from entry in Directory.EnumerateDirectories("/proc")
          where int.TryParse(Path.GetFileName(entry), out var pid) && pid != Environment.ProcessId
-            && (pid == _agent?.Pid || Reads(Path.Combine(entry, "cgroup")).Contains($"/{Cgroup}/", StringComparison.Ordinal) || (Reads(Path.Combine(entry, "cmdline")) + Reads(Path.Combine(entry, "environ"))).Contains(Run, StringComparison.Ordinal))
+            && (Reads(Path.Combine(entry, "cgroup")).Contains($"/{Cgroup}/", StringComparison.Ordinal) || (Reads(Path.Combine(entry, "cmdline")) + Reads(Path.Combine(entry, "environ"))).Contains(Run, StringComparison.Ordinal))
          from space in Namespaces(entry)
          where _before?.Contains(space) is false
          select space).Distinct().ToList();
