@@ -100,12 +100,12 @@ internal sealed class CacheFiles
     /// </summary>
     public void AddObject(Digest content, ReadOnlySpan<byte> bytes)
     {
-        var aside = Path.Combine(Staging, Guid.NewGuid().ToString("n"));
         var path = ObjectPath(content);
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        var (aside, held) = StagedFile.Hold(Staging, p => File.OpenHandle(p, FileMode.CreateNew, FileAccess.ReadWrite));
+        using var file = held;
         try
         {
-            using var file = File.OpenHandle(aside, FileMode.CreateNew, FileAccess.ReadWrite);
             RandomAccess.Write(file, bytes, 0);
             Publish(file, aside, path, content);
         }

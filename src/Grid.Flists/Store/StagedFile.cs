@@ -9,19 +9,20 @@ namespace Grid.Flists.Store;
 /// </summary>
 public sealed class StagedFile : IDisposable
 {
+    private const int Tries = 10;
+
     private bool _committed;
 
     public StagedFile(string stagingDirectory)
     {
-        Path = System.IO.Path.Combine(stagingDirectory, Guid.NewGuid().ToString("n"));
-        Stream = new FileStream(Path, new FileStreamOptions
+        (Path, Stream) = Hold(stagingDirectory, path => new FileStream(path, new FileStreamOptions
         {
             Mode = FileMode.CreateNew,
             Access = FileAccess.ReadWrite,
             Share = FileShare.Read,
             BufferSize = 1 << 16,
             Options = FileOptions.Asynchronous,
-        });
+        }));
     }
 
     public string Path { get; }
@@ -35,16 +36,17 @@ public sealed class StagedFile : IDisposable
         // 0444: what is named by its hash is not written again.
         if (SysStat.ChangeMode(Stream.SafeFileHandle, 0x124) != 0)
             throw new IOException($"The mode of {Path} could not be set: {Marshal.GetLastPInvokeErrorMessage()}.");
-        Stream.Dispose();
         var directory = System.IO.Path.GetDirectoryName(path)!;
         if (!Directory.Exists(directory))
         {
             Directory.CreateDirectory(directory);
             SyncDirectory(System.IO.Path.GetDirectoryName(directory)!);
         }
+        // Still open and locked: what nobody holds is abandoned, and another process that opens the store clears it.
         File.Move(Path, path, overwrite: true);
-        SyncDirectory(directory);
         _committed = true;
+        Stream.Dispose();
+        SyncDirectory(directory);
     }
 
     public void Dispose()
@@ -52,6 +54,27 @@ public sealed class StagedFile : IDisposable
         Stream.Dispose();
         if (!_committed)
             File.Delete(Path);
+    }
+
+    /// <summary>Makes a new file in a staging directory. Whoever clears what is abandoned may come between the making and the lock: then another is made.</summary>
+    internal static (string Path, T File) Hold<T>(string stagingDirectory, Func<string, T> create)
+        where T : IDisposable
+    {
+        for (var tries = 1; ; tries++)
+        {
+            var path = System.IO.Path.Combine(stagingDirectory, Guid.NewGuid().ToString("n"));
+            try
+            {
+                var file = create(path);
+                if (File.Exists(path))
+                    return (path, file);
+                file.Dispose();
+            }
+            catch (IOException) when (tries < Tries)
+            {
+                // Locked by who is about to clear it; or the disk is full, which the last try says.
+            }
+        }
     }
 
     /// <summary>Makes the names in a directory durable.</summary>
