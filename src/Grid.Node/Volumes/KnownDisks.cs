@@ -24,7 +24,11 @@ internal sealed class KnownDisks(string path)
         }
         disk.Id ??= Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
         var aside = path + ".new";
-        File.WriteAllLines(aside, known.SetItem(disk.Directory, disk.Id).Select(k => $"{k.Value} {k.Key}"));
+        using (var file = new StreamWriter(aside, new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite }))
+        {
+            foreach (var (directory, id) in known.SetItem(disk.Directory, disk.Id))
+                file.Write($"{id} {directory}\n");
+        }
         File.Move(aside, path, overwrite: true);
         return null;
     }
