@@ -84,6 +84,8 @@ internal sealed class StatusFile(
         return (observed.Containers.GetValueOrDefault(key) is Sighting<ContainerSeen>.Present(var seen) ? HealthPlan.Why(workload, seen, health) : null)
             ?? (health is { Failures: > 0 } ? $"{health}" : null)
             ?? observed.WhyOfVolumes(key, workload)
+            // What runs has got over what kept it from running.
+            ?? (observed.Containers.GetValueOrDefault(key) is Sighting<ContainerSeen>.Present({ Phase: ContainerPhase.Running }) ? sight.Unread(workload, time.GetUtcNow()) : null)
             ?? observed.Attempts.GetValueOrDefault(key)?.Why
             ?? (workload is Volume ? observed.VolumeOf(key)?.Why() : null)
             ?? (observed.Gateways.GetValueOrDefault(key) as Sighting<GatewaySeen>.Present)?.Thing.Why
