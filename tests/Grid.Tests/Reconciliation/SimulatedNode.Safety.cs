@@ -20,6 +20,7 @@ internal sealed partial class SimulatedNode
             Assert.IsType<Sighting<GatewaySeen>.Present>(door);
         if (KeyOf(step) is { } address && observed.Addresses.TryGetValue(address, out var bound))
             Assert.IsType<Sighting<AddressSeen>.Present>(bound);
+        Assert.False(step is Step.Grant grant && observed.Attempts.GetValueOrDefault(grant.Wish.Key)?.RefusedIn == grant.Wish.Version, $"seed {seed}: {step} was refused in this version");
         if (step is Step.Start or Step.Connect or Step.OpenGateway)
             Assert.True(!Ports(((Step.Grant)step).Wish).Intersect(observed.Tunnels.Where(t => WorkloadOf(t.Key) != KeyOf(step)).Select(t => t.Value).OfType<Sighting<TunnelSeen>.Present>().Select(t => t.Thing.Port)).Any(), $"seed {seed}: {step} shares a port");
         switch (step)

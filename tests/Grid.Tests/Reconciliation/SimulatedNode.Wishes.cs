@@ -103,8 +103,8 @@ internal sealed partial class SimulatedNode
         var going = names.Concat(gateways).Select(n => new WorkloadKey(agreement, n)).Concat(_desired.Wishes.Keys).ToHashSet();
         Draw(agreement, _ports, [.. names, .. gateways], 24, _tunnels.Where(t => going.Contains(WorkloadOf(t.Key))).Select(t => t.Value.Port - 20_000), keep: true);
         var wished = Wishing(agreement, _random.Next(4) == 0, [.. names.Concat(gateways).Concat(addresses).Select(n => (n, _random.Next(3))), .. volumes]);
-        var others = Without(agreement);
-        _desired = new Desired(wished.Wishes.AddRange(others.Wishes), [Agreement, Other]) { Claims = wished.Claims.AddRange(others.Claims) };
+        var (others, version) = (Without(agreement), NextVersion());
+        _desired = new Desired(wished.Wishes.ToImmutableSortedDictionary(w => w.Key, w => w.Value with { Version = version }).AddRange(others.Wishes), [Agreement, Other]) { Claims = wished.Claims.AddRange(others.Claims) };
     }
 
     private void Draw(AgreementId agreement, Dictionary<WorkloadKey, int> lots, List<string> names, int pool, IEnumerable<int> barred, bool keep)

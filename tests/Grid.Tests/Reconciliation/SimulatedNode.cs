@@ -10,7 +10,7 @@ using Grid.Workloads;
 
 namespace Grid.Tests.Reconciliation;
 
-/// <summary>A node of two agreements in memory, whose effects fail before, after and halfway, whose looks are sometimes blind and whose clocks jump.</summary>
+/// <summary>A node of two agreements in memory, whose effects fail before, after and halfway or are refused, whose looks are sometimes blind and whose clocks jump.</summary>
 internal sealed partial class SimulatedNode(int seed)
 {
     private static readonly NodeId Here = new(Digest.Of("here"u8));
@@ -35,6 +35,7 @@ internal sealed partial class SimulatedNode(int seed)
     private TimeSpan _skew;
     private Desired _desired = Desired.Nothing;
     private ImmutableArray<Step> _planned = [];
+    private int _versions;
 
     private static readonly AgreementId Agreement = new(Digest.Of("agreement"u8)), Other = new(Digest.Of("other"u8));
     private static readonly TimeSpan Keep = TimeSpan.FromMinutes(1);
@@ -52,8 +53,8 @@ internal sealed partial class SimulatedNode(int seed)
         }
         var rounds = 0;
         _sick.Clear();
-        // What is paused does not run; in the end nothing is.
-        _desired = _desired with { Wishes = _desired.Wishes.ToImmutableSortedDictionary(w => w.Key, w => w.Value with { Paused = false }) };
+        // What is paused does not run, and what was refused waits for an amendment; in the end nothing is and all are amended.
+        _desired = _desired with { Wishes = _desired.Wishes.ToImmutableSortedDictionary(w => w.Key, w => w.Value with { Paused = false, Version = NextVersion() }) };
         while (Round(faults: false) || Waiting())
         {
             _time = _time.AddMinutes(2);
@@ -157,7 +158,10 @@ internal sealed partial class SimulatedNode(int seed)
         {
             Assert.True(AgreementOf(step) is not { } of || desired.Settled.Contains(of), $"seed {seed}: {step} of what is not known");
             Safe(step, observed);
-            Apply(step, faults ? _random.Next(5) : 4);
+            if (step is Step.Grant grant && faults && _random.Next(8) == 0)
+                Refused(grant);
+            else
+                Apply(step, faults ? _random.Next(5) : 4);
             Assert.True(_addresses.Values.GroupBy(a => a.Ip).All(g => g.Count() == 1), $"seed {seed}: {step} shares an address");
             Assert.True(_gateways.Values.Where(g => g.Route is not null).GroupBy(g => g.Route!.Hostname).All(g => g.Count() == 1), $"seed {seed}: {step} shares a name");
         }
@@ -225,6 +229,15 @@ internal sealed partial class SimulatedNode(int seed)
         if (KeyOf(step) is { } key)
             _attempts[key] = new Attempts((_attempts.GetValueOrDefault(key)?.Failures ?? 0) + 1, Now);
     }
+
+    // No other try can help, says who refuses; an amendment may.
+    private void Refused(Step.Grant step)
+    {
+        Failed(step);
+        _attempts[step.Wish.Key] = _attempts[step.Wish.Key] with { RefusedIn = step.Wish.Version };
+    }
+
+    private StatementId NextVersion() => new(Digest.Of([.. BitConverter.GetBytes(++_versions)]));
 
     private static WorkloadKey? KeyOf(Step step) => step.Subject as WorkloadKey?;
 
