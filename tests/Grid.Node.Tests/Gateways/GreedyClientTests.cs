@@ -156,8 +156,18 @@ public sealed class GreedyClientTests
         await closed.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, 1, RawHttp2.Head("GET", Shop));
         await using var unread = await AskAsync(await BelievingAsync(lab, certificate, Own), Own);
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
-        patience.CancelAfter(Patience);
-        string[] names = [await cut.Reader.ReadAsync(patience.Token), await cut.Reader.ReadAsync(patience.Token), await cut.Reader.ReadAsync(patience.Token)];
+        // Longer than a front may take that has to share two processors with all other tests.
+        patience.CancelAfter(2 * Patience);
+        var names = new List<string>();
+        try
+        {
+            while (names.Count < 3)
+                names.Add(await cut.Reader.ReadAsync(patience.Token));
+        }
+        catch (OperationCanceledException) when (!Cancel.IsCancellationRequested)
+        {
+            // Said by who is missing.
+        }
         Assert.Equal([Own, Shop, Shop], names.Order(StringComparer.Ordinal));
     }
 

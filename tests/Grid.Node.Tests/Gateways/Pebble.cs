@@ -55,9 +55,20 @@ internal sealed class Pebble : IDisposable
         inside ??= make => make();
         var ports = Enumerable.Range(0, 4).Select(_ => inside(() =>
         {
-            var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-            socket.Bind(new IPEndPoint(address, 0));
-            return socket;
+            // Below those that the kernel gives to whoever asks for any: between here and there somebody would be given one of these.
+            for (; ; )
+            {
+                var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+                try
+                {
+                    socket.Bind(new IPEndPoint(address, Random.Shared.Next(10_000, 32_768)));
+                    return socket;
+                }
+                catch (SocketException e) when (e.SocketErrorCode is SocketError.AddressAlreadyInUse)
+                {
+                    socket.Dispose();
+                }
+            }
         })).ToList();
         var numbers = ports.Select(p => ((IPEndPoint)p.LocalEndPoint!).Port).ToArray();
         ports.ForEach(p => p.Dispose());
