@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Grid.Agreements;
+using Grid.Node.Networks;
 using Grid.Reconciliation;
 using Grid.Units;
 
@@ -112,6 +113,3 @@ internal sealed class Meter(Func<WorkloadKey, Counters?> read, TimeProvider time
 /// <param name="Memory">held now</param>
 /// <param name="Links">those by which it leads to the world; null when they cannot be read</param>
 internal sealed record Counters(TimeSpan Cpu, Bytes Memory, ImmutableArray<LinkTraffic>? Links);
-
-/// <summary>What went through a link since it was made.</summary>
-internal readonly record struct LinkTraffic(string Name, Bytes Sent, Bytes Received);

@@ -81,11 +81,12 @@ internal sealed class StatusFile(
     private string? WhyOf(WorkloadKey key, Workload workload, Observed observed)
     {
         var health = observed.Health.GetValueOrDefault(key);
-        return (observed.Containers.GetValueOrDefault(key) is Sighting<ContainerSeen>.Present(var seen) ? HealthPlan.Why(workload, seen, health) : null)
+        var seen = (observed.Containers.GetValueOrDefault(key) as Sighting<ContainerSeen>.Present)?.Thing;
+        return (seen is null ? null : HealthPlan.Why(workload, seen, health))
             ?? (health is { Failures: > 0 } ? $"{health}" : null)
             ?? observed.WhyOfVolumes(key, workload)
             // What runs has got over what kept it from running.
-            ?? (observed.Containers.GetValueOrDefault(key) is Sighting<ContainerSeen>.Present({ Phase: ContainerPhase.Running }) ? sight.Unread(workload, time.GetUtcNow()) : null)
+            ?? (seen is { Phase: ContainerPhase.Running } ? sight.Unread(workload, time.GetUtcNow()) : null)
             ?? observed.Attempts.GetValueOrDefault(key)?.Why
             ?? (workload is Volume ? observed.VolumeOf(key)?.Why() : null)
             ?? (observed.Gateways.GetValueOrDefault(key) as Sighting<GatewaySeen>.Present)?.Thing.Why

@@ -17,7 +17,7 @@ internal static class Processes
     // A process writes its own arguments and environment, and may say that gigabytes are (prctl(2), PR_SET_MM).
     private const int LongestOwnWords = 64 << 10;
 
-    private static readonly string? UserNamespace = UserNamespaceOf(Environment.ProcessId);
+    private static readonly string? UserNamespace = NamespaceOf(Environment.ProcessId, "user");
 
     /// <summary>All, the kernel's own and those that have ended with them.</summary>
     public static IEnumerable<int> Numbers()
@@ -44,7 +44,7 @@ internal static class Processes
         from one in All()
         where wanted(one.Args)
         let process = Identify(one.Pid)
-        where process is not null && UserNamespace is not null && UserNamespaceOf(one.Pid) == UserNamespace
+        where process is not null && UserNamespace is not null && NamespaceOf(one.Pid, "user") == UserNamespace
         select (process.Value, one.Args);
 
     /// <summary>What is in its environment, "NAME=value"; nothing when that is longer than any that the agent gives.</summary>
@@ -85,6 +85,20 @@ internal static class Processes
         return handle is not null && Identify(process.Pid) == process && Posix.Signal(handle, signal);
     }
 
+    /// <summary>Which namespace it is in, the same text for the same one.</summary>
+    /// <param name="kind">as in /proc/PID/ns: user, mnt</param>
+    public static string? NamespaceOf(int pid, string kind)
+    {
+        try
+        {
+            return new FileInfo($"/proc/{pid}/ns/{kind}").LinkTarget;
+        }
+        catch (Exception e) when (Gone(e))
+        {
+            return null;
+        }
+    }
+
     public static string? Read(int pid, string file)
     {
         try
@@ -122,18 +136,6 @@ internal static class Processes
             while (length < all.Length && RandomAccess.Read(handle, all.AsSpan(length), length) is > 0 and var count)
                 length += count;
             return length < all.Length ? Encoding.UTF8.GetString(all, 0, length) : null;
-        }
-        catch (Exception e) when (Gone(e))
-        {
-            return null;
-        }
-    }
-
-    private static string? UserNamespaceOf(int pid)
-    {
-        try
-        {
-            return new FileInfo($"/proc/{pid}/ns/user").LinkTarget;
         }
         catch (Exception e) when (Gone(e))
         {

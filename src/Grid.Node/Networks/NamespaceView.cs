@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
-using Grid.Node.Agent;
 using Grid.Node.Containers;
 using Grid.Units;
 
@@ -129,3 +128,6 @@ internal static class NamespaceView
         }
     }
 }
+
+/// <summary>What went through a link since it was made.</summary>
+internal readonly record struct LinkTraffic(string Name, Bytes Sent, Bytes Received);

@@ -22,7 +22,7 @@ internal sealed record LoopMount(int Loop, string Root, string Point, bool IsRea
         var seen = new HashSet<string>();
         foreach (var (pid, args) in Processes.All())
         {
-            if (NamespaceOf(pid) is not { } space || !seen.Add(space) || Processes.Read(pid, "mountinfo") is not { } mounts)
+            if (Processes.NamespaceOf(pid, "mnt") is not { } space || !seen.Add(space) || Processes.Read(pid, "mountinfo") is not { } mounts)
                 continue;
             if (Parse(mounts.Split('\n', StringSplitOptions.RemoveEmptyEntries)).FirstOrDefault(m => m.Loop == loop) is { } mount)
                 return $"{mount.Point} of process {pid} ({args[0]})";
@@ -39,17 +39,5 @@ internal sealed record LoopMount(int Loop, string Root, string Point, bool IsRea
             .. own.Zip(MountLine.Parse(own.Select(o => o.Line)), (o, m) => new LoopMount(
                 int.Parse(o.Device.AsSpan(LoopMajor.Length), CultureInfo.InvariantCulture), m.Root, m.Point, m.IsStopped)),
         ];
-    }
-
-    private static string? NamespaceOf(int pid)
-    {
-        try
-        {
-            return new FileInfo($"/proc/{pid}/ns/mnt").LinkTarget;
-        }
-        catch (Exception e) when (Processes.Gone(e))
-        {
-            return null;
-        }
     }
 }

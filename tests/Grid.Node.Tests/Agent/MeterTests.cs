@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Grid.Agreements;
 using Grid.Node.Agent;
+using Grid.Node.Networks;
 using Grid.Reconciliation;
 using Grid.Units;
 
