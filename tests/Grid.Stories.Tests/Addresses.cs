@@ -16,6 +16,8 @@ namespace Grid.Stories.Tests;
 [Collection("one at a time")]
 public sealed class Addresses
 {
+    private const int Large = 1 << 20;
+
     private static readonly IPAddress Router = IPAddress.Parse("203.0.113.1"), Public = IPAddress.Parse("203.0.113.7"), Next = IPAddress.Parse("203.0.113.8");
 
     [Fact]
@@ -30,7 +32,7 @@ public sealed class Addresses
         var farm = await stage.AddFarmAsync("north");
         var other = await stage.AddFarmAsync("south");
         var node = await stage.AddNodeAsync(farm, "one", wire, _ => Task.FromResult<IEnumerable<string>>(["--public", "eth0", "--public-ipv4", "2"]));
-        var flist = await stage.PublishAsync(Trees.Make(stage, "public"));
+        var flist = await stage.PublishAsync(Trees.Make(stage, "public", root => File.WriteAllText(Path.Combine(root, "srv/large"), new string('x', Large))));
         var bare = Bare(node);
         var web = Trees.Run("web", node.Id, flist, "httpd", "-f", "-p", "8080", "-h", "/srv");
         var terms = stage.Terms(web, new PublicAddress("public", node.Id, Public, [new Port(Transport.Tcp, 8080)], "web"));
@@ -94,6 +96,7 @@ public sealed class Addresses
         Assert.Null(await PageAsync(world, 8080));
         await stage.UntilAsync(id, "running");
         Assert.Equal(init, node.Processes().Single().Value);
+        Assert.Equal(Large, (await PageAsync(world, 8080, Next, "large"))!.Length);
 
         await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
         var watch = Stopwatch.StartNew();
@@ -101,6 +104,11 @@ public sealed class Addresses
         Assert.True(watch.Elapsed < TimeSpan.FromSeconds(10), $"It was there for {watch.Elapsed.TotalSeconds:0.0} s after the end.");
         await Wait.ForAsync("every trace to be gone", () => node.EveryTrace().Count == 0, () => string.Join('\n', node.EveryTrace()) + stage.Logs());
         await ListAsync(stage, farm);
+
+        // What the world got by the address is the container's, and in its receipts.
+        var used = (await stage.BundleAsync(id)).History.Select(h => h.Statement.Payload.Body).OfType<Receipt>().SelectMany(r => r.Workloads).Where(w => w.Name == "web").Aggregate(Consumption.None, (sum, r) => sum.Then(r.Used));
+        Assert.InRange(used.Sent.Value, Large, 2 * Large);
+        Assert.InRange(used.Received.Value, 1, Large);
     }
 
     private static async Task ListAsync(Stage.Stage stage, StageFarm farm, params IPAddress[] addresses) =>
@@ -145,7 +153,7 @@ public sealed class Addresses
         }
     }
 
-    private static async Task<string?> PageAsync(string world, int port, IPAddress? address = null)
+    private static async Task<string?> PageAsync(string world, int port, IPAddress? address = null, string path = "")
     {
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(3));
         using var handler = new SocketsHttpHandler
@@ -169,7 +177,7 @@ public sealed class Addresses
         using var http = new HttpClient(handler);
         try
         {
-            return (await http.GetStringAsync(new Uri($"http://{address ?? Public}:{port}/"), limit.Token)).Trim();
+            return (await http.GetStringAsync(new Uri($"http://{address ?? Public}:{port}/{path}"), limit.Token)).Trim();
         }
         catch (Exception e) when (e is HttpRequestException or OperationCanceledException)
         {

@@ -31,6 +31,8 @@ namespace Grid.Stories.Tests;
 [Collection("one at a time")]
 public sealed class Gateways
 {
+    private const int Message = 1 << 20;
+
     private const string Domain = "gw.example", Shop = "shop.gw.example", Live = "live.gw.example", Calls = "calls.gw.example", Own = "own.example.org";
 
     [Fact]
@@ -113,6 +115,7 @@ public sealed class Gateways
                 .. new[] { Shop, Live, Calls }.Select(n => (n, (Func<Task>)(() => NowhereAsync(world, stage, n)))), (Own, () => NowhereAsync(world, stage, Own, certificate)),
             ]);
             await Wait.ForAsync("every trace to be gone", () => one.Traces().Count == 0 && two.Traces().Count == 0, () => string.Join('\n', two.Traces()) + stage.Logs());
+            await CountedAsync(stage, id);
 
             // The name is free for the next, who loses it as soon; also when the agent has just begun anew.
             foreach (var restarted in new[] { false, true })
@@ -152,13 +155,28 @@ public sealed class Gateways
 
     private static async Task CallsAsync(OutsideWorld world)
     {
+        byte[] message = [0, .. BitConverter.GetBytes(Message).Reverse(), .. new byte[Message]];
         using var http = world.Client(HttpVersion.Version20);
-        using var request = new HttpRequestMessage(HttpMethod.Post, $"https://{Calls}/package.Service/Call") { Version = HttpVersion.Version20, Content = new ByteArrayContent([0, 0, 0, 0, 1, 42]) };
+        using var request = new HttpRequestMessage(HttpMethod.Post, $"https://{Calls}/package.Service/Call") { Version = HttpVersion.Version20, Content = new ByteArrayContent(message) };
         request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/grpc");
         request.Headers.TE.ParseAdd("trailers");
         using var response = await http.SendAsync(request);
-        Assert.Equal([0, 0, 0, 0, 1, 42], await response.Content.ReadAsByteArrayAsync());
+        Assert.Equal(message, await response.Content.ReadAsByteArrayAsync());
         Assert.Equal("0", response.TrailingHeaders.GetValues("grpc-status").Single());
+    }
+
+    /// <summary>What the world sent and got is the gateways', and in their receipts; behind them it is inside, and nobody's to pay.</summary>
+    private static async Task CountedAsync(Stage.Stage stage, AgreementId id)
+    {
+        var reports = (await stage.BundleAsync(id)).History.Select(h => h.Statement.Payload.Body).OfType<Receipt>().SelectMany(r => r.Workloads).ToLookup(w => w.Name);
+        Consumption Used(string name) => reports[name].Aggregate(Consumption.None, (sum, r) => sum.Then(r.Used));
+        Assert.InRange(Used("calls").Sent.Value, Message, Message + Message / 8);
+        Assert.InRange(Used("calls").Received.Value, Message, Message + Message / 8);
+        foreach (var (name, least) in new[] { ("door", 500), ("live", 500), ("own", 500), ("web", 0) })
+        {
+            Assert.InRange(Used(name).Sent.Value, least, 64 * least);
+            Assert.InRange(Used(name).Received.Value, least, 64 * least);
+        }
     }
 
     private static async Task ThroughAsync(OutsideWorld world, X509Certificate2 certificate)

@@ -65,7 +65,7 @@ public sealed class Health
         Assert.DoesNotContain(Reports(back).SkipWhile(r => r.State is not WorkloadState.Running).TakeWhile(r => r.State is not WorkloadState.Failed), r => r.State is WorkloadState.Starting);
 
         // Whoever asks why is told.
-        Assert.Contains($"start 1, exit code 0, unhealthy: connection refused on 8080, {Failures} times", await GridAsync(stage, "explain", $"{id}/web", "-o", "json"), StringComparison.Ordinal);
+        Assert.Contains($"workload failed: start 1, exit code 0, unhealthy: connection refused on 8080, {Failures} times", (await stage.ExplainAsync(id, "web")).Steps);
 
         await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
         await Wait.ForAsync("it to be gone", () => node.EveryTrace().Count == 0, stage.Logs);
@@ -92,15 +92,4 @@ public sealed class Health
             return null;
         }
     });
-
-    private static async Task<string> GridAsync(Stage.Stage stage, params string[] arguments)
-    {
-        var start = new ProcessStartInfo(Programs.Find("grid-cli"), arguments) { RedirectStandardOutput = true };
-        foreach (var (name, value) in new[] { ("GRID_HOME", stage.At("home")), ("GRID_LEDGER", stage.LedgerAddress.AbsoluteUri), ("GRID_LEDGER_KEY", stage.LedgerKey.ToString()) })
-            start.Environment[name] = value;
-        using var grid = Process.Start(start)!;
-        var output = await grid.StandardOutput.ReadToEndAsync();
-        await grid.WaitForExitAsync();
-        return output;
-    }
 }

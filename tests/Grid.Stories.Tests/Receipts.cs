@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using Grid.Agreements;
@@ -13,6 +14,8 @@ namespace Grid.Stories.Tests;
 public sealed class Receipts
 {
     private const int Sent = 1 << 20, Answer = 64 << 10;
+
+    private const long Held = 20;
 
     private static readonly Bytes Size = Bytes.MiB(8);
 
@@ -34,6 +37,7 @@ public sealed class Receipts
         var flist = await stage.PublishAsync(Trees.Make(stage, "used", root => Directory.CreateDirectory(Path.Combine(root, "data"))));
         // Each waits for a while first: what was before the agent's first look at it, nobody is billed for.
         Container Play(string name, string play) => Trees.Run(name, node.Id, flist, "sh", "-c", $"sleep 3; {play}");
+        var clock = Stopwatch.StartNew();
         var id = await stage.AgreeAsync(
             stage.Terms(
                 new Network("net", IPNetwork.Parse("10.47.0.0/24"), Egress.Nat),
@@ -41,6 +45,8 @@ public sealed class Receipts
                 Play("spins", "while :; do :; done"),
                 Play("eats", "exec busybox tail /dev/zero") with { Restart = new RestartPolicy(RestartWhen.Never, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1)) },
                 Play("sends", $"dd if=/dev/zero bs=64k count={Sent >> 16} | busybox nc {world} 7000; exec sleep 100000") with { Networks = [new NetworkAddress("net", IPAddress.Parse("10.47.0.2"))] },
+                // Files of memory are memory, and a container's own.
+                Play("holds", $"dd if=/dev/zero of=/tmp/held bs=1M count={Held}; exec sleep 100000") with { Scratch = [new Scratch("/tmp", Bytes.MiB(Held + 1))] },
                 Trees.Run("keeps", node.Id, flist, "sleep", "100000") with { Mounts = [new VolumeMount("/data", "data")] }),
             "running");
 
@@ -57,12 +63,18 @@ public sealed class Receipts
             await called.SendAsync(new byte[Answer]);
         }
         await Wait.ForAsync("the receipt of what was killed for its memory", async () => (await ReportsAsync(stage, id, "eats")).Any(r => r is { State: WorkloadState.Failed, OomKilled: true, ExitCode: 137 }) ? "seen" : null, stage.Logs);
+        Assert.Contains("workload failed: start 1, exit code 137, ended for want of memory", (await stage.ExplainAsync(id, "eats")).Steps.Select(s => string.Join(", ", s.Split(", ").Take(3))));
         await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
-        await Wait.ForAsync("the last receipts", async () => (await Task.WhenAll(((string[])["spins", "sends", "keeps", "data"]).Select(w => ReportsAsync(stage, id, w)))).All(r => r[^1].State is WorkloadState.Gone) ? "all" : null, stage.Logs);
+        await Wait.ForAsync("the last receipts", async () => (await Task.WhenAll(((string[])["spins", "sends", "holds", "keeps", "data"]).Select(w => ReportsAsync(stage, id, w)))).All(r => r[^1].State is WorkloadState.Gone) ? "all" : null, stage.Logs);
 
         var spins = await UsedAsync(stage, id, "spins");
         // A tenth of a processor, for some seconds.
         Assert.InRange(spins.CpuMillis, 100, 20_000);
+        // At least what it wrote, from when it was written; at most what it may hold, all the time.
+        var (holds, lasted) = (await UsedAsync(stage, id, "holds"), clock.Elapsed);
+        Assert.InRange(holds.MemoryMibSeconds, Held, 32 * (long)lasted.TotalSeconds);
+        foreach (var name in new[] { "spins", "sends", "holds", "keeps" })
+            Assert.Equal([stage.RootOf(flist)], (await ReportsAsync(stage, id, name)).Where(r => r.State is WorkloadState.Running).Select(r => r.FlistRoot!.Value).Distinct());
         var sends = await UsedAsync(stage, id, "sends");
         Assert.InRange(sends.Sent.Value, Sent, 2 * Sent);
         Assert.InRange(sends.Received.Value, Answer, Sent);

@@ -77,6 +77,13 @@ public sealed class TwoFarms
         var id = await stage.AgreeAsync(stage.Terms(fine, bad), "refused");
         var refused = Assert.IsType<Agreement.Refused>((await stage.BundleAsync(id)).Agreement);
         Assert.Equal((RefusalCode.EntryNotDescribed, right.Id.Value), (refused.Code, refused.By));
+        // Also who asks of the one that would have run is told for what it did not.
+        foreach (var workload in new[] { "fine", "broken" })
+        {
+            var (reason, steps) = await stage.ExplainAsync(id, workload);
+            Assert.Contains(RefusalCode.EntryNotDescribed, reason, StringComparison.Ordinal);
+            Assert.Contains($"agreement.refused: {refused.Code}: {refused.Detail}", steps);
+        }
 
         // What both nodes agree to next is all that ever ran on either.
         await stage.AgreeAsync(stage.Terms(fine with { Name = "next-left" }, fine with { Name = "next-right", Node = right.Id }), "running");

@@ -132,11 +132,12 @@ public sealed class WholeAgreements
         wire.Heal(node.Space);
         await Wait.ForAsync("it to go on", () => Phase(node, "paused") == "running", stage.Logs);
         Assert.Equal(before.OrderBy(p => p.Key), node.Running().OrderBy(p => p.Key));
-        // When the ledger is there again it is told why, which is what 'grid explain' shows.
+        // When the ledger is there again it is told why.
         var why = $"paused: the ledger was silent for longer than the {Offline.Shortest.TotalSeconds:0} s of the term's 'offline'";
         async Task<List<WorkloadReport>> SaidAsync(AgreementId id) => [.. (await stage.BundleAsync(id)).History.Select(h => h.Statement.Payload.Body).OfType<Receipt>().Select(r => r.Workloads.Single())];
         var reports = await Wait.ForAsync("the receipts to be there", async () => await SaidAsync(paused) is var all && all.FindIndex(r => r.State is WorkloadState.Stopped) is >= 0 and var at && all[^1].State is WorkloadState.Running && at < all.Count - 1 ? all : null, stage.Logs);
         Assert.All(reports, r => Assert.Equal(r.State is WorkloadState.Stopped, r.Reason == why));
+        Assert.Contains($"workload stopped: start 1, {why}", (await stage.ExplainAsync(paused, "paused")).Steps);
         Assert.All(await SaidAsync(kept), r => Assert.NotEqual(WorkloadState.Stopped, r.State));
         Assert.Equal(("running", "running"), ((await stage.BundleAsync(kept)).Agreement.Status, (await stage.BundleAsync(paused)).Agreement.Status));
     }

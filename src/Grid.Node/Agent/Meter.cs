@@ -19,9 +19,11 @@ internal sealed class Meter(Func<WorkloadKey, Counters?> read, TimeProvider time
     public void Look(Observed observed)
     {
         var now = time.GetTimestamp();
-        foreach (var (key, sighting) in observed.Containers)
+        var counted = observed.Containers.Where(c => c.Value is Sighting<ContainerSeen>.Present).Select(c => c.Key)
+            .Concat(observed.Gateways.Where(g => g.Value is Sighting<GatewaySeen>.Present).Select(g => g.Key));
+        foreach (var key in counted)
         {
-            if (sighting is Sighting<ContainerSeen>.Present && read(key) is { } counters)
+            if (read(key) is { } counters)
                 Add(key, counters, now);
         }
         foreach (var (key, sighting) in observed.Volumes)

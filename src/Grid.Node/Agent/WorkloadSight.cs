@@ -15,6 +15,7 @@ namespace Grid.Node.Agent;
 internal sealed class WorkloadSight(NodeHosts hosts)
 {
     private Sighting? _last;
+    private IReadOnlyDictionary<ContainerId, (GatewaySeen Seen, ProcessIdentity? Place)> _doors = ImmutableDictionary<ContainerId, (GatewaySeen, ProcessIdentity?)>.Empty;
     private ILookup<string, MountedFlist>? _mounts;
 
     /// <summary>What is there now. Attempts are the caller's to add.</summary>
@@ -34,7 +35,7 @@ internal sealed class WorkloadSight(NodeHosts hosts)
             if (!seen.ContainsKey(id.Key) && sighting.Blind is null)
                 seen[id.Key] = new Sighting<ContainerSeen>.Present(new ContainerSeen(default, FlistOf(id), 0, ContainerPhase.Partial));
         }
-        var doors = hosts.Gateways?.Observe() ?? ImmutableDictionary<ContainerId, (GatewaySeen Seen, ProcessIdentity? Place)>.Empty;
+        var doors = _doors = hosts.Gateways?.Observe() ?? ImmutableDictionary<ContainerId, (GatewaySeen Seen, ProcessIdentity? Place)>.Empty;
         var inits = sighting.Containers.Keys.Select(id => (Id: id, Init: sighting[id].Init)).Where(c => c.Init is not null).ToDictionary(c => c.Id, c => c.Init!.Value);
         var publics = hosts.Addresses is null ? ImmutableSortedDictionary<WorkloadKey, Sighting<AddressSeen>>.Empty : hosts.Addresses.Observe(inits);
         var links = hosts.Tunnels is null ? ImmutableSortedDictionary<TunnelId, Sighting<TunnelSeen>>.Empty
@@ -52,9 +53,11 @@ internal sealed class WorkloadSight(NodeHosts hosts)
         };
     }
 
-    /// <summary>What a container used so far; null when it has no cgroup.</summary>
+    /// <summary>What a container or a gateway used so far; null when nothing counts for it.</summary>
     public Counters? Counters(WorkloadKey key)
     {
+        if (_doors.ContainsKey(ContainerId.Of(key)))
+            return new Counters(TimeSpan.Zero, Bytes.Zero, hosts.Gateways!.Traffic(ContainerId.Of(key)) is var (sent, received) ? [new LinkTraffic("front", new Bytes(sent), new Bytes(received))] : []);
         if (hosts.Containers.Usage(ContainerId.Of(key)) is not { } usage)
             return null;
         return new Counters(usage.Cpu, usage.Memory, _last?[ContainerId.Of(key)].Init is { } init ? NamespaceView.Traffic(init.Pid, TunnelNames.WayOut) : null);

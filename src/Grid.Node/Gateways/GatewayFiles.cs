@@ -12,6 +12,7 @@ namespace Grid.Node.Gateways;
 /// <code>
 /// RUN/gateways/agr1….door.route     by the agent: there is such a way in, from this namespace
 /// RUN/gateways/agr1….door.state     by the front: how it stands; gone when nothing goes that way any more
+/// RUN/gateways/agr1….door.traffic   by the front: what went that way so far
 /// RUN/gateways/front                by the front: it listens
 /// DATA/gateways/account.pem         the front's key at the certificate authority
 /// DATA/gateways/agr1….door/certificate.pem    the key and the chain
@@ -20,7 +21,7 @@ namespace Grid.Node.Gateways;
 internal sealed class GatewayFiles(string data, string run)
 {
     private const UnixFileMode PrivateFile = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-    private const string RouteSuffix = ".route", StateSuffix = ".state";
+    private const string RouteSuffix = ".route", StateSuffix = ".state", TrafficSuffix = ".traffic";
 
     public string Run { get; } = Path.Combine(run, "gateways");
 
@@ -45,6 +46,8 @@ internal sealed class GatewayFiles(string data, string run)
 
     public IEnumerable<ContainerId> States() => Named(StateSuffix);
 
+    public IEnumerable<ContainerId> Counted() => Named(TrafficSuffix);
+
     /// <summary>When it was written; of two routes of one name the later counts.</summary>
     public DateTime Written(ContainerId id) => File.GetLastWriteTimeUtc(Of(id, RouteSuffix));
 
@@ -60,18 +63,26 @@ internal sealed class GatewayFiles(string data, string run)
 
     public void Write(ContainerId id, RouteState state) => Write(Of(id, StateSuffix), JsonSerializer.SerializeToUtf8Bytes(state, GatewayJson.Default.RouteState));
 
+    /// <returns>null when nothing was counted yet</returns>
+    public RouteTraffic? Traffic(ContainerId id) => Read(Of(id, TrafficSuffix), GatewayJson.Default.RouteTraffic);
+
+    public void Write(ContainerId id, RouteTraffic traffic) => Write(Of(id, TrafficSuffix), JsonSerializer.SerializeToUtf8Bytes(traffic, GatewayJson.Default.RouteTraffic), durable: false);
+
+    public void DeleteTraffic(ContainerId id) => File.Delete(Of(id, TrafficSuffix));
+
     public void DeleteRoute(ContainerId id) => File.Delete(Of(id, RouteSuffix));
 
     public void DeleteState(ContainerId id) => File.Delete(Of(id, StateSuffix));
 
-    /// <summary>Replaces a file whole, readable by its owner only, and durable before it has its name.</summary>
-    public static void Write(string path, ReadOnlySpan<byte> content)
+    /// <summary>Replaces a file whole, readable by its owner only.</summary>
+    /// <param name="durable">on the disk before it has its name</param>
+    public static void Write(string path, ReadOnlySpan<byte> content, bool durable = true)
     {
         var aside = path + ".new";
         using (var file = new FileStream(aside, new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = PrivateFile }))
         {
             file.Write(content);
-            file.Flush(flushToDisk: true);
+            file.Flush(flushToDisk: durable);
         }
         File.Move(aside, path, overwrite: true);
     }
@@ -105,10 +116,19 @@ internal sealed record WrittenRoute(Route Route, ProcessIdentity Place);
 /// <param name="Until">when its certificate ends</param>
 internal sealed record RouteState(ProcessIdentity Front, ProcessIdentity Place, string Hostname, bool Serving, string? Why, DateTimeOffset? Until);
 
+/// <summary>Bytes of TCP's payload at the https port, TLS included, since the route was first opened.</summary>
+/// <param name="Sent">to clients</param>
+/// <param name="Received">from them</param>
+internal sealed record RouteTraffic(long Sent, long Received)
+{
+    public static readonly RouteTraffic None = new(0, 0);
+}
+
 internal sealed record RouteDocument(string Hostname, bool Passthrough, string Backend, int Pid, ulong StartTicks);
 
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, WriteIndented = true)]
 [JsonSerializable(typeof(RouteDocument))]
 [JsonSerializable(typeof(RouteState))]
+[JsonSerializable(typeof(RouteTraffic))]
 [JsonSerializable(typeof(ProcessIdentity))]
 internal sealed partial class GatewayJson : JsonSerializerContext;

@@ -54,7 +54,7 @@ internal sealed class GatewayHost : IDisposable
     public IReadOnlyDictionary<ContainerId, (GatewaySeen Seen, ProcessIdentity? Place)> Observe()
     {
         var places = _places.Find();
-        var all = places.Select(p => p.Key).Union(_files.Routes()).Union(_files.States()).ToList();
+        var all = places.Select(p => p.Key).Union(_files.Routes()).Union(_files.States()).Union(_files.Counted()).ToList();
         if (all.Count == 0)
             return ImmutableDictionary<ContainerId, (GatewaySeen, ProcessIdentity?)>.Empty;
         var front = _front.Find();
@@ -67,6 +67,9 @@ internal sealed class GatewayHost : IDisposable
             return (new GatewaySeen(route?.Route, whole, told && state!.Serving, told ? state!.Why : null), place ?? places[id].Select(p => (ProcessIdentity?)p).FirstOrDefault());
         });
     }
+
+    /// <summary>What went between it and the world since it was opened; null while nothing was counted.</summary>
+    public RouteTraffic? Traffic(ContainerId id) => _files.Traffic(id);
 
     /// <summary>Makes its place, unless it is there.</summary>
     /// <returns>null, and why not</returns>
@@ -122,7 +125,10 @@ internal sealed class GatewayHost : IDisposable
 
     /// <summary>Ends its place in its network. Nothing of it is seen any more after that.</summary>
     public Task<Outcome> LeaveAsync(ContainerId id) => Effect.Run(() =>
-        _places.Find()[id].ToList().TrueForAll(GatewayPlaces.End) ? new Outcome.Done() : new Outcome.Transient($"The place of {id} does not end."));
+    {
+        _files.DeleteTraffic(id);
+        return _places.Find()[id].ToList().TrueForAll(GatewayPlaces.End) ? new Outcome.Done() : new Outcome.Transient($"The place of {id} does not end.");
+    });
 
     public void Dispose() => _node.Dispose();
 

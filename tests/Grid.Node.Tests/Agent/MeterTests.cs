@@ -82,6 +82,18 @@ public sealed class MeterTests
     }
 
     [Fact]
+    public void A_gateway_counts_from_its_beginning_and_on_through_receipts()
+    {
+        _counters = Of();
+        var meter = Looked(Door);
+        Pass(1, Of(new LinkTraffic("front", new(10), new(20))), meter, Door);
+        Assert.Equal((new Bytes(10), new Bytes(20)), (meter.Since(Web).Sent, meter.Since(Web).Received));
+        meter.Begin(Agreement);
+        Pass(1, Of(new LinkTraffic("front", new(15), new(20))), meter, Door);
+        Assert.Equal((new Bytes(5), Bytes.Zero), (meter.Since(Web).Sent, meter.Since(Web).Received));
+    }
+
+    [Fact]
     public void A_volume_counts_what_it_holds_for_as_long_as_it_is_there()
     {
         var meter = Looked();
@@ -91,12 +103,14 @@ public sealed class MeterTests
         Assert.Equal(Bytes.Zero, meter.Since(Data).Disk);
     }
 
-    private Meter Looked()
+    private Meter Looked(Observed? seen = null)
     {
         var meter = new Meter(k => k == Web ? _counters : null, _time);
-        meter.Look(Seen);
+        meter.Look(seen ?? Seen);
         return meter;
     }
+
+    private static Observed Door => Observed.Nothing with { Gateways = Observed.Nothing.Gateways.Add(Web, new Sighting<GatewaySeen>.Present(new GatewaySeen(null, true, true, null))) };
 
     private static Observed Seen => Observed.Nothing with
     {
@@ -104,11 +118,11 @@ public sealed class MeterTests
         Volumes = Observed.Nothing.Volumes.Add(Data, new Sighting<VolumeSeen>.Present(new VolumeSeen(Bytes.GiB(3), true, null, TimeSpan.Zero))),
     };
 
-    private void Pass(double seconds, Counters counters, Meter meter)
+    private void Pass(double seconds, Counters counters, Meter meter, Observed? seen = null)
     {
         _time.Pass(TimeSpan.FromSeconds(seconds));
         _counters = counters;
-        meter.Look(Seen);
+        meter.Look(seen ?? Seen);
     }
 
     private static Counters Of(double cpu, long mib, long sent, long received) => new(TimeSpan.FromMilliseconds(cpu), Bytes.MiB(mib), [new("gc1", new Bytes(sent), new Bytes(received))]);

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
+using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
@@ -8,6 +9,7 @@ using Grid.Agreements;
 using Grid.Cli.Up;
 using Grid.Client;
 using Grid.Farms;
+using Grid.Flists;
 using Grid.Flists.Build;
 using Grid.Flists.Hub;
 using Grid.Flists.Packs;
@@ -251,6 +253,26 @@ public sealed class Stage : IAsyncDisposable
     public Task<string> UntilReportedAsync(AgreementId id, string workload) => Wait.ForAsync($"a report of {workload}", async () =>
         (await BundleAsync(id)).History.Select(h => h.Statement.Payload.Body).OfType<Receipt>().SelectMany(r => r.Workloads)
             .LastOrDefault(w => w.Name == workload && w is { State: WorkloadState.Running, Reason: not null })?.Reason, Logs);
+
+    /// <summary>The tree root of what was published.</summary>
+    public Digest RootOf(FlistId flist)
+    {
+        using var store = DirectoryStore.Open(At("built"));
+        return Manifest.Decode(store.TryReadManifest(flist)!).Root;
+    }
+
+    /// <summary>What <c>grid explain</c> tells of a workload: why it is as it is now, and every step with its detail.</summary>
+    public async Task<(string? Reason, string[] Steps)> ExplainAsync(AgreementId id, string workload)
+    {
+        var start = new ProcessStartInfo(Programs.Find("grid-cli"), ["explain", $"{id}/{workload}", "-o", "json"]) { RedirectStandardOutput = true };
+        foreach (var (name, value) in new[] { ("GRID_HOME", At("home")), ("GRID_LEDGER", LedgerAddress.AbsoluteUri), ("GRID_LEDGER_KEY", $"{LedgerKey}") })
+            start.Environment[name] = value;
+        using var grid = Process.Start(start)!;
+        using var told = JsonDocument.Parse(await grid.StandardOutput.ReadToEndAsync());
+        await grid.WaitForExitAsync();
+        Assert.Equal(0, grid.ExitCode);
+        return (told.RootElement.GetProperty("reason").GetString(), [.. told.RootElement.GetProperty("items").EnumerateArray().Select(i => $"{i.GetProperty("what")}: {i.GetProperty("detail")}")]);
+    }
 
     /// <summary>What the programs wrote last, for a story that fails.</summary>
     public string Logs() => string.Join("\n", System.IO.Directory.EnumerateFiles(Directory, "*.log").Order(StringComparer.Ordinal)

@@ -35,6 +35,7 @@ internal sealed class Doorkeeper(RouteTable routes)
         try
         {
             connection.Items[RouteKey] = route;
+            connection.Transport = new CountedTransport(connection.Transport, route);
             if (route.Route.Tls is Tls.Passthrough)
                 await ThroughAsync(connection, route);
             else

@@ -68,6 +68,7 @@ internal sealed class RouteTable(GatewayFiles files, ProcessIdentity self, Front
                 _served.Remove(id);
                 Publish();
                 route.Dispose();
+                Count(route);
                 foreach (var (token, _) in _challenges.Where(c => c.Value.Route == route))
                     Forget(token);
                 log.Write($"{route.Route.Hostname}: no longer served ({id})");
@@ -79,6 +80,8 @@ internal sealed class RouteTable(GatewayFiles files, ProcessIdentity self, Front
                 Publish();
             foreach (var id in files.States().Where(id => !_served.ContainsKey(id)))
                 files.DeleteState(id);
+            foreach (var route in _served.Values)
+                Count(route);
         }
         if (changed)
             Changed?.Invoke();
@@ -87,15 +90,33 @@ internal sealed class RouteTable(GatewayFiles files, ProcessIdentity self, Front
     public void Dispose()
     {
         foreach (var route in _served.Values)
+        {
             route.Dispose();
+            Count(route);
+        }
         _changed.Dispose();
+    }
+
+    // What is counted between two sweeps is lost when this process is killed: nobody pays for it.
+    private void Count(ServedRoute route)
+    {
+        try
+        {
+            if (files.Traffic(route.Id) != route.Traffic)
+                files.Write(route.Id, route.Traffic);
+        }
+        catch (IOException e)
+        {
+            // A full disk ends no connection: the next sweep writes it.
+            log.Write($"{route.Route.Hostname}: its traffic cannot be written: {e.Message}");
+        }
     }
 
     private bool Add(ContainerId id, WrittenRoute written)
     {
         try
         {
-            var route = new ServedRoute(id, written);
+            var route = new ServedRoute(id, written, files.Traffic(id) ?? RouteTraffic.None);
             _served[id] = route;
             files.Write(id, new RouteState(self, written.Place, written.Route.Hostname, route.IsServing, null, null));
             log.Write($"{written.Route.Hostname}: {written.Route.Tls} to {written.Route.Backend} ({id})");

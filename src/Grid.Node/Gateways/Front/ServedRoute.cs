@@ -15,10 +15,13 @@ internal sealed class ServedRoute : IDisposable
     private readonly ConcurrentDictionary<ConnectionContext, bool> _connections = new();
     private readonly CancellationTokenSource _over = new();
     private int _open;
+    private long _sent, _received;
 
+    /// <param name="before">what went through it before, under another front say</param>
     /// <exception cref="IOException">its place has ended</exception>
-    public ServedRoute(ContainerId id, WrittenRoute written)
+    public ServedRoute(ContainerId id, WrittenRoute written, RouteTraffic before)
     {
+        (_sent, _received) = (before.Sent, before.Received);
         (Id, Written, _space) = (id, written, NamespaceDialer.Open(written.Place));
         Over = _over.Token;
         Http = new HttpMessageInvoker(new SocketsHttpHandler
@@ -52,6 +55,12 @@ internal sealed class ServedRoute : IDisposable
     public SslStreamCertificateContext? Certificate { get; set; }
 
     public bool IsServing => Route.Tls is Tls.Passthrough || Certificate is not null;
+
+    public RouteTraffic Traffic => new(Interlocked.Read(ref _sent), Interlocked.Read(ref _received));
+
+    public void CountSent(long bytes) => Interlocked.Add(ref _sent, bytes);
+
+    public void CountReceived(long bytes) => Interlocked.Add(ref _received, bytes);
 
     /// <returns>a connection to the backend, from the gateway's place in its network</returns>
     public Task<Socket> DialAsync(CancellationToken cancel) => NamespaceDialer.ConnectAsync(_space, Route.Backend, cancel);
