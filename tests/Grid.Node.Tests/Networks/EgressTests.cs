@@ -33,7 +33,7 @@ public abstract class EgressTests(By by)
             Assert.Equal($"from {lab.A.Underlay}", await DialAsync(lab.A.Space, new IPEndPoint(IPAddress.Parse("192.168.7.7"), 80)));
             Assert.Null(await DialAsync(a.Container, new IPEndPoint(IPAddress.Parse("192.168.7.7"), 80)));
             Assert.Null(await DialAsync(a.Container, new IPEndPoint(lab.A.Underlay, 80)));
-            var (near, far) = Ends(other);
+            var (near, far) = EgressEnds.Of(other);
             using (Served(other.Container, IPAddress.Any))
             {
                 Assert.Null(await DialAsync(a.Container, new IPEndPoint(far, 80)));
@@ -44,8 +44,8 @@ public abstract class EgressTests(By by)
             Assert.Null(await DialAsync(a.Container, new IPEndPoint(near, 80)));
 
             // Another source than its own.
-            a.Container.Ip($"addr add 203.0.113.77 dev lo", $"route replace default via {Ends(a).Near} src 203.0.113.77");
-            lab.A.Space.Ip($"route add 203.0.113.77 via {Ends(a).Far}");
+            a.Container.Ip($"addr add 203.0.113.77 dev lo", $"route replace default via {EgressEnds.Of(a).Near} src 203.0.113.77");
+            lab.A.Space.Ip($"route add 203.0.113.77 via {EgressEnds.Of(a).Far}");
             Assert.Null(await DialAsync(a.Container, World));
         }
     }
@@ -109,15 +109,6 @@ public abstract class EgressTests(By by)
         else
             Assert.Equal(new Outcome.Done(), await lab.A.Host.ReleaseAsync(new ContainerId(a.Id.Agreement, "a")));
         Assert.Equal("", lab.A.Space.Run("/usr/sbin/nft", "list", "ruleset"));
-    }
-
-    private static (IPAddress Near, IPAddress Far) Ends(Member member)
-    {
-        // default via NEAR dev gc…; the other of the pair is the next.
-        var near = IPAddress.Parse(member.Container.Run("/usr/sbin/ip", "route", "show", "default").Split(' ')[2]);
-        var far = near.GetAddressBytes();
-        far[3]++;
-        return (near, new IPAddress(far));
     }
 
     private static Socket IsServed(Space space, IPAddress address)

@@ -2,6 +2,9 @@ using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using Grid.Networks;
+using Grid.Node.Containers;
+using Grid.Node.Networks;
 
 namespace Grid.Node.Tests.Networks;
 
@@ -9,8 +12,9 @@ namespace Grid.Node.Tests.Networks;
 public abstract class IsolationTests(By by)
 {
     private const string Marker = "FROM-THE-OTHER-TENANT-41c9";
-    private const int ArpProtocol = 0x0806, Low = 22, High = 50_080, AtOnce = 4096;
+    private const int ArpProtocol = 0x0806, Ip4Protocol = 0x0800, Ip6Protocol = 0x86dd, Low = 22, High = 50_080, AtOnce = 4096;
 
+    private static readonly IPAddress World = IPAddress.Parse("203.0.113.9");
     private static readonly IPAddress OtherLoopback = IPAddress.Parse("127.0.0.2");
     private static readonly byte[] Text = Encoding.UTF8.GetBytes(Marker);
 
@@ -38,8 +42,8 @@ public abstract class IsolationTests(By by)
         }
         // As if from an address of the other tenant, which is an address of nobody here.
         Send(attacker, two[1].Address, SocketType.Raw, ProtocolType.Raw, Datagram.Udp(from: two[2].Address, to: two[1].Address, Text));
-        foreach (var protocol in (ReadOnlySpan<int>)[ArpProtocol, 0x0800, 0x86dd])
-            SendFrame(attacker, protocol);
+        foreach (var protocol in (ReadOnlySpan<int>)[ArpProtocol, Ip4Protocol, Ip6Protocol])
+            SendFrame(attacker, attacker.Interface, protocol, Text);
 
         // Behind all of that, so what was on its way has come.
         Assert.Equal("one-2: over", await attacker.AskAsync(peer.Address, "over"));
@@ -78,6 +82,68 @@ public abstract class IsolationTests(By by)
         }
     }
 
+    [Fact]
+    public async Task Ways_out_of_two_tenants_do_not_meet_on_their_node()
+    {
+        using var lab = new Lab(by);
+        var (one, two) = await TenantsAsync(lab);
+        lab.B.Space.Ip($"addr add {World} dev lo");
+        lab.A.Space.Ip($"route add {World} via {lab.B.Underlay}");
+        foreach (var (member, peers) in one.Select(m => (m, one)).Concat(two.Select(m => (m, two))))
+            Assert.Equal(new Outcome.Done(), await lab.A.Host.ApplyAsync(member.Id, member.Wish(peers, Egress.Nat), member.Container.Init));
+        var (attacker, other) = (one[0], two[2]);
+        var ((near, inside), (otherNear, otherFar)) = (EgressEnds.Of(attacker), EgressEnds.Of(other));
+        var link = attacker.Container.Interfaces.Single(i => i.StartsWith(TunnelNames.WayOut, StringComparison.Ordinal));
+
+        // Somebody listens wherever it must not be reached from, and in the world, where it may.
+        using var atNode = lab.A.Space.Served(new IPEndPoint(IPAddress.Any, High));
+        using var atOther = other.Container.Served(new IPEndPoint(IPAddress.Any, High));
+        using var inWorld = lab.B.Space.Served(new IPEndPoint(World, High));
+        Assert.Equal($"from {lab.A.Underlay}", await attacker.Container.DialAsync(new IPEndPoint(World, High), TimeSpan.FromSeconds(3)));
+        Assert.NotNull(await two[0].Container.DialAsync(new IPEndPoint(other.Address, High), TimeSpan.FromSeconds(3)));
+        foreach (var target in (IPAddress[])[near, otherNear, otherFar, lab.A.Underlay, two[2].Address])
+            Assert.Empty(await ScanAsync(attacker, target, Enumerable.Range(High - AtOnce / 2, AtOnce)));
+        Wait.For(() => two.All(IsQuiet), "end of what was said");
+
+        Capture[] others = [.. two.Select(m => new Capture(m.Container, Marker)), new Capture(lab.A.Space, Marker, "under"), .. two.Select(m => new Capture(lab.A.Space, Marker, m.Id.InterfaceName("ge", lab.A.Scope)))];
+        using var onLink = new Capture(attacker.Container, Marker, link);
+        IPAddress[] targets =
+        [
+            near, otherNear, otherFar, .. two.Select(m => m.Address), lab.A.Underlay, IPAddress.Broadcast, IPAddress.Parse("100.127.255.255"),
+            IPAddress.Parse("224.0.0.1"), IPAddress.Parse("224.0.0.251"), IPAddress.Parse("ff02::1"), IPAddress.Parse("ff02::fb"), IPAddress.Parse("fe80::2"),
+        ];
+        attacker.Container.Ip($"addr add fe80::1/64 dev {link} nodad");
+        foreach (var target in targets)
+        {
+            Send(attacker, target, SocketType.Dgram, ProtocolType.Udp, Text, port: 5353);
+            Send(attacker, target, SocketType.Raw, target.AddressFamily is AddressFamily.InterNetwork ? ProtocolType.Icmp : ProtocolType.IcmpV6, Echo(target));
+        }
+        // By hand, to the node's end of the link and to everybody: from each address that is not its own, to each that it has no business with.
+        foreach (var mac in (byte[][])[EgressEnds.MacOf(lab.A.Space, attacker.Id.InterfaceName("ge", lab.A.Scope)), [255, 255, 255, 255, 255, 255], [0x33, 0x33, 0, 0, 0, 1]])
+        {
+            foreach (var from in (IPAddress[])[otherFar, otherNear, near, attacker.Address, IPAddress.Loopback, IPAddress.Any, World])
+            {
+                foreach (var to in targets.Where(t => t.AddressFamily is AddressFamily.InterNetwork).Append(World))
+                    SendFrame(attacker, link, Ip4Protocol, Datagram.Udp(from, to, Text), mac);
+            }
+            foreach (var to in targets.Where(t => t.AddressFamily is AddressFamily.InterNetwork))
+                SendFrame(attacker, link, Ip4Protocol, Datagram.Udp(inside, to, Text), mac);
+            SendFrame(attacker, link, Ip6Protocol, [0x60, 0, 0, 0, 0, (byte)Text.Length, 59, 255, .. IPAddress.Parse("fe80::1").GetAddressBytes(), .. IPAddress.Parse("ff02::1").GetAddressBytes(), .. Text], mac);
+            // RFC 826, a reply: what is the other's would be here.
+            SendFrame(attacker, link, ArpProtocol, [0, 1, 8, 0, 6, 4, 0, 2, .. EgressEnds.MacOf(attacker.Container, link), .. otherFar.GetAddressBytes(), .. mac, .. near.GetAddressBytes(), .. Text], mac);
+        }
+
+        // Behind all of that; the other's way out is as it was.
+        Assert.Equal($"from {lab.A.Underlay}", await attacker.Container.DialAsync(new IPEndPoint(World, High), TimeSpan.FromSeconds(3)));
+        onLink.Dispose();
+        foreach (var capture in others)
+            capture.Dispose();
+        Assert.True(onLink.Found > 100, $"of what was sent {onLink.Found} left");
+        Assert.All(others, c => Assert.Equal(0, c.Found));
+        Assert.All(others.Take(two.Length), c => Assert.Equal(0, c.Packets));
+        Assert.Equal($"from {lab.A.Underlay}", await other.Container.DialAsync(new IPEndPoint(World, High), TimeSpan.FromSeconds(3)));
+    }
+
     private static async Task<(Member[] One, Member[] Two)> TenantsAsync(Lab lab)
     {
         Member[] one = [lab.Join(lab.A, "one-1", "10.20.0.1", "one"), lab.Join(lab.A, "one-2", "10.20.0.2", "one")];
@@ -104,11 +170,10 @@ public abstract class IsolationTests(By by)
     }
 
     // packet(7): what follows the link's own header, of which a tunnel has none.
-    private static void SendFrame(Member from, int protocol)
+    private static void SendFrame(Member from, string by, int protocol, byte[] what, byte[]? to = null)
     {
         using var socket = from.Container.Make(() => new Socket(AddressFamily.Packet, SocketType.Dgram, (ProtocolType)BinaryPrimitives.ReverseEndianness((ushort)protocol)));
-        var index = int.Parse(from.Container.Run("/usr/sbin/ip", "-o", "link", "show", from.Interface).Split(':')[0], System.Globalization.CultureInfo.InvariantCulture);
-        Try(() => socket.SendTo(Text, new LinkEndPoint(index, protocol)));
+        Try(() => socket.SendTo(what, new LinkEndPoint(from.Container.IndexOf(by), protocol, to)));
     }
 
     private static void Try(Action send)
@@ -151,21 +216,6 @@ public abstract class IsolationTests(By by)
         // From another address than the one that is asked, or a port that asks itself would answer (RFC 9293 §3.5, simultaneous open).
         socket.Bind(new IPEndPoint(IPAddress.IsLoopback(to.Address) ? OtherLoopback : IPAddress.Any, 0));
         return (to, socket, socket.ConnectAsync(to, cancel).AsTask());
-    }
-
-    /// <summary>sockaddr_ll: packet(7).</summary>
-    private sealed class LinkEndPoint(int index, int protocol) : EndPoint
-    {
-        public override AddressFamily AddressFamily => AddressFamily.Packet;
-
-        public override SocketAddress Serialize()
-        {
-            var address = new SocketAddress(AddressFamily.Packet, 20);
-            (address[2], address[3]) = ((byte)(protocol >> 8), (byte)protocol);
-            for (var i = 0; i < 4; i++)
-                address[4 + i] = (byte)(index >> (8 * i));
-            return address;
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -44,6 +45,8 @@ internal sealed class Space : IDisposable
 
     public ImmutableArray<string> Interfaces =>
         [.. File.ReadLines($"/proc/{Init.Pid}/net/dev").Skip(2).Select(l => l.Split(':')[0].Trim()).Order(StringComparer.Ordinal)];
+
+    public int IndexOf(string name) => int.Parse(Run("/usr/sbin/ip", "-o", "link", "show", name).Split(':')[0], CultureInfo.InvariantCulture);
 
     public void Ip(params string[] commands)
     {
@@ -318,10 +321,30 @@ internal sealed class Lab : IDisposable
     }
 }
 
-/// <summary>All that passes any interface of a namespace (packet(7)), until it is disposed.</summary>
+/// <summary>An interface, for packet(7): sockaddr_ll.</summary>
+/// <param name="mac">whom a frame goes to, where there are such; null: nobody in particular</param>
+internal sealed class LinkEndPoint(int index, int protocol, byte[]? mac = null) : EndPoint
+{
+    public override AddressFamily AddressFamily => AddressFamily.Packet;
+
+    public override SocketAddress Serialize()
+    {
+        var address = new SocketAddress(AddressFamily.Packet, 20);
+        (address[2], address[3]) = ((byte)(protocol >> 8), (byte)protocol);
+        for (var i = 0; i < 4; i++)
+            address[4 + i] = (byte)(index >> (8 * i));
+        address[11] = (byte)(mac?.Length ?? 0);
+        for (var i = 0; i < mac?.Length; i++)
+            address[12 + i] = mac[i];
+        return address;
+    }
+}
+
+/// <summary>All that passes any interface of a namespace, or one of them (packet(7)), until it is disposed.</summary>
 internal sealed class Capture : IDisposable
 {
-    private const int EveryProtocol = 0x0300;
+    // ETH_P_ALL, and the same in network order.
+    private const int Every = 0x0003, EveryProtocol = 0x0300;
 
     private readonly Socket _socket;
     private readonly Thread _reader;
@@ -329,10 +352,13 @@ internal sealed class Capture : IDisposable
     private volatile bool _ended;
     private int _packets, _found;
 
-    public Capture(Space space, string marker)
+    /// <param name="only">the name of the one interface that is listened to; null: all</param>
+    public Capture(Space space, string marker, string? only = null)
     {
         _marker = Encoding.UTF8.GetBytes(marker);
         _socket = space.Make(() => new Socket(AddressFamily.Packet, SocketType.Raw, (ProtocolType)EveryProtocol) { ReceiveTimeout = 100, ReceiveBufferSize = 1 << 22 });
+        if (only is not null)
+            _socket.Bind(new LinkEndPoint(space.IndexOf(only), Every));
         _reader = new Thread(Read);
         _reader.Start();
     }

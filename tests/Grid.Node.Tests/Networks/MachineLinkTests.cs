@@ -13,6 +13,8 @@ namespace Grid.Node.Tests.Networks;
 /// <summary>The test is the machine: what it reads and writes is its side of the tap.</summary>
 public abstract class MachineLinkTests(By by)
 {
+    private const int Ip4 = 0x0800, Arp = 0x0806, Ip6 = 0x86dd;
+
     private const string Told = "TO-THE-MACHINE-83bd", Said = "FROM-THE-MACHINE-2f60", Forged = "FROM-ANOTHER-ADDRESS-9c11";
 
     [Fact]
@@ -20,24 +22,41 @@ public abstract class MachineLinkTests(By by)
     {
         using var lab = new Lab(by);
         var (machine, peer) = (lab.Join(lab.A, "machine", "10.20.0.1"), lab.Join(lab.B, "peer", "10.20.0.2"));
+        // Another tenant on the machine's node.
+        var neighbour = lab.Join(lab.A, "neighbour", "10.30.0.1", "two");
         using var emulator = Space.OfEmulator();
         var wish = machine.Wish([machine, peer]) with { Interface = 0 };
         Assert.Equal(new Outcome.Done(), await lab.A.Host.ApplyAsync(machine.Id, wish, emulator.Init));
         await peer.ApplyAsync(machine, peer);
+        await neighbour.ApplyAsync(neighbour);
         using var tap = Open(emulator, lab.A.Host.TapOf(machine.Id));
         using var atPeer = new Capture(peer.Container, Said);
-        using var forged = new Capture(peer.Container, Forged);
+        Capture[] others = [.. new[] { peer.Container, lab.A.Space, lab.B.Space, neighbour.Container }.Select(s => new Capture(s, Forged))];
 
         using (var socket = peer.Container.Make(() => new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp)))
             await socket.SendToAsync(Encoding.UTF8.GetBytes(Told), new IPEndPoint(machine.Address, 7), TestContext.Current.CancellationToken);
         var heard = Hear(tap);
         Assert.Equal(Machine.Mac(0), Mac(heard.AsSpan(0, 6)));
 
-        // Answered to whom it came from, first as another.
-        Write(tap, heard, IPAddress.Parse("10.20.0.9"), peer.Address, Forged);
-        Write(tap, heard, machine.Address, peer.Address, Said);
+        // Answered to whom it came from, first as anybody else: by the link's other end, by everybody, and from another card.
+        var (card, end) = (heard[..6], heard[6..12]);
+        byte[][] cards = [card, end, [2, 0, 0, 0, 0, 9]];
+        foreach (var (to, from) in from to in (byte[][])[end, [255, 255, 255, 255, 255, 255], [1, 0, 0x5e, 0, 0, 1]] from source in cards select (to, source))
+        {
+            foreach (var address in (string[])["10.20.0.9", $"{peer.Address}", "10.30.0.1", "0.0.0.0", "127.0.0.1", "224.0.0.1", "203.0.113.5", $"{lab.A.Underlay}"])
+                Write(tap, to, from, Ip4, Datagram.Udp(IPAddress.Parse(address), peer.Address, Encoding.UTF8.GetBytes(Forged)));
+            // As itself, to where it has no business.
+            foreach (var address in (IPAddress[])[lab.A.Underlay, lab.B.Underlay, neighbour.Address, IPAddress.Loopback, IPAddress.Broadcast, IPAddress.Parse("224.0.0.1"), IPAddress.Parse("10.20.0.255")])
+                Write(tap, to, from, Ip4, Datagram.Udp(machine.Address, address, Encoding.UTF8.GetBytes(Forged)));
+            Write(tap, to, from, Ip6, [0x60, 0, 0, 0, 0, (byte)Forged.Length, 59, 255, .. IPAddress.Parse("fe80::1").GetAddressBytes(), .. IPAddress.Parse("ff02::1").GetAddressBytes(), .. Encoding.UTF8.GetBytes(Forged)]);
+            // RFC 826, a reply: what is the peer's would be the machine's.
+            Write(tap, to, from, Arp, [0, 1, 8, 0, 6, 4, 0, 2, .. from, .. peer.Address.GetAddressBytes(), .. to, .. machine.Address.GetAddressBytes(), .. Encoding.UTF8.GetBytes(Forged)]);
+        }
+        Write(tap, end, card, Ip4, Datagram.Udp(machine.Address, peer.Address, Encoding.UTF8.GetBytes(Said)));
         Wait.For(() => atPeer.Found > 0, "what the machine said");
-        Assert.Equal(0, forged.Found);
+        foreach (var capture in others)
+            capture.Dispose();
+        Assert.All(others, c => Assert.Equal(0, c.Found));
         Wait.For(() => lab.A.Host.Observe(_ => emulator.Init)[machine.Id] is TunnelSighting.Present p && p.Fits(wish, DateTimeOffset.UtcNow), "tunnel that fits");
 
         Assert.Equal(new Outcome.Done(), await lab.A.Host.RemoveAsync(machine.Id));
@@ -56,10 +75,10 @@ public abstract class MachineLinkTests(By by)
         throw new IOException("The machine hears nothing.");
     }
 
-    private static void Write(SafeFileHandle tap, byte[] heard, IPAddress from, IPAddress to, string text)
+    private static void Write(SafeFileHandle tap, byte[] to, byte[] from, int protocol, byte[] what)
     {
         using var stream = new FileStream(new SafeFileHandle(tap.DangerousGetHandle(), ownsHandle: false), FileAccess.Write, 0);
-        stream.Write([.. heard.AsSpan(6, 6), .. heard.AsSpan(0, 6), 8, 0, .. Datagram.Udp(from, to, Encoding.UTF8.GetBytes(text))]);
+        stream.Write([.. to, .. from, (byte)(protocol >> 8), (byte)protocol, .. what]);
     }
 
     private static string Mac(ReadOnlySpan<byte> bytes) => string.Join(':', bytes.ToArray().Select(b => $"{b:x2}"));
