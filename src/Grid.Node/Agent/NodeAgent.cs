@@ -146,7 +146,7 @@ internal sealed partial class NodeAgent(
         _deliver.Ring();
         status.Write(feed, observed, desired);
         if (observed.Blind is null)
-            ended.Clear(k => desired.Wishes.ContainsKey(k) || observed.Containers.ContainsKey(k));
+            ended.Clear(k => desired.Wishes.ContainsKey(k) || observed.Containers.ContainsKey(k), f => observed.Flists.ContainsKey(f) || desired.Wishes.Values.Any(w => w.Workload is Runnable r && r.Flist == f));
         return NextLook(desired, now) is var next && UntilStarted(observed) is var started && started < next ? started : next;
     }
 

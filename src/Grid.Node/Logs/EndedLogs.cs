@@ -1,11 +1,12 @@
 using Grid.Node.Containers;
 using Grid.Reconciliation;
+using Grid.Units;
 
 namespace Grid.Node.Logs;
 
 /// <summary>
-/// The logs of workloads that are no more. Their users may read them for <see cref="Kept"/>, then they are deleted. A log says itself since when it is over,
-/// to whatever agent comes: nobody may write to it any more, and the time of its last change is that moment.
+/// The logs of workloads that are no more. Their users may read them for <see cref="Kept"/>, then they are deleted, and so are those of flists' mounts. A log
+/// says itself since when it is over, to whatever agent comes: nobody may write to it any more, and the time of its last change is that moment.
 /// </summary>
 internal sealed class EndedLogs(string directory, TimeProvider time)
 {
@@ -20,17 +21,21 @@ internal sealed class EndedLogs(string directory, TimeProvider time)
 
     /// <summary>Does nothing before <see cref="Sweep"/> is over since the last time.</summary>
     /// <param name="isHeld">true for a workload that is wished for, or of which anything is there</param>
+    /// <param name="isMounted">true for an flist that is wished for, or mounted</param>
     /// <exception cref="IOException">the disk errs; it is tried at the next sweep</exception>
-    public void Clear(Func<WorkloadKey, bool> isHeld)
+    public void Clear(Func<WorkloadKey, bool> isHeld, Func<FlistId, bool> isMounted)
     {
         if ((_swept is { } last && time.GetElapsedTime(last) < Sweep) || !Directory.Exists(directory))
             return;
         _swept = time.GetTimestamp();
         foreach (var path in Directory.EnumerateFiles(directory, "*.log"))
         {
-            // Mounts and the gateway have theirs here too.
-            if (ContainerId.TryParse(Path.GetFileNameWithoutExtension(path), out var id))
+            // The gateways' is here too, and goes on.
+            var name = Path.GetFileNameWithoutExtension(path);
+            if (ContainerId.TryParse(name, out var id))
                 Clear(path, isHeld(id.Key));
+            else if (Id.TryParse<FlistId>(name, out var flist))
+                Clear(path, isMounted(flist));
         }
     }
 

@@ -12,6 +12,7 @@ public sealed class EndedLogsTests : IDisposable
     private readonly string _directory = Directory.CreateTempSubdirectory("grid-logs-").FullName;
     private readonly Clock _clock = new();
     private readonly HashSet<WorkloadKey> _held = [];
+    private FlistId? _mounted;
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
@@ -45,7 +46,7 @@ public sealed class EndedLogsTests : IDisposable
         void At(TimeSpan time)
         {
             _clock.Now += time;
-            logs.Clear(_held.Contains);
+            logs.Clear(_held.Contains, _ => false);
         }
         At(TimeSpan.Zero);
         At(EndedLogs.Kept - TimeSpan.FromMinutes(30));
@@ -77,7 +78,7 @@ public sealed class EndedLogsTests : IDisposable
     [Fact]
     public void What_is_no_workloads_log_is_left_alone()
     {
-        var others = new[] { "gateway.log", $"{new FlistId(Digest.Of("flist"u8))}.log", "notes", $"{ContainerId.Of(Web)}.txt" }.Select(n => Path.Combine(_directory, n)).ToList();
+        var others = new[] { "gateway.log", "notes", $"{ContainerId.Of(Web)}.txt" }.Select(n => Path.Combine(_directory, n)).ToList();
         others.ForEach(o => File.WriteAllText(o, "written"));
         Clear();
         _clock.Now += TimeSpan.FromDays(30);
@@ -85,8 +86,29 @@ public sealed class EndedLogsTests : IDisposable
         Assert.All(others, o => Assert.Equal("written", File.ReadAllText(o)));
     }
 
+    [Fact]
+    public void The_log_of_a_mount_goes_as_long_after_it()
+    {
+        var flist = new FlistId(Digest.Of("flist"u8));
+        var log = Path.Combine(_directory, $"{flist}.log");
+        File.WriteAllText(log, "written");
+        File.SetLastWriteTimeUtc(log, _clock.Now.UtcDateTime);
+        _mounted = flist;
+        Clear();
+        _clock.Now += TimeSpan.FromDays(365);
+        Clear();
+        _mounted = null;
+        Clear();
+        _clock.Now += TimeSpan.FromDays(6);
+        Clear();
+        Assert.True(File.Exists(log));
+        _clock.Now += TimeSpan.FromDays(1);
+        Clear();
+        Assert.False(File.Exists(log));
+    }
+
     // By a new agent each time: what it does not find on disk it does not know.
-    private void Clear() => new EndedLogs(_directory, _clock).Clear(_held.Contains);
+    private void Clear() => new EndedLogs(_directory, _clock).Clear(_held.Contains, f => f == _mounted);
 
     private string Written(WorkloadKey key)
     {
