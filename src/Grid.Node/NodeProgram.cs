@@ -69,7 +69,7 @@ internal static partial class NodeProgram
         if (options.Gateways is not null && (gateways is null || tunnels is null))
             Without(log, Gateway.KindName, gateways is null ? why : "it has no private networks");
         var doors = gateways is null || tunnels is null ? null : options.Gateways;
-        var machines = MachineHost.Open(options.Paths.Machines, options.Paths.MachineRoots, out why);
+        var machines = MachineHost.Open(options.Paths.Machines, options.Paths.MachineRoots, time, out why);
         if (machines is null)
             Without(log, Machine.KindName, why);
         ImmutableArray<string> kinds =
@@ -91,7 +91,7 @@ internal static partial class NodeProgram
         {
             var enrolment = new Enrolment(options, kinds, machines?.Accelerator.Name, volumeHost?.Capacity() ?? Capacity.None, doors?.Domain, keys.Signing, ledger, time, logging.CreateLogger<Enrolment>());
             var node = await enrolment.JoinAsync(stopping.Token);
-            using var collector = Collector.Connect("grid-node", $"{node}", NodeTrace.Name, ClientTrace.Name, "System.Net.Http");
+            using var collector = Collector.Connect("grid-node", $"{node}", [NodeTrace.Steps], NodeTrace.Name, ClientTrace.Name, "System.Net.Http");
             var voice = new NodeVoice(keys.Signing, node, options.Origin, time);
             var report = enrolment.ReportAsync(voice, stopping.Token);
             if (enrolment.IsNew)

@@ -33,14 +33,24 @@ public sealed class MachineHost
     private const int Miscellaneous = 10, Tun = 200, Kvm = 232;
     private static readonly Bytes RunSize = Bytes.KiB(64);
 
+    /// <summary>How long one that kept its asker waiting is not asked again: every look waits for the slowest.</summary>
+    internal static readonly TimeSpan BackOff = TimeSpan.FromSeconds(30);
+
     private readonly string _run;
     private readonly RootImages _images;
+    private readonly TimeProvider _time;
+
+    // Less than the patience of a conversation: who answers just in time is no better.
+    private static readonly TimeSpan Slow = TimeSpan.FromSeconds(2);
+
+    // Looks come one after the other.
+    private Dictionary<ProcessIdentity, (long Since, string Why)> _slow = [];
 
     private readonly Lazy<Accelerator> _accelerator;
 
-    internal MachineHost(string run, RootImages images)
+    internal MachineHost(string run, RootImages images, TimeProvider time)
     {
-        (_run, _images) = (run, images);
+        (_run, _images, _time) = (run, images, time);
         _accelerator = new Lazy<Accelerator>(() =>
         {
             MakeRun();
@@ -54,7 +64,7 @@ public sealed class MachineHost
     /// <param name="run">a directory on a tmpfs</param>
     /// <param name="images">where flists are kept as images for as long as they are mounted</param>
     /// <returns>null, and in <paramref name="why"/> what is missing</returns>
-    public static MachineHost? Open(string run, string images, out string why)
+    public static MachineHost? Open(string run, string images, TimeProvider time, out string why)
     {
         why = "";
         if (!Environment.IsPrivilegedProcess)
@@ -65,7 +75,7 @@ public sealed class MachineHost
             why = missing;
         else if (!File.Exists("/dev/net/tun"))
             why = "the kernel has no tap devices";
-        return why.Length == 0 ? new MachineHost(run, new RootImages(images)) : null;
+        return why.Length == 0 ? new MachineHost(run, new RootImages(images), time) : null;
     }
 
     /// <summary>The machines of which there is anything here.</summary>
@@ -104,13 +114,18 @@ public sealed class MachineHost
     /// <summary>What each machine that runs says of itself.</summary>
     public ImmutableSortedDictionary<WorkloadKey, Sighting<MachineSeen>> Observe(Containers.Sighting containers)
     {
-        // All at once, each on a thread of its own: one that keeps its asker waiting keeps nobody else.
-        var asked = (
-            from id in Known()
-            where containers[id] is Observation.Present { Phase: Phase.Running }
-            let emulator = containers[id].Init!.Value
-            select (id.Key, Answer: Task.Factory.StartNew(() => Ask(emulator), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default))).ToList();
-        return asked.ToImmutableSortedDictionary(a => a.Key, a => a.Answer.GetAwaiter().GetResult());
+        var running = Known().Where(id => containers[id] is Observation.Present { Phase: Phase.Running }).Select(id => (id.Key, Emulator: containers[id].Init!.Value)).ToList();
+        _slow = _slow.Where(s => running.Exists(r => r.Emulator == s.Key) && _time.GetElapsedTime(s.Value.Since) < BackOff).ToDictionary();
+        // All at once, each on a thread of its own: one that keeps its asker waiting keeps no other machine.
+        var asked = running.Where(r => !_slow.ContainsKey(r.Emulator))
+            .Select(r => (r.Emulator, Answer: Task.Factory.StartNew(() => Ask(r.Emulator), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)))
+            .ToDictionary(a => a.Emulator, a => a.Answer);
+        foreach (var (emulator, answer) in asked)
+        {
+            if (answer.GetAwaiter().GetResult() is { TooLate: true, Seen: var seen })
+                _slow[emulator] = (_time.GetTimestamp(), seen is Sighting<MachineSeen>.Unknown(var why) ? why : "the emulator is slow to answer");
+        }
+        return running.ToImmutableSortedDictionary(r => r.Key, r => asked.TryGetValue(r.Emulator, out var answer) ? answer.Result.Seen : new Sighting<MachineSeen>.Unknown(_slow[r.Emulator].Why));
     }
 
     /// <summary>Its processors run, and it sees each disk as large as the volume is.</summary>
@@ -220,16 +235,18 @@ public sealed class MachineHost
         MountApi.Place(mount, directory);
     }
 
-    private static Sighting<MachineSeen> Ask(ProcessIdentity emulator)
+    private (Sighting<MachineSeen> Seen, bool TooLate) Ask(ProcessIdentity emulator)
     {
+        var began = _time.GetTimestamp();
         try
         {
             using var qmp = Qmp.Open(emulator);
-            return new Sighting<MachineSeen>.Present(new MachineSeen(qmp.Ask("query-status", s => s?["running"]?.GetValue<bool>() is true), Shown(qmp)));
+            var seen = new MachineSeen(qmp.Ask("query-status", s => s?["running"]?.GetValue<bool>() is true), Shown(qmp));
+            return (new Sighting<MachineSeen>.Present(seen), _time.GetElapsedTime(began) > Slow);
         }
         catch (Exception e) when (Effect.IsOfTheMachine(e))
         {
-            return new Sighting<MachineSeen>.Unknown(e.Message);
+            return (new Sighting<MachineSeen>.Unknown(e.Message), _time.GetElapsedTime(began) > Slow);
         }
     }
 

@@ -18,7 +18,7 @@ public sealed class ConsoleTests(Containers.Machine on)
     {
         var place = Path.Combine(on.Paths.Run, "console");
         var flist = Path.Combine(place, "flist");
-        var machines = MachineHost.Open(Path.Combine(place, "machines"), Path.Combine(place, "images"), out var why);
+        var machines = MachineHost.Open(Path.Combine(place, "machines"), Path.Combine(place, "images"), TimeProvider.System, out var why);
         Assert.SkipWhen(machines is null, why);
         Directory.CreateDirectory(Path.Combine(flist, "boot"));
         File.WriteAllBytes(flist + EmulatorTests.Machine.Kernel, TalkingKernel());

@@ -14,6 +14,8 @@ public sealed class QmpTests : IDisposable
 {
     private static readonly TimeSpan Soon = TimeSpan.FromSeconds(5);
 
+    private static readonly ContainerId Id = new(new AgreementId(Digest.Of("taken over"u8)), "vm");
+
     private readonly DirectoryInfo _place = Directory.CreateTempSubdirectory("grid-qmp-");
     private readonly CancellationTokenSource _over = new();
     private readonly Process _process;
@@ -50,13 +52,46 @@ public sealed class QmpTests : IDisposable
     public async Task A_look_at_it_ends_soon_and_is_unknown(string talk)
     {
         using var listener = Listen(talk);
-        var id = new ContainerId(new AgreementId(Digest.Of("taken over"u8)), "vm");
+        Assert.IsType<Sighting<MachineSeen>.Unknown>(await LookAsync(Machines(TimeProvider.System)));
+    }
+
+    /// <summary>Every look of the node waits for the slowest of its machines.</summary>
+    [Fact]
+    public async Task One_that_keeps_its_asker_waiting_does_so_once_in_a_while_and_not_at_every_look()
+    {
+        var time = new Later();
+        var machines = Machines(time);
+        using var listener = Listen("a byte now and then");
+        var first = Assert.IsType<Sighting<MachineSeen>.Unknown>(await LookAsync(machines));
+        var clock = Stopwatch.StartNew();
+        for (var i = 0; i < 20; i++)
+            Assert.Equal(first, await LookAsync(machines));
+        Assert.True(clock.Elapsed < TimeSpan.FromSeconds(1.5), $"{clock.Elapsed}");
+        time.Added = MachineHost.BackOff;
+        clock.Restart();
+        await LookAsync(machines);
+        Assert.True(clock.Elapsed > TimeSpan.FromSeconds(2), $"It was not asked again: {clock.Elapsed}");
+    }
+
+    private MachineHost Machines(TimeProvider time)
+    {
         var run = _place.CreateSubdirectory("machines");
-        run.CreateSubdirectory($"{id}");
-        var machines = new MachineHost(run.FullName, new RootImages(run.FullName));
+        run.CreateSubdirectory($"{Id}");
+        return new MachineHost(run.FullName, new RootImages(run.FullName), time);
+    }
+
+    private async Task<Sighting<MachineSeen>> LookAsync(MachineHost machines)
+    {
         var running = new Observation.Present(null, null, new Phase.Running(Emulator, DateTimeOffset.UnixEpoch), 0);
-        var seen = await Task.Run(() => machines.Observe(new Node.Containers.Sighting(new Dictionary<ContainerId, Observation> { [id] = running }, null))).WaitAsync(Soon, TestContext.Current.CancellationToken);
-        Assert.IsType<Sighting<MachineSeen>.Unknown>(seen[id.Key]);
+        var seen = await Task.Run(() => machines.Observe(new Node.Containers.Sighting(new Dictionary<ContainerId, Observation> { [Id] = running }, null))).WaitAsync(Soon, TestContext.Current.CancellationToken);
+        return seen[Id.Key];
+    }
+
+    private sealed class Later : TimeProvider
+    {
+        public TimeSpan Added { get; set; }
+
+        public override long GetTimestamp() => base.GetTimestamp() + (long)(Added.TotalSeconds * TimestampFrequency);
     }
 
     private ProcessIdentity Emulator => Processes.Identify(_process.Id)!.Value;

@@ -249,7 +249,7 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
                 await host.RemoveAsync(id, keepLog: false);
             host.Leave();
         }
-        if (MachineHost.Open(Path.Combine(Run, "machines"), Path.Combine(Data, "machine-roots"), out _) is { } machines)
+        if (MachineHost.Open(Path.Combine(Run, "machines"), Path.Combine(Data, "machine-roots"), TimeProvider.System, out _) is { } machines)
         {
             foreach (var id in machines.Known().ToList())
                 machines.Hide(id);
