@@ -23,8 +23,11 @@ public sealed class Collector : IDisposable
     /// <param name="service">the program: service.name</param>
     /// <param name="instance">what tells it from its like, a node's id: service.instance.id</param>
     /// <param name="names">of the sources and meters that are heard</param>
-    public static Collector? Connect(string service, string? instance, params string[] names) =>
-        string.IsNullOrWhiteSpace(Environment.GetEnvironmentVariable(Variable)) ? null : Build(service, instance, names);
+    public static Collector? Connect(string service, string? instance, params string[] names) => Connect(service, instance, [], names);
+
+    /// <param name="narrowed">instruments whose series are told apart by these tags alone; the others are on the exemplars</param>
+    public static Collector? Connect(string service, string? instance, (string Instrument, string[] Dimensions)[] narrowed, params string[] names) =>
+        string.IsNullOrWhiteSpace(Environment.GetEnvironmentVariable(Variable)) ? null : Build(service, instance, narrowed, names);
 
     /// <summary>Sends what is left, for at most some seconds.</summary>
     public void Dispose()
@@ -34,12 +37,15 @@ public sealed class Collector : IDisposable
     }
 
     // Apart, so that the packages are loaded only when they are used.
-    private static Collector Build(string service, string? instance, string[] names)
+    private static Collector Build(string service, string? instance, (string Instrument, string[] Dimensions)[] narrowed, string[] names)
     {
         void Describe(ResourceBuilder resource) => resource.AddService(
             service, "grid", typeof(Collector).Assembly.GetName().Version?.ToString(3), autoGenerateServiceInstanceId: instance is null, instance);
+        var metrics = Sdk.CreateMeterProviderBuilder().ConfigureResource(Describe).AddMeter(names).AddMeter("System.Runtime").SetExemplarFilter(ExemplarFilterType.TraceBased);
+        foreach (var (instrument, dimensions) in narrowed)
+            metrics.AddView(instrument, new MetricStreamConfiguration { TagKeys = dimensions });
         return new Collector(
             Sdk.CreateTracerProviderBuilder().ConfigureResource(Describe).AddSource(names).AddOtlpExporter().Build(),
-            Sdk.CreateMeterProviderBuilder().ConfigureResource(Describe).AddMeter(names).AddMeter("System.Runtime").AddOtlpExporter().Build());
+            metrics.AddOtlpExporter().Build());
     }
 }

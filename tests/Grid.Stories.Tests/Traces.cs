@@ -44,6 +44,13 @@ public sealed partial class Traces
         Assert.All(collector.Spans.Where(s => s.Name.StartsWith("step ", StringComparison.Ordinal)), s => Assert.Contains(id, s.Tags[TraceTag.Agreement]));
         Assert.Contains(about, s => s is { Service: "grid-node", Name: "submit statement" } && s.Tags[TraceTag.StatementKind].Contains("receipt"));
 
+        // Of each kind of step there are examples among the measurements: the agreement, and the span with all the rest. Its id makes no series of its own.
+        var steps = collector.Histograms.Where(h => h.Name == "grid.node.step.duration").ToList();
+        Assert.All(steps, s => Assert.Equal([TraceTag.Outcome, TraceTag.Step], s.Tags.Select(t => t.Key).Order(StringComparer.Ordinal)));
+        var examples = steps.SelectMany(s => s.Examples, (s, e) => (Step: s.Tags[TraceTag.Step].Single(), e.Span, Agreements: e.Tags[TraceTag.Agreement])).Where(e => e.Agreements.Contains(id)).ToList();
+        Assert.Superset(new HashSet<string>(["mount-flist", "start", "stop"]), examples.Select(e => e.Step).ToHashSet());
+        Assert.All(examples, e => Assert.Contains(about, s => s.Id == e.Span && s.Name == $"step {e.Step}"));
+
         // One trace from the command that was typed to the disk of the ledger, handed on by the header of the request.
         var spans = collector.Spans.ToLookup(s => s.Id);
         var commit = about.First(s => s is { Service: "grid-ledger", Name: "commit" } && s.Tags[TraceTag.StatementKind].Contains(AgreementTerms.Name));

@@ -17,7 +17,10 @@ internal static class NodeTrace
 
     private static readonly ActivitySource Source = new(Name);
 
-    private static readonly Histogram<double> StepDuration = Meter.CreateHistogram("grid.node.step.duration", "s", "Steps of the reconciler, by kind and outcome.",
+    /// <summary>What its measurements are told apart by. The agreement is on the examples alone: as many series as agreements are no picture.</summary>
+    public static readonly (string Instrument, string[] Dimensions) Steps = ("grid.node.step.duration", [TraceTag.Step, TraceTag.Outcome]);
+
+    private static readonly Histogram<double> StepDuration = Meter.CreateHistogram(Steps.Instrument, "s", "Steps of the reconciler, by kind and outcome.",
         advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120] });
 
     public static Activity? Begin(string name, AgreementId agreement) => Source.StartActivity(name)?.SetTag(TraceTag.Agreement, agreement.ToString());
@@ -27,11 +30,12 @@ internal static class NodeTrace
     {
         var kind = KindOf(step);
         var span = Source.HasListeners() ? Source.StartActivity($"step {kind}") : null;
+        string[] agreements = span is not null || StepDuration.Enabled ? [.. AgreementsOf(step, users).Distinct().Select(a => a.ToString())] : [];
+        object? whose = agreements is [] ? null : agreements is [var only] ? only : agreements;
         if (span is { IsAllDataRequested: true })
         {
-            string[] agreements = [.. AgreementsOf(step, users).Distinct().Select(a => a.ToString())];
-            if (agreements.Length > 0)
-                span.SetTag(TraceTag.Agreement, agreements is [var only] ? only : agreements);
+            if (whose is not null)
+                span.SetTag(TraceTag.Agreement, whose);
             if (step.Subject is WorkloadKey key)
                 span.SetTag(TraceTag.Workload, key.Name);
             if (step is Step.Grant grant)
@@ -40,11 +44,11 @@ internal static class NodeTrace
                 span.SetTag(TraceTag.Flist, files.ToString());
             span.SetTag(TraceTag.Step, kind);
         }
-        return new StepTrace(span, kind);
+        return new StepTrace(span, kind, whose);
     }
 
     /// <summary>One step's span and its duration. Ended by <see cref="Dispose"/>; without <see cref="End"/> before it, something was thrown.</summary>
-    internal sealed class StepTrace(Activity? span, string kind) : IDisposable
+    internal sealed class StepTrace(Activity? span, string kind, object? whose) : IDisposable
     {
         private readonly long _started = Stopwatch.GetTimestamp();
         private string _outcome = "failed";
@@ -63,9 +67,10 @@ internal static class NodeTrace
             span?.SetTag(TraceTag.Outcome, _outcome);
             if (_error is not null)
                 span?.SetTag(TraceTag.Error, _error).SetStatus(ActivityStatusCode.Error);
-            span?.Dispose();
+            // While the span is the current one: an example of the measurements leads to it.
             if (StepDuration.Enabled)
-                StepDuration.Record(Stopwatch.GetElapsedTime(_started).TotalSeconds, new(TraceTag.Step, kind), new(TraceTag.Outcome, _outcome));
+                StepDuration.Record(Stopwatch.GetElapsedTime(_started).TotalSeconds, new(TraceTag.Step, kind), new(TraceTag.Outcome, _outcome), new(TraceTag.Agreement, whose));
+            span?.Dispose();
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Collections.Immutable;
 using System.Text;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -11,6 +12,10 @@ namespace Grid.Stories.Tests.Stage;
 /// <param name="Tags">texts, numbers as texts, and the items of lists</param>
 public sealed record Span(string Service, string Source, string Name, string Trace, string Id, string Parent, ILookup<string, string> Tags);
 
+/// <param name="Tags">what the series is told apart by</param>
+/// <param name="Examples">single measurements: the span they were made in, and the tags that the series has not</param>
+public sealed record Series(string Name, ILookup<string, string> Tags, ImmutableArray<(string Span, ILookup<string, string> Tags)> Examples);
+
 /// <summary>A collector: takes OTLP over HTTP in protobuf (opentelemetry-proto 1.x) and keeps what it hears.</summary>
 public sealed class OtlpReceiver : IAsyncDisposable
 {
@@ -18,6 +23,7 @@ public sealed class OtlpReceiver : IAsyncDisposable
     private readonly ConcurrentQueue<byte[]> _bodies = [];
     private readonly ConcurrentQueue<Span> _spans = [];
     private readonly ConcurrentDictionary<string, string> _metrics = [];
+    private readonly ConcurrentQueue<Series> _series = [];
 
     private OtlpReceiver(WebApplication app) => _app = app;
 
@@ -35,6 +41,9 @@ public sealed class OtlpReceiver : IAsyncDisposable
 
     /// <summary>Names of metrics with their units.</summary>
     public IReadOnlyDictionary<string, string> Metrics => _metrics;
+
+    /// <summary>Every point of a histogram that was heard.</summary>
+    public IReadOnlyCollection<Series> Histograms => _series;
 
     public static async Task<OtlpReceiver> StartAsync()
     {
@@ -79,6 +88,9 @@ public sealed class OtlpReceiver : IAsyncDisposable
         {
             var fields = Fields(metric).ToLookup(f => f.Number, f => f.Bytes);
             _metrics[$"{service} {Text(fields[1])}"] = Text(fields[3]);
+            // Histogram: 9 { data_points: 1 { exemplars: 8 { span_id: 4, trace_id: 5, filtered_attributes: 7 }, attributes: 9 } }.
+            foreach (var point in fields[9].SelectMany(Fields).Where(f => f.Number == 1).Select(f => Fields(f.Bytes).ToLookup(p => p.Number, p => p.Bytes)))
+                _series.Enqueue(new Series(Text(fields[1]), Tags(point[9]), [.. point[8].Select(e => Fields(e).ToLookup(f => f.Number, f => f.Bytes)).Select(e => (Convert.ToHexStringLower(e[4].FirstOrDefault() ?? []), Tags(e[7])))]));
         }
     }
 
