@@ -13,7 +13,7 @@ namespace Grid.Node.Gateways;
 /// </summary>
 internal sealed class GatewayHost : IDisposable
 {
-    private static readonly TimeSpan Cut = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan Cut = TimeSpan.FromSeconds(2), Search = TimeSpan.FromMilliseconds(100);
 
     private readonly NetworkNamespace _node;
     private readonly GatewayFiles _files;
@@ -104,20 +104,18 @@ internal sealed class GatewayHost : IDisposable
     /// <summary>When it is over the world has no way in: no route, no connection, no key. Its place stays, with what is bound to that, until <see cref="LeaveAsync"/>.</summary>
     public Task<Outcome> CloseAsync(ContainerId id) => Effect.Run(() =>
     {
+        bool last;
         lock (_one)
         {
             _files.DeleteRoute(id);
-            if (!_files.Routes().Any())
-            {
-                if (!_front.EndAll())
-                    return new Outcome.Transient("The gateway's front does not end.");
-            }
-            else if (_front.Find() is not null && !Gone(id))
-            {
-                return new Outcome.Transient($"The front still holds {id}.");
-            }
-            _files.DeleteState(id);
+            last = !_files.Routes().Any();
+            if (last && !_front.EndAll())
+                return new Outcome.Transient("The gateway's front does not end.");
         }
+        // Many that end at once wait beside each other.
+        if (!last && !Gone(id))
+            return new Outcome.Transient($"The front still holds {id}.");
+        _files.DeleteState(id);
         if (Directory.Exists(_files.Certificate(id)))
             Directory.Delete(_files.Certificate(id), recursive: true);
         return new Outcome.Done();
@@ -132,12 +130,19 @@ internal sealed class GatewayHost : IDisposable
 
     public void Dispose() => _node.Dispose();
 
+    // The front says so by its file. One that has ended holds nothing any more, and says nothing; to look for it takes longer.
     private bool Gone(ContainerId id)
     {
+        var next = TimeSpan.Zero;
         for (var clock = Stopwatch.StartNew(); clock.Elapsed < Cut; Thread.Sleep(2))
         {
             if (_files.State(id) is null)
                 return true;
+            if (clock.Elapsed < next)
+                continue;
+            if (_front.Find() is null)
+                return true;
+            next = clock.Elapsed + Search;
         }
         return false;
     }

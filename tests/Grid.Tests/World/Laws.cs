@@ -7,6 +7,7 @@ using Grid.Nodes;
 using Grid.Offers;
 using Grid.Statements;
 using Grid.Units;
+using Grid.Workloads;
 using Grid.World;
 
 namespace Grid.Tests.World;
@@ -29,7 +30,7 @@ public sealed class Laws
     [Fact]
     public void Long_histories_reach_every_state()
     {
-        var seen = new HashSet<string>();
+        var (seen, most) = (new HashSet<string>(), Capacity.None);
         for (var seed = 0; seed < 60; seed++)
         {
             var random = new Random(seed);
@@ -37,9 +38,12 @@ public sealed class Laws
             for (var i = 0; i < 200; i++)
                 history.Step(random.Next());
             seen.UnionWith(history.Transitions.Select(t => t.To));
+            most = Capacity.Max(most, history.Most);
             history.Dispose();
         }
         Assert.Equal(Table.Select(t => t.Item2).Distinct().Order(), seen.Order());
+        // Of what a node has many want, somewhere it is all held. Processors and memory are scarce by reports of less.
+        Assert.Equal((TestGrid.Large.Ssd, TestGrid.Large.Hdd, TestGrid.Large.PublicIPv4), (most.Ssd, most.Hdd, most.PublicIPv4));
     }
 
     private static void Keeps(int[] commands)
@@ -59,6 +63,9 @@ public sealed class Laws
         private int _made;
 
         public HashSet<(string From, string To)> Transitions { get; } = [];
+
+        /// <summary>What a node ever held, of each the most.</summary>
+        public Capacity Most { get; private set; }
 
         public void Dispose() => _grid.Dispose();
 
@@ -162,6 +169,7 @@ public sealed class Laws
             {
                 var held = state.Agreements.Values.Aggregate(Capacity.None, (sum, a) => sum + a.HeldOn(node.Id));
                 Assert.Equal(held, node.Held);
+                Most = Capacity.Max(Most, held);
             }
             CheckCapacity(before, decision);
             // A name, and a port of a node, is held by one agreement or by none, and the index says by which.
@@ -210,6 +218,18 @@ public sealed class Laws
         // Few, so that several want one.
         private static string Hostname(Choice choice) => $"{(char)('a' + choice.Of(3))}.example.org";
 
+        // So large that a few of them fill a node, of either medium.
+        private static Volume Disk(Choice choice, string name, NodeId node) => choice.Of(2) == 0
+            ? new Volume(name, node, Bytes.GiB(20 * (1 + choice.Of(5))), Media.Ssd, TimeSpan.FromSeconds(choice.Of(2) * 600))
+            : new Volume(name, node, Bytes.GiB(200 * (1 + choice.Of(5))), Media.Hdd, TimeSpan.Zero);
+
+        private AgreementTerms Stored(AgreementTerms terms, Choice choice) => choice.Of(2) == 0 ? terms
+            : _grid.Priced(terms with { Workloads = [.. terms.Workloads.Add(Disk(choice, "data", terms.Placed.First().Node)).OrderBy(w => w.Name, StringComparer.Ordinal)] });
+
+        // Kept as it is, grown, or shrunk, which is refused.
+        private static IEnumerable<Workload> Kept(AgreementTerms terms, Choice choice, NodeId node) =>
+            terms.Workloads.OfType<Volume>().Where(v => v.Node == node && choice.Of(3) > 0).Select(v => v with { Size = choice.Of(3) switch { 0 => v.Size, 1 => v.Size + Bytes.GiB(20), _ => v.Size - Bytes.GiB(10) } });
+
         private static AgreementTerms Doored(AgreementTerms terms, Choice choice) => choice.Of(2) == 0 ? TestGrid.WithGateway(terms, Hostname(choice)) : terms;
 
         // As the account's keys are by now; TestFarm knows only how they were.
@@ -240,7 +260,7 @@ public sealed class Laws
                     return join;
                 case 6:
                     var reporter = _joined.Count > 0 && choice.Of(2) == 0 ? _joined[choice.Of(_joined.Count)] : node;
-                    return _grid.Report(reporter, TestGrid.Large with { Cpu = new MilliCores(1000 + (choice.Of(8) * 1000)), Memory = Bytes.GiB(1 + choice.Of(16)) });
+                    return _grid.Report(reporter, TestGrid.Large with { Cpu = new MilliCores(1000 + (choice.Of(8) * 1000)), Memory = Bytes.GiB(1 + choice.Of(16)), Ssd = Bytes.GiB(50 * choice.Of(3)), Hdd = Bytes.GiB(500 * choice.Of(3)) });
                 case 7:
                     return _grid.Post(farm.Account, farm.Id, farm.Prices);
                 default:
@@ -270,6 +290,7 @@ public sealed class Laws
                         fresh = TestGrid.WithGateway(fresh, Hostname(choice));
                     if (choice.Of(2) == 0)
                         fresh = _grid.Priced(TestGrid.WithAddress(fresh, TestGrid.PublicIp((byte)(2 + choice.Of(3)))));
+                    fresh = Stored(fresh, choice);
                     return _grid.SignedByUser(Offered(fresh, choice), KeysOf(_grid.Farms.Where(f => farms.Contains(f.Name) && fresh.Farms.Any(p => p.Farm == f.Id))));
                 case 2 or 3 when agreement is not null:
                     var open = agreement.Next is Amendment.Proposed p ? p.Version : agreement.Version;
@@ -284,7 +305,7 @@ public sealed class Laws
                     return _grid.Receipt(choice.Of(2) == 0 ? node : _grid.NodeOf(agreement.Version.Terms.Nodes.Last()), agreement, choice.Of(5) == 0 ? WorkloadState.Failed : WorkloadState.Running);
                 case 10 when agreement is not null:
                     var cpu = 500 + (choice.Of(8) * 500);
-                    return _grid.SignedByUser(_grid.Amend(agreement, t => Doored(t with { Note = $"{_made++}", Workloads = [TestGrid.Container("web-0", node.Id, cpu)] }, choice)), KeysOf([_grid.Farms[node.Name == "east" ? 1 : 0]]));
+                    return _grid.SignedByUser(_grid.Amend(agreement, t => Doored(t with { Note = $"{_made++}", Workloads = [.. Kept(t, choice, node.Id), TestGrid.Container("web-0", node.Id, cpu)] }, choice)), KeysOf([_grid.Farms[node.Name == "east" ? 1 : 0]]));
                 case 11 when agreement is not null:
                     return Sign(_grid.User, new CancelAgreement(agreement.Id, choice.Of(2) == 0 ? null : _grid.Now.AddSeconds(choice.Of(900)), choice.Of(3) == 0 ? agreement.Next?.Version.Id : null));
                 case 12 when agreement is not null:

@@ -162,7 +162,7 @@ public sealed class TestGrid : IDisposable
         var gateway = new Gateway("door", web.Node, hostname, Tls.Terminate, proof, new Backend(web.Name, 8080), [At(3)]);
         return terms with
         {
-            Workloads = [new Network("back", IPNetwork.Parse("10.1.0.0/24"), Egress.None), gateway, .. terms.Workloads.Replace(web, web with { Networks = [At(2)] })],
+            Workloads = [.. terms.Workloads.Replace(web, web with { Networks = [At(2)] }).AddRange(new Network("back", IPNetwork.Parse("10.1.0.0/24"), Egress.None), gateway).OrderBy(w => w.Name, StringComparer.Ordinal)],
         };
     }
 
