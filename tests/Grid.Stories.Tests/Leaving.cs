@@ -1,0 +1,58 @@
+using System.Net;
+using Grid.Agreements;
+using Grid.Networks;
+using Grid.Node.Networks;
+using Grid.Stories.Tests.Stage;
+
+namespace Grid.Stories.Tests;
+
+/// <summary>That every trace is gone says little unless each would be seen: here each is made by hand.</summary>
+[Collection("one at a time")]
+public sealed class Leaving
+{
+    [Fact]
+    public async Task Whatever_stays_in_the_nodes_network_beside_its_sockets_and_on_its_disks_is_seen()
+    {
+        UnderlayNetwork.NeedsTunnels();
+        await using var stage = await Stage.Stage.SetAsync();
+        using var wire = new UnderlayNetwork();
+        using var disk = new StageDisk(stage.At("disk"), whole: true);
+        var node = await stage.AddNodeAsync(await stage.AddFarmAsync("north"), "one", wire, _ => Task.FromResult<IEnumerable<string>>(["--disk", $"ssd:{disk.Volumes}"]));
+        var container = Trees.Run("alone", node.Id, await stage.PublishAsync(Trees.Make(stage, "alone")), "sleep", "100000") with { Networks = [new NetworkAddress("net", IPAddress.Parse("10.42.0.2"))] };
+        var id = await stage.AgreeAsync(stage.Terms(container, new Network("net", IPNetwork.Parse("10.42.0.0/24"), Egress.None)), "running");
+        await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
+        await Wait.ForAsync("every trace to be gone", () => node.EveryTrace().Count == 0, () => string.Join('\n', node.EveryTrace()) + stage.Logs());
+
+        // Both families, each with what leads to an address and what leads from it.
+        foreach (var (family, address, bits) in new[] { ("-4", "198.51.100.1", 32), ("-6", "2001:db8::1", 128) })
+        {
+            Led(family, "rule", $"from {address}", "pref 5210 lookup 7777");
+            Led(family, "route", $"{address}/{bits}", "dev lo");
+            Led(family, "route", "default", "dev lo table 7777");
+            Led(family, "neigh", $"proxy {address}", "dev eth0");
+        }
+        UnderlayNetwork.Set(node.Space, "link", "add", "left", "type", "veth", "peer", "name", "right");
+        Assert.Equal(["interface left", "interface right"], node.EveryTrace().Order(StringComparer.Ordinal));
+        UnderlayNetwork.Set(node.Space, "link", "del", "left");
+
+        var tunnel = new TunnelId(id, new Membership("net", "alone")).InterfaceName(TunnelNames.Tunnel, node.Run);
+        Left(WireGuardSocket.PathOf(tunnel), "socket");
+        Left(Path.Combine(disk.Volumes, $"{id}.data.image"), "file");
+        Assert.Empty(node.EveryTrace());
+
+        void Led(string family, string thing, string what, string where)
+        {
+            string[] words = [.. what.Split(' '), .. where.Split(' ')];
+            UnderlayNetwork.Set(node.Space, [family, thing, "add", .. words]);
+            Assert.Contains(what.Split(' ')[^1].Split('/')[0], Assert.Single(node.EveryTrace()), StringComparison.Ordinal);
+            UnderlayNetwork.Set(node.Space, [family, thing, "del", .. words]);
+        }
+
+        void Left(string path, string what)
+        {
+            File.WriteAllBytes(path, new byte[1 << 20]);
+            Assert.Equal([$"{what} {path}"], node.EveryTrace());
+            File.Delete(path);
+        }
+    }
+}
