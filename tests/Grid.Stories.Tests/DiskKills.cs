@@ -15,7 +15,7 @@ public sealed class DiskKills
     private static readonly IPEndPoint Place = new(IPAddress.Parse("10.42.0.2"), 8080);
 
     // A machine that boots takes ten times as long as an agent does.
-    private static readonly Beside[] Kills = [.. Enumerable.Repeat<Beside[]>([Beside.Nothing, Beside.Asked, Beside.Nothing, Beside.Crash, Beside.Nothing, Beside.Nothing, Beside.Asked, Beside.Replan], 2).SelectMany(k => k)];
+    private static readonly Beside[] Kills = [.. Enumerable.Repeat<Beside[]>([Beside.Nothing, Beside.Nothing, Beside.Asked, Beside.Crash, Beside.Nothing, Beside.Nothing, Beside.Nothing, Beside.Asked, Beside.Nothing, Beside.Replan], 2).SelectMany(k => k)];
 
     private enum Beside
     {

@@ -1,6 +1,7 @@
 using System.Net;
 using Grid.Agreements;
 using Grid.Networks;
+using Grid.Node;
 using Grid.Node.Networks;
 using Grid.Stories.Tests.Stage;
 
@@ -20,6 +21,14 @@ public sealed class Leaving
         var node = await stage.AddNodeAsync(await stage.AddFarmAsync("north"), "one", wire, _ => Task.FromResult<IEnumerable<string>>(["--disk", $"ssd:{disk.Volumes}"]));
         var container = Trees.Run("alone", node.Id, await stage.PublishAsync(Trees.Make(stage, "alone")), "sleep", "100000") with { Networks = [new NetworkAddress("net", IPAddress.Parse("10.42.0.2"))] };
         var id = await stage.AgreeAsync(stage.Terms(container, new Network("net", IPNetwork.Parse("10.42.0.0/24"), Egress.None)), "running");
+        // Agent and tunnel are killed, and whoever clears the node finds what is left of both; a new agent makes it anew.
+        await node.KillAgentAsync();
+        var socket = WireGuardSocket.PathOf(new TunnelId(id, new Membership("net", "alone")).InterfaceName(TunnelNames.Tunnel, node.Run));
+        node.Kill(Assert.Single(node.Tunnels()));
+        await Wait.ForAsync("its socket, if it had one, to be of age", () => !File.Exists(socket) || DateTime.UtcNow - File.GetLastWriteTimeUtc(socket) > TimeSpan.FromSeconds(2), stage.Logs);
+        await node.CommandAsync(ClearProgram.Verb, "--data", node.Data, "--run", node.Run, "--cgroup", node.Cgroup);
+        Assert.False(File.Exists(socket), socket);
+        await node.StartAsync();
         await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
         await Wait.ForAsync("every trace to be gone", () => node.EveryTrace().Count == 0, () => string.Join('\n', node.EveryTrace()) + stage.Logs());
 
@@ -35,8 +44,7 @@ public sealed class Leaving
         Assert.Equal(["interface left", "interface right"], node.EveryTrace().Order(StringComparer.Ordinal));
         UnderlayNetwork.Set(node.Space, "link", "del", "left");
 
-        var tunnel = new TunnelId(id, new Membership("net", "alone")).InterfaceName(TunnelNames.Tunnel, node.Run);
-        Left(WireGuardSocket.PathOf(tunnel), "socket");
+        Left(socket, "socket");
         Left(Path.Combine(disk.Volumes, $"{id}.data.image"), "file");
         Assert.Empty(node.EveryTrace());
 
@@ -50,7 +58,8 @@ public sealed class Leaving
 
         void Left(string path, string what)
         {
-            File.WriteAllBytes(path, new byte[1 << 20]);
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            File.WriteAllBytes(path, []);
             Assert.Equal([$"{what} {path}"], node.EveryTrace());
             File.Delete(path);
         }

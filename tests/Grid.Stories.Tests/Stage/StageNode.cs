@@ -27,7 +27,7 @@ public sealed partial class StageNode(Stage stage, StageFarm farm, string name, 
 
     public string Run => $"/run/grid-story-{Environment.ProcessId}-{Path.GetFileName(stage.Directory)[^1]}-{name}";
 
-    private string Cgroup => Path.GetFileName(Run);
+    public string Cgroup => Path.GetFileName(Run);
 
     private ContainerPaths Paths => new(Run, Path.Combine(Data, "logs"), Cgroup);
 
@@ -56,6 +56,14 @@ public sealed partial class StageNode(Stage stage, StageFarm farm, string name, 
     public Task KillAgentAsync() => _agent!.KillAsync();
 
     public Task StopAgentAsync() => _agent!.StopAsync();
+
+    /// <summary>What its farmer types there, once its agent has ended.</summary>
+    public async Task CommandAsync(params string[] arguments)
+    {
+        using var command = UnderlayNetwork.Inside(Space, () => System.Diagnostics.Process.Start(Programs.Find("grid-node"), arguments));
+        await command.WaitForExitAsync();
+        Assert.Equal(0, command.ExitCode);
+    }
 
     /// <summary>The pid of every container that runs here, by workload, as the kernel says and not the agent.</summary>
     public IReadOnlyDictionary<string, int> Running() => Processes().ToDictionary(p => p.Key.Workload, p => p.Value.Pid);
