@@ -13,7 +13,8 @@ public sealed class HundredKills
 {
     private const int Kills = 100, AgainEvery = 4;
 
-    private static readonly TimeSpan WithinWhichAdopted = TimeSpan.FromSeconds(1);
+    // A machine that does something else at the same time makes one start late, and not one in twenty; nor that one by as much again.
+    private static readonly TimeSpan WithinWhichAdopted = TimeSpan.FromSeconds(1), AtMost = TimeSpan.FromSeconds(2);
 
     [Fact]
     public async Task Fifty_workloads_of_every_kind_never_notice_a_hundred_kills_of_the_agent()
@@ -50,7 +51,7 @@ public sealed class HundredKills
 
             using var over = new CancellationTokenSource();
             var asking = AskAsync(fifty, over.Token);
-            var adopted = new List<TimeSpan>();
+            var (ready, adopted) = (new List<TimeSpan>(), new List<TimeSpan>());
             var random = new Random(100);
             for (var kill = 1; kill <= Kills; kill++)
             {
@@ -68,6 +69,7 @@ public sealed class HundredKills
                 var status = File.GetLastWriteTimeUtc(node.StatusFile);
                 var clock = Stopwatch.StartNew();
                 await node.StartAsync();
+                ready.Add(clock.Elapsed);
                 await Wait.ForAsync("the agent to have adopted all", () => File.GetLastWriteTimeUtc(node.StatusFile) != status && Adopted(node) == Fifty.Told, stage.Logs);
                 adopted.Add(clock.Elapsed);
             }
@@ -78,10 +80,9 @@ public sealed class HundredKills
             // What is on the machine's disk by now, and more of it: it can write there.
             var lines = (await fifty.LinesAsync())!;
             await Wait.ForAsync("the machine to write on", async () => await fifty.LinesAsync() is { } now && now.Length > lines.Length && now.StartsWith(lines, StringComparison.Ordinal) ? now : null, stage.Logs);
-            adopted.Sort();
-            TimeSpan Of(int percent) => adopted[percent * Kills / 100 - 1];
-            Console.WriteLine($"{Kills} kills, and {Kills / AgainEvery} of who just began; {before.Count} processes; started and adopted all in {Of(50).TotalSeconds:0.00} s (p50), {Of(95).TotalSeconds:0.00} s (p95), {Of(100).TotalSeconds:0.00} s at most; {rounds} times every way in and out meanwhile");
-            Assert.True(Of(50) <= WithinWhichAdopted, $"It takes {Of(50).TotalSeconds:0.00} s.");
+            string Said(List<TimeSpan> took) => $"{Of(took, 50).TotalSeconds:0.00} s (p50), {Of(took, 95).TotalSeconds:0.00} s (p95), {Of(took, 100).TotalSeconds:0.00} s at most";
+            Console.WriteLine($"{Kills} kills, and {Kills / AgainEvery} of who just began, under {before.Count} processes and {rounds} times every way in and out; started and adopted all in {Said(adopted)}, of which to start {Said(ready)}");
+            Assert.True(Of(adopted, 95) <= WithinWhichAdopted && Of(adopted, 100) <= AtMost, $"It takes {Said(adopted)}.");
 
             await fifty.DisposeAsync();
             await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
@@ -96,6 +97,8 @@ public sealed class HundredKills
 
     private static void Same(SortedSet<string> before, SortedSet<string> now) =>
         Assert.True(before.SetEquals(now), $"gone: {string.Join(", ", before.Except(now))}; new: {string.Join(", ", now.Except(before))}");
+
+    private static TimeSpan Of(List<TimeSpan> took, int percent) => took.Order().ElementAt(percent * took.Count / 100 - 1);
 
     private static int Adopted(StageNode node) =>
         node.Status().GetProperty("workloads").EnumerateArray().Count(w => w.GetProperty("phase").GetString() is "running" or "attached" or "serving" or "bound");

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using Grid.Agreements;
 using Grid.Networks;
@@ -45,7 +46,13 @@ public sealed class Leaving
         UnderlayNetwork.Set(node.Space, "link", "del", "left");
 
         Left(socket, "socket");
-        Left(Path.Combine(disk.Volumes, $"{id}.data.image"), "file");
+        var image = Path.Combine(disk.Volumes, $"{id}.data.image");
+        Left(image, "file");
+        File.WriteAllBytes(image, new byte[4096]);
+        var loop = Losetup("--find", "--show", image);
+        Assert.Equal([$"file {image}", $"loop device over {image}"], node.EveryTrace().Order(StringComparer.Ordinal));
+        Losetup("--detach", loop);
+        File.Delete(image);
         Assert.Empty(node.EveryTrace());
 
         void Led(string family, string thing, string what, string where)
@@ -63,5 +70,14 @@ public sealed class Leaving
             Assert.Equal([$"{what} {path}"], node.EveryTrace());
             File.Delete(path);
         }
+    }
+
+    private static string Losetup(params string[] arguments)
+    {
+        using var process = Process.Start(new ProcessStartInfo("/usr/sbin/losetup", arguments) { RedirectStandardOutput = true })!;
+        var said = process.StandardOutput.ReadToEnd().Trim();
+        process.WaitForExit();
+        Assert.Equal(0, process.ExitCode);
+        return said;
     }
 }
