@@ -13,7 +13,7 @@ namespace Grid.Stories.Tests;
 public sealed class Leaving
 {
     [Fact]
-    public async Task Whatever_stays_in_the_nodes_network_beside_its_sockets_and_on_its_disks_is_seen()
+    public async Task Whatever_stays_of_workloads_is_seen_and_who_clears_a_node_takes_the_socket_of_a_killed_tunnel()
     {
         UnderlayNetwork.NeedsTunnels();
         await using var stage = await Stage.Stage.SetAsync();
