@@ -71,6 +71,7 @@ internal static class ClearProgram
             if (outcomes.Length == 0 || outcomes.Any(o => o is not Outcome.Done))
                 await Task.Delay(LookAgain, time);
         }
+        tunnelHost?.Sweep();
         containers.Leave();
         RunDirectory.Leave(paths.Run);
         return 0;

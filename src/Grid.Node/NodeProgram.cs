@@ -59,6 +59,7 @@ internal static partial class NodeProgram
         var secrets = new NodeSecrets(keys.Secrets, new SecretPlaces(options.Paths.Secrets), inMemory);
         var underlay = options.Underlay ?? TunnelEnds.Sorted(Underlay.Find());
         using var tunnelHost = TunnelHost.Open(options.Paths.Run, keys.Tunnels, Environment.ProcessId, time, out why);
+        tunnelHost?.Sweep();
         var tunnels = tunnelHost is null || underlay.IsEmpty ? null : new Tunnels(tunnelHost, keys.Tunnels, underlay, time);
         if (tunnels is null)
             Without(log, Network.KindName, tunnelHost is null ? why : "no --underlay was given, and the machine has no route to the world");

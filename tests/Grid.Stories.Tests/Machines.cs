@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 using Grid.Agreements;
@@ -140,23 +139,5 @@ public sealed class Machines
 
     private static Task<string> PageAsync(ProcessIdentity from, string page, Stage.Stage stage) => Wait.ForAsync($"the machine's {page}", () => TryPageAsync(from, page), stage.Logs);
 
-    // Nothing is started in the workload: the socket is made in its namespace and used from here.
-    private static async Task<string?> TryPageAsync(ProcessIdentity from, string page)
-    {
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(2));
-        using var handler = new SocketsHttpHandler
-        {
-            UseProxy = false,
-            ConnectCallback = async (_, cancel) => new NetworkStream(await NamespaceDialer.ConnectAsync(from, new IPEndPoint(Address, 8080), cancel), ownsSocket: true),
-        };
-        using var http = new HttpClient(handler);
-        try
-        {
-            return await http.GetStringAsync(new Uri($"http://{Address}:8080/{page}"), limit.Token);
-        }
-        catch (Exception e) when (e is HttpRequestException or OperationCanceledException or IOException)
-        {
-            return null;
-        }
-    }
+    private static Task<string?> TryPageAsync(ProcessIdentity from, string page) => Pages.TryAsync(from, new IPEndPoint(Address, 8080), page, TimeSpan.FromSeconds(2));
 }

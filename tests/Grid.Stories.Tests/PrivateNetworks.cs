@@ -147,25 +147,7 @@ public sealed class PrivateNetworks
     private static async Task<string> PageAsync(ProcessIdentity from, int to, Stage.Stage stage) =>
         await Wait.ForAsync($"member {to} to answer", () => TryPageAsync(from, to, TimeSpan.FromSeconds(2)), stage.Logs);
 
-    // Nothing is started in the workload: the socket is made in its namespace and used from here.
-    private static async Task<string?> TryPageAsync(ProcessIdentity from, int to, TimeSpan patience)
-    {
-        using var limit = new CancellationTokenSource(patience);
-        using var handler = new SocketsHttpHandler
-        {
-            UseProxy = false,
-            ConnectCallback = async (_, cancel) => new NetworkStream(await NamespaceDialer.ConnectAsync(from, new IPEndPoint(Address(to), 8080), cancel), ownsSocket: true),
-        };
-        using var http = new HttpClient(handler);
-        try
-        {
-            return await http.GetStringAsync(new Uri($"http://{Address(to)}:8080/"), limit.Token);
-        }
-        catch (Exception e) when (e is HttpRequestException or OperationCanceledException)
-        {
-            return null;
-        }
-    }
+    private static Task<string?> TryPageAsync(ProcessIdentity from, int to, TimeSpan patience) => Pages.TryAsync(from, new IPEndPoint(Address(to), 8080), "", patience);
 
     private static List<string> Interfaces(ProcessIdentity init) =>
         [.. File.ReadLines($"/proc/{init.Pid}/net/dev").Skip(2).Select(l => l.Split(':')[0].Trim()).Select(n => n == "lo" ? n : "tunnel").Order(StringComparer.Ordinal)];

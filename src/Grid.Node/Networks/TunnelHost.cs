@@ -82,6 +82,18 @@ public sealed class TunnelHost : IDisposable
         return null;
     }
 
+    /// <summary>Takes away what was left by tunnels that were killed and whose workloads are gone. Where that cannot be told now, the next agent tells.</summary>
+    public void Sweep()
+    {
+        try
+        {
+            WireGuardGo.Sweep(_time.GetUtcNow());
+        }
+        catch (Exception e) when (Effect.IsOfTheMachine(e))
+        {
+        }
+    }
+
     /// <summary>
     /// Reads /proc and asks every tunnel, one of the kernel's by wg(8). Nothing else is started, but for one nft(8) when any of them has a way out and
     /// one ip(8) for a namespace with tunnels not met before.

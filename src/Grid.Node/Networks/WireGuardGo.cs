@@ -15,7 +15,7 @@ namespace Grid.Node.Networks;
 internal sealed class WireGuardGo(NetworkNamespace node, string scope) : IWireGuard
 {
     private const string TunnelVariable = "GRID_TUNNEL=", NodeVariable = "GRID_NODE=", AllowedField = "Cpus_allowed_list:";
-    private static readonly TimeSpan Birth = TimeSpan.FromSeconds(5), Moment = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan Birth = TimeSpan.FromSeconds(5), Moment = TimeSpan.FromMilliseconds(100), Listening = TimeSpan.FromSeconds(1);
 
     // As cpuset(7) writes them: 0-3,8.
     private static readonly string Processors = (Processes.Read(Environment.ProcessId, "status") ?? "").Split('\n')
@@ -76,6 +76,22 @@ internal sealed class WireGuardGo(NetworkNamespace node, string scope) : IWireGu
             // It ended at once: one that was killed before it may still be dying, and hold a socket that looks in use.
         }
         throw new IOException($"wireguard-go does not come up for {name}, or somebody else has that name.");
+    }
+
+    /// <summary>
+    /// Takes away the sockets of processes that were killed, whichever node of this machine had them: of those whose workloads are gone by now nothing else would tell.
+    /// Who does not listen so long after its socket was made never will.
+    /// </summary>
+    public static void Sweep(DateTimeOffset now)
+    {
+        if (!Directory.Exists(WireGuardSocket.Directory))
+            return;
+        foreach (var path in Directory.EnumerateFiles(WireGuardSocket.Directory, "*.sock"))
+        {
+            var name = Path.GetFileNameWithoutExtension(path);
+            if (TunnelNames.IsTunnel(name) && now - File.GetLastWriteTimeUtc(path) > Listening && !WireGuardSocket.IsHeard(name))
+                File.Delete(path);
+        }
     }
 
     /// <summary>A process that was killed leaves its socket.</summary>

@@ -28,6 +28,21 @@ internal static class WireGuardSocket
 
     public static string PathOf(string name) => $"{Directory}/{name}.sock";
 
+    /// <summary>False when nobody listens there. One that hangs does, and so may one that cannot be asked.</summary>
+    public static bool IsHeard(string name)
+    {
+        using var socket = Open();
+        try
+        {
+            socket.Connect(new UnixDomainSocketEndPoint(PathOf(name)));
+            return true;
+        }
+        catch (SocketException e)
+        {
+            return e.SocketErrorCode is not SocketError.ConnectionRefused;
+        }
+    }
+
     /// <exception cref="SocketException">nobody listens, or nobody answers</exception>
     /// <exception cref="IOException">the answer is none</exception>
     public static WireGuardState Get(string name)
@@ -161,13 +176,15 @@ internal static class WireGuardSocket
     private static long Number(ReadOnlySpan<byte> text) =>
         Utf8Parser.TryParse(text, out long number, out var length) && length == text.Length ? number : throw new FormatException("A number that is none.");
 
+    private static Socket Open() => new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
+    {
+        SendTimeout = (int)Patience.TotalMilliseconds,
+        ReceiveTimeout = (int)Patience.TotalMilliseconds,
+    };
+
     private static byte[] Exchange(string name, ReadOnlySpan<byte> request)
     {
-        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
-        {
-            SendTimeout = (int)Patience.TotalMilliseconds,
-            ReceiveTimeout = (int)Patience.TotalMilliseconds,
-        };
+        using var socket = Open();
         socket.Connect(new UnixDomainSocketEndPoint(PathOf(name)));
         while (!request.IsEmpty)
             request = request[socket.Send(request)..];

@@ -36,6 +36,7 @@ public sealed class Stage : IAsyncDisposable
 
     private readonly ConcurrentDictionary<string, SigningKey> _keys = [];
     private readonly List<Actor> _actors = [];
+    private readonly ConcurrentQueue<(AgreementId, AgreementTerms)> _proposed = [];
 
     private readonly ConcurrentDictionary<string, Launcher> _launchers = new();
 
@@ -58,6 +59,9 @@ public sealed class Stage : IAsyncDisposable
     public AccountId User { get; private set; }
 
     public List<StageFarm> Farms { get; } = [];
+
+    /// <summary>Every version of an agreement that was recorded.</summary>
+    public IReadOnlyCollection<(AgreementId Id, AgreementTerms Terms)> Proposed => _proposed;
 
     public static readonly Currency Euro = new("EUR", 9);
 
@@ -137,6 +141,8 @@ public sealed class Stage : IAsyncDisposable
     {
         var answer = await Client.SubmitAsync(statement, default);
         Assert.True(answer.Try(out var recorded, out var refusal), refusal?.ToString());
+        if (statement.Payload.Body is AgreementTerms terms)
+            _proposed.Enqueue((terms.Amends?.Agreement ?? new AgreementId(recorded.Statement.Id.Value), terms));
         return recorded;
     }
 
@@ -303,9 +309,10 @@ public sealed class Actor
 {
     private readonly ChildProcess _process;
 
-    internal Actor(ChildProcess process) => _process = process;
+    internal Actor(ChildProcess process) => (_process, Pid) = (process, process.Pid);
 
-    public int Pid => _process.Pid;
+    /// <summary>Also once it has ended.</summary>
+    public int Pid { get; }
 
     public async Task KillAsync()
     {

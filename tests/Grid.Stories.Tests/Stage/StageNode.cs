@@ -12,7 +12,7 @@ namespace Grid.Stories.Tests.Stage;
 
 /// <summary>A real agent with its own directories, cgroup and containers; several live on one machine without seeing each other.</summary>
 /// <param name="options">what else the agent is told, by where it is reached</param>
-public sealed class StageNode(Stage stage, StageFarm farm, string name, string invite, UnderlayNetwork? wire, Func<IPAddress, Task<IEnumerable<string>>>? options, Uri hub, Uri? ledger)
+public sealed partial class StageNode(Stage stage, StageFarm farm, string name, string invite, UnderlayNetwork? wire, Func<IPAddress, Task<IEnumerable<string>>>? options, Uri hub, Uri? ledger)
 {
     private IEnumerable<string>? _options;
     private (string Path, IPAddress Address)? _place;
@@ -27,7 +27,7 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
 
     public string Run => $"/run/grid-story-{Environment.ProcessId}-{Path.GetFileName(stage.Directory)[^1]}-{name}";
 
-    private string Cgroup => Path.GetFileName(Run);
+    public string Cgroup => Path.GetFileName(Run);
 
     private ContainerPaths Paths => new(Run, Path.Combine(Data, "logs"), Cgroup);
 
@@ -56,6 +56,14 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
     public Task KillAgentAsync() => _agent!.KillAsync();
 
     public Task StopAgentAsync() => _agent!.StopAsync();
+
+    /// <summary>What its farmer types there, once its agent has ended.</summary>
+    public async Task CommandAsync(params string[] arguments)
+    {
+        using var command = UnderlayNetwork.Inside(Space, () => System.Diagnostics.Process.Start(Programs.Find("grid-node"), arguments));
+        await command.WaitForExitAsync();
+        Assert.Equal(0, command.ExitCode);
+    }
 
     /// <summary>The pid of every container that runs here, by workload, as the kernel says and not the agent.</summary>
     public IReadOnlyDictionary<string, int> Running() => Processes().ToDictionary(p => p.Key.Workload, p => p.Value.Pid);
@@ -103,27 +111,6 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
     /// <summary>The processes that hold this node's gateways, and the one that serves them.</summary>
     public IReadOnlyList<int> Gateways() => Of("GRID_GATEWAY");
 
-    private List<int> Of(string variable) =>
-    [
-        .. from entry in Directory.EnumerateDirectories("/proc")
-           where int.TryParse(Path.GetFileName(entry), out _)
-           where Reads(Path.Combine(entry, "environ")) is var text && text.Contains(variable, StringComparison.Ordinal) && text.Contains(Run, StringComparison.Ordinal)
-           select int.Parse(Path.GetFileName(entry)),
-    ];
-
-    public static string Reads(string path)
-    {
-        try
-        {
-            return File.Exists(path) ? File.ReadAllText(path) : "";
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            // It ended meanwhile, or is nobody's to read.
-            return "";
-        }
-    }
-
     /// <summary>What a power cut leaves: the disk. Every process of the node ends at once, and the kernel forgets all that it held.</summary>
     public async Task CrashAsync()
     {
@@ -137,95 +124,8 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
             Directory.Delete(group);
         if (_place is not null)
             UnderlayNetwork.Forget(Space);
+        RemoveSockets();
     }
-
-    /// <summary>Everything of any container that is left here: containers, mounts, roots, tunnels.</summary>
-    public IReadOnlyList<string> Traces()
-    {
-        var host = ContainerHost.Open(Paths, TimeProvider.System, out var why);
-        Assert.True(host is not null, why);
-        return
-        [
-            .. host.Observe().Containers.Select(c => $"container {c.Key}: {c.Value}"),
-            .. FlistMount.All().Where(m => m.Mountpoint.StartsWith(Run + "/", StringComparison.Ordinal)).Select(m => $"mount {m.Mountpoint}"),
-            .. new[] { "roots", "views", "machines", "secrets" }.Select(p => Path.Combine(Run, p)).Where(Directory.Exists).SelectMany(Directory.EnumerateDirectories).Select(p => $"place {p}"),
-            .. Tunnels().Select(p => $"tunnel {p}"),
-            .. Gateways().Select(p => $"gateway {p}"),
-            .. Within(Path.Combine(Run, "gateways")).Select(f => $"route {f}"),
-            .. Within(Path.Combine(Data, "gateways")).Where(f => Path.GetFileName(f) != "account.pem").Select(f => $"certificate {f}"),
-        ];
-    }
-
-    /// <summary>Those, and what else a workload may leave: cgroups, loop devices, links, volumes and their keys.</summary>
-    public IReadOnlyList<string> EveryTrace() =>
-    [
-        .. Traces(),
-        .. Cgroups().Where(g => Path.GetFileName(g) != Cgroup).Select(g => $"cgroup {g}"),
-        .. Directory.EnumerateDirectories("/sys/block", "loop*").Select(d => Reads(Path.Combine(d, "loop/backing_file"))).Where(f => f.StartsWith(Data, StringComparison.Ordinal)).Select(f => $"loop device over {f.Trim()}"),
-        .. Within(Path.Combine(Data, "volumes")).Select(f => $"file {f}"),
-        .. UnderlayNetwork.Inside(Space, () => System.Net.NetworkInformation.NetworkInterface.GetAllNetworkInterfaces().Select(i => i.Name).ToList())
-            .Where(n => wire is not null && n is not ("lo" or "eth0")).Select(n => $"interface {n}"),
-        .. Cli.Up.Place.Mounts(Run).Select(m => $"mounted {m}"),
-        .. wire is null ? [] : UnderlayNetwork.Rules(Space).Select(r => $"rule {r}"),
-        .. Namespaces().Select(n => $"namespace {n}"),
-    ];
-
-    /// <summary>The namespaces that were not there before this node was, and that a process of it is in with one of its threads or holds open.</summary>
-    private IEnumerable<string> Namespaces() =>
-        (from entry in Directory.EnumerateDirectories("/proc")
-         where int.TryParse(Path.GetFileName(entry), out var pid) && pid != Environment.ProcessId
-            && (Reads(Path.Combine(entry, "cgroup")).Contains($"/{Cgroup}/", StringComparison.Ordinal) || (Reads(Path.Combine(entry, "cmdline")) + Reads(Path.Combine(entry, "environ"))).Contains(Run, StringComparison.Ordinal))
-         from space in Namespaces(entry)
-         where _before?.Contains(space) is false
-         select space).Distinct().ToList();
-
-    // Each thread is in its own; a descriptor of one keeps it as well (namespaces(7)).
-    private static IEnumerable<string> Namespaces(string process) =>
-        Entries(Path.Combine(process, "task")).SelectMany(t => new[] { "net", "mnt", "user", "pid" }.Select(n => Link(Path.Combine(t, "ns", n))))
-            .Concat(Entries(Path.Combine(process, "fd")).Select(Link))
-            .OfType<string>().Where(l => l.EndsWith(']') && l.Split(":[")[0] is "net" or "mnt" or "user" or "pid");
-
-    private static string? Link(string path)
-    {
-        try
-        {
-            return new FileInfo(path).LinkTarget;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return null;
-        }
-    }
-
-    private static string[] Entries(string directory)
-    {
-        try
-        {
-            return Directory.GetFileSystemEntries(directory);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            // It ended meanwhile.
-            return [];
-        }
-    }
-
-    private static IEnumerable<string> Within(string directory) => Directory.Exists(directory) ? Directory.EnumerateFileSystemEntries(directory) : [];
-
-    /// <summary>The control groups of a workload, one in each hierarchy.</summary>
-    public IEnumerable<string> Groups(AgreementId agreement, string workload) => Cgroups().Where(g => Path.GetFileName(g) == $"{agreement}.{workload}");
-
-    private IEnumerable<string> Cgroups() => Directory.EnumerateDirectories("/sys/fs/cgroup", Cgroup, new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 1 })
-        .SelectMany(g => Directory.EnumerateDirectories(g, "*", SearchOption.AllDirectories).Append(g)).ToList();
-
-    /// <summary>Every process whose command line or environment names this node's directory.</summary>
-    public IReadOnlyList<int> Mentioning() =>
-    [
-        .. from entry in Directory.EnumerateDirectories("/proc")
-           where int.TryParse(Path.GetFileName(entry), out _) && entry != $"/proc/{Environment.ProcessId}"
-           where (Reads(Path.Combine(entry, "cmdline")) + Reads(Path.Combine(entry, "environ"))).Contains(Run + "/", StringComparison.Ordinal) || Reads(Path.Combine(entry, "environ")).Contains(Run + '\0', StringComparison.Ordinal)
-           select int.Parse(Path.GetFileName(entry)),
-    ];
 
     public string Log(AgreementId agreement, string workload) => HasLog(agreement, workload) ? File.ReadAllText(LogOf(agreement, workload)) : "";
 
@@ -260,6 +160,14 @@ public sealed class StageNode(Stage stage, StageFarm farm, string name, string i
             FlistMount.Stop(mount.Mountpoint, detach: true);
         if (Directory.Exists(Run))
             RemoveRun();
+        RemoveSockets();
+    }
+
+    // A tunnel's process that is killed leaves its own.
+    private void RemoveSockets()
+    {
+        foreach (var socket in Sockets().Where(File.Exists))
+            File.Delete(socket);
     }
 
     private void RemoveRun()

@@ -7,6 +7,7 @@ namespace Grid.Stories.Tests.Stage;
 /// <summary>
 /// A system that boots: Debian's cloud kernel and packages, as they are, an initial RAM disk with the modules that lead to the root, and one script as its first
 /// process. It has the address that its command line says, says the hash of its credential "token", formats the disk "data" if that has no file system yet, leaves a line on it at each boot, and serves it.
+/// Every second it writes one more, of which no two are alike, and shows as "lines" those that the disk has confirmed.
 /// </summary>
 public static class Systems
 {
@@ -45,8 +46,13 @@ public static class Systems
         done
         busybox mount -t ext4 /dev/$disk /mnt 2>/dev/null || { /sbin/mke2fs -q -t ext4 /dev/$disk; busybox mount -t ext4 /dev/$disk /mnt; }
         echo BOOT >> /mnt/index.html
-        [ -L /mnt/size ] || busybox ln -s /run/size /mnt/size
-        while :; do busybox cat /sys/block/$disk/size > /run/new; busybox mv /run/new /run/size; busybox sleep 1; done &
+        for page in size lines; do [ -L /mnt/$page ] || busybox ln -s /run/$page /mnt/$page; done
+        boot=$(busybox cat /proc/sys/kernel/random/uuid)
+        while :; do
+          busybox cat /sys/block/$disk/size > /run/new; busybox mv /run/new /run/size
+          line=$((line+1)); echo $boot $line >> /mnt/written && busybox sync && busybox cp /mnt/written /run/new && busybox mv /run/new /run/lines
+          busybox sleep 1
+        done &
         busybox sync
         busybox mkdir -p /run/acpi/PWRF
         printf '#!/bin/busybox sh\necho SHUTTING DOWN\nbusybox mount -o remount,ro /mnt\nbusybox poweroff -f\n' > /run/acpi/PWRF/00000080

@@ -22,6 +22,8 @@ public sealed partial class UnderlayNetwork : IDisposable
 {
     private const string Ip = "/usr/sbin/ip";
 
+    private static readonly string[] Families = ["-4", "-6"];
+
     private static int s_count;
 
     private readonly string _prefix = $"gs{Environment.ProcessId}-{Interlocked.Increment(ref s_count)}";
@@ -62,18 +64,23 @@ public sealed partial class UnderlayNetwork : IDisposable
         return ($"/run/netns/{name}", new IPAddress([10, 99, 0, (byte)number]));
     }
 
-    /// <summary>The rules for packets in a namespace, and those for routes that are not the kernel's own three.</summary>
+    /// <summary>What leads packets in a namespace, of both families: rules, routes, and whom it answers for; without the kernel's own three rules, and the routes that it makes of addresses.</summary>
     public static IReadOnlyList<string> Rules(string space) =>
     [
         .. Ask("/usr/sbin/nft", space, "list", "ruleset"),
-        .. Ask(Ip, space, "rule").Where(r => !r.EndsWith("lookup local") && !r.EndsWith("lookup main") && !r.EndsWith("lookup default")),
+        .. Families.SelectMany(f => Ask(Ip, space, f, "rule")).Where(r => !r.EndsWith("lookup local") && !r.EndsWith("lookup main") && !r.EndsWith("lookup default")),
+        .. Families.SelectMany(f => Ask(Ip, space, f, "route", "show", "table", "all")).Where(r => !r.Contains(" proto kernel ", StringComparison.Ordinal)),
+        .. Families.SelectMany(f => Ask(Ip, space, f, "neigh", "show", "proxy")),
     ];
 
     /// <summary>As after a power cut: no rules. Links to containers went with the containers.</summary>
     public static void Forget(string space) => Ask("/usr/sbin/nft", space, "flush", "ruleset");
 
     /// <summary>One more address for one that is on the wire.</summary>
-    public static void Give(string space, IPAddress address, int prefix) => Run("-n", Path.GetFileName(space), "addr", "add", $"{address}/{prefix}", "dev", "eth0");
+    public static void Give(string space, IPAddress address, int prefix) => Set(space, "addr", "add", $"{address}/{prefix}", "dev", "eth0");
+
+    /// <summary>ip(8) in a namespace.</summary>
+    public static void Set(string space, params string[] arguments) => Run(["-n", Path.GetFileName(space), .. arguments]);
 
     /// <summary>Makes a loopback port of this process' namespace a loopback port of that one.</summary>
     public void Share(string space, int port)
