@@ -50,8 +50,7 @@ internal sealed class RecordedGrid : IDisposable
 
     public IEnumerable<Entry> Entries => _entries.Select(e => e.Entry);
 
-    public static RecordedGrid Read([CallerFilePath] string here = "") =>
-        new(JsonNode.Parse(File.ReadAllText(Path.Combine(Path.GetDirectoryName(here)!, "..", "..", "vectors", "refusals", "recorded", "log.json")))!);
+    public static RecordedGrid Read() => new(JsonNode.Parse(File.ReadAllText(Path.Combine(Path.GetDirectoryName(Here())!, "..", "..", "vectors", "refusals", "recorded", "log.json")))!);
 
     /// <summary>The proof that a ledger makes which records an agreement against its rules: what the terms name, and nothing of what others hold.</summary>
     public Bundle Forced(Statement statement)
@@ -80,4 +79,6 @@ internal sealed class RecordedGrid : IDisposable
     }
 
     public void Dispose() => Key.Dispose();
+
+    private static string Here([CallerFilePath] string path = "") => path;
 }
