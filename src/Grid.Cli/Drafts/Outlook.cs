@@ -70,7 +70,7 @@ internal sealed class Outlook(LedgerClient ledger, CancellationToken cancellatio
 
     private async Task<Answer<ImmutableArray<FarmAddress>>> AddressesAsync(FarmId farm) =>
         (await ledger.FarmAsync(farm, cancellation).ConfigureAwait(false)).Try(out var view, out var refusal)
-            ? Read(view, OutlookContext.Default.FarmAnswer, a => a.Farm.Addresses.Select(t => FarmAddress.TryParse(t, out var one) ? one! : throw new JsonException()).ToImmutableArray())
+            ? Read(view, OutlookContext.Default.FarmAnswer, a => a.Farm.Addresses.Select(t => t is not null && FarmAddress.TryParse(t, out var one) ? one! : throw new JsonException()).ToImmutableArray())
             : refusal;
 
     private static Answer<TThing> Read<TView, TThing>(LedgerView view, System.Text.Json.Serialization.Metadata.JsonTypeInfo<TView> form, Func<TView, TThing> make) where TView : class
