@@ -57,18 +57,9 @@ internal sealed class Catalogue(LedgerClient ledger, Book book, CancellationToke
                 return new Refusal(RefusalCode.UnresolvedNode, $"The farm '{farmName}' has {nodes.Length} nodes; '{place}' is not one of their numbers.", $"See 'grid node list --farm {farmName}'.");
             id = nodes[place is null ? 0 : int.Parse(place, System.Globalization.CultureInfo.InvariantCulture) - 1];
         }
-        return (await FoundingAsync<JoinNode>(id.Value, "node").ConfigureAwait(false)).As(f => new KnownNode(id, f.Body.Farm, f.Body));
-    }
-
-    /// <summary>Why a node takes nothing new, as the ledger says now and would say again when it is asked to.</summary>
-    public async Task<Refusal?> ClosedAsync(NodeId id)
-    {
-        if (!(await ledger.NodeAsync(id, cancellation).ConfigureAwait(false)).Try(out var view, out var refusal))
-            return refusal;
-        var node = view.Body.TryGetProperty("node", out var found) ? found : view.Body;
-        if (Render.Text(node, "retired") is "true")
-            return new Refusal(RefusalCode.UnresolvedNode, $"The node {id} is retired.", "Choose another node.");
-        return Render.Text(node, "drains") is { } why ? new Refusal(RefusalCode.NodeDrains, $"The node {id} takes nothing new: {why}", "Choose another node.") : null;
+        return (await FoundingAsync<JoinNode>(id.Value, "node").ConfigureAwait(false)).Try(out var found, out var no)
+            ? new KnownNode(id, found.Body.Farm, found.Body)
+            : no.Code == RefusalCode.NotFound ? no with { Code = RefusalCode.UnresolvedNode } : no;
     }
 
     /// <param name="text">an id or an alias of the address book</param>

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net;
 using System.Text.Json;
 using Grid.Client.Http;
 using Grid.Units;
@@ -29,6 +30,21 @@ public sealed partial class LedgerClient
     public Task<Answer<LedgerView>> OffersAsync(int? limit, CancellationToken cancellation) => ListAsync("v1/offers", [], limit, cancellation);
 
     public Task<Answer<LedgerView>> OfferAsync(OfferId id, CancellationToken cancellation) => ViewAsync($"v1/offers/{id}", cancellation);
+
+    /// <summary>Which agreement the ledger says holds a gateway's hostname or a public address; null when none does.</summary>
+    public async Task<Answer<AgreementId?>> HolderAsync(string name, CancellationToken cancellation)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"v1/names/{Uri.EscapeDataString(name)}");
+        var reply = await SendAsync(request, MaximumBody, cancellation).ConfigureAwait(false);
+        if (reply.Status == HttpStatusCode.NotFound && reply.Refusal is { Code: RefusalCode.NotFound })
+            return (AgreementId?)null;
+        var answer = Read(reply, WireContext.Default.NameDocument, "who holds a name");
+        if (!answer.Try(out var document, out _))
+            return answer.As(_ => (AgreementId?)null);
+        return document.Name.Name == name && Id.TryParse<AgreementId>(document.Name.Agreement, out var holder)
+            ? holder
+            : new Answer<AgreementId?>.Disproved(reply.Malformed($"who holds {name}"));
+    }
 
     public Task<Answer<LedgerView>> AgreementAsync(AgreementId id, CancellationToken cancellation) => ViewAsync($"v1/agreements/{id}", cancellation);
 

@@ -3,8 +3,8 @@ using System.Collections.Frozen;
 namespace Grid;
 
 /// <summary>
-/// The codes that refusals carry wherever they are given; hosts have a few of their own beside them. Codes never change their meaning. Those of the static rules each
-/// have a case in <c>tests/vectors/refusals</c>; what depends on a ledger's state or on bytes that came is shown by tests.
+/// The codes that refusals carry wherever they are given; hosts have a few of their own beside them. Codes never change their meaning. Those of the static rules and
+/// of what terms are held against when they are agreed each have a case in <c>tests/vectors/refusals</c>; others are shown by tests.
 /// </summary>
 public static class RefusalCode
 {

@@ -16,6 +16,12 @@ public sealed class BadInputTests(LedgerFixture ledger)
     [InlineData("v1/farms/%01", 400, "malformed")]
     [InlineData("v1/agreements/xx/bundle", 400, "malformed")]
     [InlineData("v1/nodes/xx/agreements", 400, "malformed")]
+    [InlineData("v1/names/nobody.example.org", 404, "not-found")]
+    [InlineData("v1/names/2001:db8::7", 404, "not-found")]
+    [InlineData("v1/names/Shop.example.org", 400, "malformed")]
+    [InlineData("v1/names/localhost", 400, "malformed")]
+    [InlineData("v1/names/2001:DB8::7", 400, "malformed")]
+    [InlineData("v1/names/203.0.113.07", 400, "malformed")]
     [InlineData("v1/nowhere", 404, "not-found")]
     [InlineData("v2/ledger", 404, "not-found")]
     [InlineData("openapi/v2.json", 404, "not-found")]
@@ -168,7 +174,7 @@ public sealed class BadInputTests(LedgerFixture ledger)
         [
             "v1/statements", "v1/drafts", "v1/farms", "v1/agreements", "v1/proof/3", "v1/consistency?from=1", "tile/0/000", "tile/entries/000.p/9", "checkpoint", "v1/ledger",
             "v1/logs", $"v1/logs/{Units.Digest.Of("asked"u8)}", $"v1/agreements/{new Units.AgreementId(Units.Digest.Of("nothing"u8))}/bundle?receipts=false",
-            "v1/nodes", $"v1/nodes/{node}", $"v1/nodes/{node}/agreements?after=1", "v1/offers", $"v1/offers/{farm.Offer}", $"v1/farms/{farm.Id}", $"v1/accounts/{farm.Account}", $"v1/statements/{ledger.Make(g => g.Entries[1].Statement.Id)}",
+            "v1/nodes", $"v1/nodes/{node}", $"v1/nodes/{node}/agreements?after=1", "v1/offers", "v1/names/shop.example.org", $"v1/offers/{farm.Offer}", $"v1/farms/{farm.Id}", $"v1/accounts/{farm.Account}", $"v1/statements/{ledger.Make(g => g.Entries[1].Statement.Id)}",
         ];
         var size = int.Parse((await ledger.Http.GetStringAsync(new Uri("checkpoint", UriKind.Relative), Stop)).Split('\n')[1], CultureInfo.InvariantCulture);
         var first = new Uri(new TilePath(null, 0, int.Min(size, TilePath.FullWidth)).ToString(), UriKind.Relative);

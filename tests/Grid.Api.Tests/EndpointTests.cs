@@ -52,6 +52,19 @@ public sealed class EndpointTests(LedgerFixture ledger)
     }
 
     [Fact]
+    public async Task Who_holds_a_name_is_said_until_it_lets_go_of_it()
+    {
+        var (farm, name) = (ledger.Grid.Farms[0], "held.example.org");
+        var agreed = ledger.Make(g => g.SignedByUser(g.Priced(TestGrid.WithGateway(g.Terms(farm.Nodes[1].Id), name)), farm.Name));
+        (await ledger.PostAsync(agreed)).EnsureSuccessStatusCode();
+        var held = (await ledger.GetAsync($"v1/names/{name}")).GetProperty("name");
+        Assert.Equal((name, new AgreementId(agreed.Id.Value).ToString()), (held.GetProperty("name").GetString(), held.GetProperty("agreement").GetString()));
+        (await ledger.PostAsync(ledger.Make(g => g.Sign(g.User.Value, new CancelAgreement(new AgreementId(agreed.Id.Value)), g.KeysOf(g.User))))).EnsureSuccessStatusCode();
+        using var free = await ledger.Http.GetAsync(new Uri($"v1/names/{name}", UriKind.Relative), Stop);
+        Assert.Equal((HttpStatusCode.NotFound, RefusalCode.NotFound), (free.StatusCode, (await LedgerFixture.JsonOf(free)).GetProperty("code").GetString()));
+    }
+
+    [Fact]
     public async Task Lists_come_in_pages()
     {
         var nodes = new List<string>();

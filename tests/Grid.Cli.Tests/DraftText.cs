@@ -17,11 +17,12 @@ internal static class DraftText
 {
     private static readonly JsonSerializerOptions Options = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    /// <param name="written">when the terms were: their times are said as counted from it</param>
-    public static string Of(string name, AgreementTerms terms, DateTimeOffset written, Func<NodeId, string> node)
+    /// <param name="written">when the terms were: their times are said as counted from it, but for those that were over</param>
+    /// <param name="farms">under whose offers; null leaves that to the tool</param>
+    public static string Of(string name, AgreementTerms terms, DateTimeOffset written, Func<NodeId, string> node, IEnumerable<FarmPart>? farms = null)
     {
         var term = terms.Term;
-        string After(DateTimeOffset time) => $"+{Quantities.Text(time - written)}";
+        string After(DateTimeOffset time) => time < written ? time.Text() : $"+{Quantities.Text(time - written)}";
         var says = new JsonObject
         {
             ["answerBy"] = After(term.AnswerBy),
@@ -33,12 +34,14 @@ internal static class DraftText
             says["start"] = After(start);
         if (term.End is { } end)
             says["until"] = After(end);
-        return Of(name, terms.Workloads, node, says);
+        return Of(name, terms.Workloads, node, says, farms);
     }
 
-    public static string Of(string name, IEnumerable<Workload> workloads, Func<NodeId, string> node, JsonObject? term = null)
+    public static string Of(string name, IEnumerable<Workload> workloads, Func<NodeId, string> node, JsonObject? term = null, IEnumerable<FarmPart>? farms = null)
     {
         var draft = new JsonObject { ["name"] = name };
+        if (farms is not null)
+            draft["offers"] = Map(farms.Select(f => ($"{f.Farm}", (JsonNode)$"{f.Offer}")));
         if (term is not null)
             draft["term"] = term;
         draft["workloads"] = new JsonObject(workloads.Select(w => KeyValuePair.Create(w.Name, (JsonNode?)Of(w, node))));

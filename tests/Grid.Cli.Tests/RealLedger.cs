@@ -55,18 +55,21 @@ internal sealed class NodeVoice : IDisposable
 
     public NodeId Id { get; private set; }
 
-    public static async Task<NodeVoice> JoinAsync(string inviteFile)
+    public string? Domain { get; private init; }
+
+    /// <param name="domain">under which it gives names to gateways</param>
+    public static async Task<NodeVoice> JoinAsync(string inviteFile, string? domain = null)
     {
         var invite = JsonNode.Parse(await File.ReadAllTextAsync(inviteFile))!;
         string Text(string name) => invite[name]!.GetValue<string>();
         var trust = new LedgerTrust(Text("origin"), Units.Id.Parse<PublicKey>(Text("ledgerKey")));
-        var node = new NodeVoice(new LedgerClient(new HttpClient { BaseAddress = new Uri(Text("ledger")) }, trust, new MemoryCheckpointStore(), TimeProvider.System));
+        var node = new NodeVoice(new LedgerClient(new HttpClient { BaseAddress = new Uri(Text("ledger")) }, trust, new MemoryCheckpointStore(), TimeProvider.System)) { Domain = domain };
         using var once = SigningKey.FromSeed(Convert.FromBase64String(Text("seed")));
         var hardware = new Hardware("cpu", "x86_64", "6.1");
         var joined = await node.SayAsync(null, new JoinNode(Units.Id.Parse<FarmId>(Text("farm")), Units.Id.Parse<StatementId>(Text("invite")), node._key.Public, hardware), once);
         node.Id = new NodeId(joined.Statement.Id.Value);
         var has = new Capacity(new MilliCores(4000), Bytes.GiB(8), Bytes.GiB(50), default, 0);
-        await node.SayAsync(node.Id.Value, new ReportNode(has, Capacity.None, ["container", "network", "volume"], hardware));
+        await node.SayAsync(node.Id.Value, new ReportNode(has, Capacity.None, ["address", "container", "gateway", "network", "vm", "volume"], hardware) { Domain = domain });
         return node;
     }
 

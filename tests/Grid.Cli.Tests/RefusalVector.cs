@@ -30,6 +30,14 @@ internal sealed class RefusalVector(JsonNode vector)
 
     public AgreementTerms Before => (AgreementTerms)Statements.Payload.Decode(Convert.FromHexString(Text("before"))).Body;
 
+    /// <summary>Signed by all, to be said to a ledger that has recorded <c>recorded/log.json</c>.</summary>
+    public Statement Statement => Statements.Statement.Decode(Convert.FromHexString(Text("statement")));
+
+    /// <summary>Who of draft, ledger and node cannot refuse it.</summary>
+    public IReadOnlyCollection<string> Unasked => vector["unasked"] is { } unasked ? [.. unasked.AsObject().Select(u => u.Key)] : [];
+
+    public string? Domain => vector["domain"]?.GetValue<string>();
+
     /// <summary>Makes the tree of a closure of real files.</summary>
     /// <returns>false when real files cannot be so: as large as nothing is, or with a chunk that nobody has</returns>
     public bool Plant(string root)

@@ -142,6 +142,23 @@ public sealed class HonestAnswers
     }
 
     [Fact]
+    public async Task Who_holds_a_name_is_believed_of_the_name_that_was_asked()
+    {
+        await using var server = await TwistedServer.StartAsync(new TestGrid());
+        using var client = server.Client();
+        Assert.Null(Given(await client.HolderAsync("shop.example.org", Stop)));
+        var holder = new AgreementId(Digest.Of("holder"u8));
+        server.Instead = context => HeldAsync(context, "shop.example.org", $"{holder}");
+        Assert.Equal(holder, Given(await client.HolderAsync("shop.example.org", Stop)));
+        Assert.IsType<Answer<AgreementId?>.Disproved>(await client.HolderAsync("other.example.org", Stop));
+        server.Instead = context => HeldAsync(context, "shop.example.org", "somebody");
+        Assert.IsType<Answer<AgreementId?>.Disproved>(await client.HolderAsync("shop.example.org", Stop));
+    }
+
+    private static Task HeldAsync(HttpContext context, string name, string agreement) =>
+        context.Response.WriteAsJsonAsync(new { index = 1, name = new { name, agreement } }, (System.Text.Json.JsonSerializerOptions?)null, "application/json");
+
+    [Fact]
     public async Task A_list_without_an_end_is_not_read_without_end()
     {
         await using var server = await TwistedServer.StartAsync(new TestGrid());

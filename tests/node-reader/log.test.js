@@ -4,7 +4,7 @@ import { encodeId } from './lib/bech32m.js';
 import { decode, encode } from './lib/cbor.js';
 import { leafHash, readBundle, readCheckpoint, root, rootOfInclusion, rootsOfConsistency } from './lib/log.js';
 import { readStatement, schema } from './lib/statement.js';
-import { hex, vector } from './lib/vectors.js';
+import { hex, vector, vectors } from './lib/vectors.js';
 
 const log = vector('log/log.json');
 const leaves = log.entries.map((e) => leafHash(hex(e)));
@@ -71,6 +71,19 @@ test('a bundle proves that its entries are in the log and who signed them', () =
     if (payload.get('kind') === 'agreement') ids.push(encodeId('agr', id));
   }
   assert.ok(ids.includes(bundle.agreement));
+});
+
+test('what is refused for what is recorded can be read, and so can what is recorded', () => {
+  const recorded = vector('refusals/recorded/log.json');
+  for (const [index, bytes] of recorded.entries.map(hex).entries()) {
+    const entry = decode(bytes);
+    assert.equal(entry.get('index'), index);
+    assert.ok(entry.get('time') <= recorded.now);
+    readStatement(entry.get('statement'));
+  }
+  const standing = vectors('refusals', 'standing-');
+  assert.ok(standing.length > 20);
+  for (const [file, { statement }] of standing) assert.equal(readStatement(hex(statement)).payload.get('kind'), 'agreement', file);
 });
 
 test('the proofs of other implementations are answered as they say', () => {

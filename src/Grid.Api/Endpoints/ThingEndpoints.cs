@@ -1,10 +1,12 @@
 using System.Collections.Immutable;
+using System.Net;
+using Grid.Gateways;
 using Grid.Ledger.Sequencing;
 using Grid.Units;
 
 namespace Grid.Api.Endpoints;
 
-/// <summary>Accounts, farms, nodes and offers as they stand.</summary>
+/// <summary>Accounts, farms, nodes, offers and names as they stand.</summary>
 internal sealed class ThingEndpoints(Sequencer sequencer)
 {
     private const string Version = "v1";
@@ -21,6 +23,8 @@ internal sealed class ThingEndpoints(Sequencer sequencer)
             s.State.Nodes.TryGetValue(n, out var node) ? new NodeDocument(s.Size - 1, NodeView.Of(node)) : null)).Produces<NodeDocument>();
         v1.MapGet("/offers/{id}", (string id) => One<OfferId>(id, "offer", (s, o) =>
             s.State.Offers.TryGetValue(o, out var offer) ? new OfferDocument(s.Size - 1, OfferView.Of(offer)) : null)).Produces<OfferDocument>();
+        v1.MapGet("/names/{name}", Holder).Produces<NameDocument>()
+            .WithSummary("Which agreement holds a gateway's name or a public address; not found when nobody does.");
 
         v1.MapGet("/farms", (string? cursor, string? limit) => Many(cursor, limit, s => s.Histories.Farms, (s, f) => FarmView.Of(s.State.Farms[f])))
             .WithMetadata(new Queries("cursor", "limit")).Produces<PageDocument<FarmView>>();
@@ -36,6 +40,16 @@ internal sealed class ThingEndpoints(Sequencer sequencer)
         return find(sequencer.Current, id) is { } document
             ? Results.Json(document, document.GetType(), ApiJson.Default)
             : new Problem(new Refusal(RefusalCode.NotFound, $"The {what} {id} is not in this ledger."));
+    }
+
+    private IResult Holder(string name)
+    {
+        if (!Hostname.IsValid(name) && !(IPAddress.TryParse(name, out var ip) && ip.ToString() == name))
+            throw RequestFormatException.Malformed("A name is a hostname such as shop.example.org, or an address such as 203.0.113.7, written in the one way that agreements write it.");
+        var snapshot = sequencer.Current;
+        return snapshot.State.Names.TryGetValue(name, out var holder)
+            ? TypedResults.Ok(new NameDocument(snapshot.Size - 1, new NameView(name, holder.ToString())))
+            : new Problem(new Refusal(RefusalCode.NotFound, $"No agreement holds {name}."));
     }
 
     private IResult Many<TId, TView>(string? cursor, string? limit, Func<Snapshot, ImmutableList<TId>> all, Func<Snapshot, TId, TView> view)

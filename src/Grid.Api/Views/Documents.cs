@@ -35,6 +35,8 @@ public sealed record NodeDocument(long Index, NodeView Node);
 
 public sealed record OfferDocument(long Index, OfferView Offer);
 
+public sealed record NameDocument(long Index, NameView Name);
+
 public sealed record AgreementDocument(long Index, AgreementView Agreement);
 
 /// <param name="Asked">the number of the newest of <paramref name="Asks"/>, to be given with the next call; only to who gave one</param>
@@ -60,6 +62,7 @@ public sealed record NodeAgreementItem(string Id, long Changed, string Status);
 [JsonSerializable(typeof(FarmDocument))]
 [JsonSerializable(typeof(NodeDocument))]
 [JsonSerializable(typeof(OfferDocument))]
+[JsonSerializable(typeof(NameDocument))]
 [JsonSerializable(typeof(AgreementDocument))]
 [JsonSerializable(typeof(NodeAgreementsDocument))]
 internal sealed partial class ApiJson : JsonSerializerContext;

@@ -58,3 +58,7 @@ public sealed record OfferView(
         new PricesView(o.Terms.Prices.Cpu, o.Terms.Prices.Memory, o.Terms.Prices.Ssd, o.Terms.Prices.Hdd, o.Terms.Prices.PublicIPv4),
         CurrencyView.Of(o.Terms.Currency), CapacityView.Of(o.Terms.Ceiling), (long)o.Terms.Notice.TotalSeconds, o.Terms.Expires, o.Withdrawn);
 }
+
+/// <param name="Name">a gateway's hostname or a public address</param>
+/// <param name="Agreement">which no other can have it beside</param>
+public sealed record NameView(string Name, string Agreement);

@@ -89,16 +89,17 @@ internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, by
         var standing = current switch
         {
             null or { IsClosed: true } => null,
-            _ => new Standing(current.Id, current.Version, first),
+            _ => new Standing(current, first),
         };
         // What amends a version that is in force no more can never be: it waits in vain, and in nobody's way.
-        var waiting = laid.Waiting.GetValueOrDefault(draft.Name) is { } half && ((AgreementTerms)half.Payload.Body).Amends == (standing is null ? null : new Amends(standing.Agreement, standing.InForce.Id)) ? half : null;
+        var waiting = laid.Waiting.GetValueOrDefault(draft.Name) is { } half && ((AgreementTerms)half.Payload.Body).Amends == (standing is null ? null : new Amends(standing.Agreement.Id, standing.InForce.Id)) ? half : null;
         now = waiting?.Payload.Issued ?? now;
         var sealer = new SecretSealer(session, ledger.Trust.Origin, speaker.Id, Path.GetDirectoryName(Path.GetFullPath(path))!);
-        var (terms, unresolved) = await new Resolver(new Catalogue(ledger, book, cancellation), sealer, speaker.Id, now).ResolveAsync(draft, standing).ConfigureAwait(false);
-        if (terms is null)
+        var (resolved, unresolved) = await new Resolver(new Catalogue(ledger, book, cancellation), sealer, speaker.Id, now).ResolveAsync(draft, standing).ConfigureAwait(false);
+        if (resolved is null)
             return (null, Located(path, unresolved));
 
+        var terms = resolved.Terms;
         current = standing is null ? null : current;
         var changes = Difference.Between((current?.Next?.Version ?? current?.Version)?.Terms, terms);
         if (!changes.IsEmpty && current is not (null or Agreements.Agreement.InForce { Amendment: null }))
@@ -107,6 +108,14 @@ internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, by
                 ? new Refusal(current.Next is null ? RefusalCode.WrongState : RefusalCode.Conflict, current.Next is null ? $"The agreement is {current.Status}; it cannot be amended." : $"Another amendment is on its way: {current.Next.Version.Id}.",
                     current.Next is null ? null : "Wait for its outcome, or withdraw it with 'grid agreement cancel --amendment'.")
                 : new Refusal(RefusalCode.WrongState, $"The agreement is {current.Status}: version 1 waits for signatures or answers and cannot be amended yet.", "Wait, or withdraw it with 'grid cancel'."));
+        }
+        // What is agreed already is not asked for again.
+        if (!changes.IsEmpty)
+        {
+            if (!(await new Outlook(ledger, cancellation).AskAsync(resolved, current, now).ConfigureAwait(false)).Try(out var against, out refusal))
+                return (null, refusal);
+            if (!against.IsEmpty)
+                return (null, Located(path, [.. against.Select(r => new Fault(draft.Place(r.About), r))]));
         }
         var (filesChecked, undescribed) = changes.IsEmpty ? (false, null) : await CheckFilesAsync(session, draft, terms, path, cancellation).ConfigureAwait(false);
         if (undescribed is not null)
@@ -138,5 +147,5 @@ internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, by
         }
     }
 
-    private static Outcome.Failed Located(string path, ImmutableArray<Fault> faults) => new([.. faults.Select(f => new Problem(f.Refusal, $"{path}:{f.At}"))]);
+    private static Outcome.Failed Located(string path, ImmutableArray<Fault> faults) => new([.. faults.OrderBy(f => f.At.Line).ThenBy(f => f.At.Column).Select(f => new Problem(f.Refusal, $"{path}:{f.At}"))]);
 }

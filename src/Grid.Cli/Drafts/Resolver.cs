@@ -12,7 +12,10 @@ namespace Grid.Cli.Drafts;
 
 /// <summary>Where the new version stands: nothing before it, or what is in force.</summary>
 /// <param name="First">when the first version was written; times such as +24h count from it, so that the same file says the same tomorrow</param>
-internal sealed record Standing(AgreementId Agreement, Agreements.Version InForce, DateTimeOffset First);
+internal sealed record Standing(Agreement Agreement, DateTimeOffset First)
+{
+    public Agreements.Version InForce => Agreement.Version;
+}
 
 /// <summary>
 /// Turns a draft into terms: names into ids whose founding statements are proven, the price from the signed offers, times from the given now.
@@ -23,7 +26,7 @@ internal sealed class Resolver(Catalogue catalogue, SecretSealer sealer, Account
     private readonly List<Fault> _faults = [];
 
     /// <returns>null when there are faults</returns>
-    public async Task<(AgreementTerms? Terms, ImmutableArray<Fault> Faults)> ResolveAsync(Draft draft, Standing? standing)
+    public async Task<(Resolved? Resolved, ImmutableArray<Fault> Faults)> ResolveAsync(Draft draft, Standing? standing)
     {
         var nodes = new Dictionary<string, KnownNode>();
         foreach (var named in draft.Workloads.Select(w => w.Node).OfType<Named>().DistinctBy(n => n.Text))
@@ -32,14 +35,12 @@ internal sealed class Resolver(Catalogue catalogue, SecretSealer sealer, Account
                 nodes[named.Text] = node;
             else
                 Fault(named.At, answer);
-            if (nodes.TryGetValue(named.Text, out var known) && standing?.InForce.Terms.Nodes.Contains(known.Id) is not true && await catalogue.ClosedAsync(known.Id).ConfigureAwait(false) is { } closed)
-                _faults.Add(new Fault(named.At, closed));
         }
         var workloads = draft.Workloads.Where(w => w.Node is null || nodes.ContainsKey(w.Node.Text))
             .Select(w => w.Workload is Placed placed ? Place(placed, w.Secrets, nodes[w.Node!.Text]) : w.Workload).ToImmutableArray();
         var offers = await OffersAsync(draft, nodes, standing).ConfigureAwait(false);
         if (_faults.Count > 0)
-            return (null, Sorted());
+            return (null, [.. _faults]);
 
         var parts = offers.OrderBy(o => o.Key.Value).Select(o => new FarmPart(o.Key, o.Value.Id,
             [.. nodes.Values.Where(n => n.Farm == o.Key).Select(n => n.Id).Distinct().OrderBy(n => n.Value)])).ToImmutableArray();
@@ -51,12 +52,10 @@ internal sealed class Resolver(Catalogue catalogue, SecretSealer sealer, Account
         var term = new Term(draft.Term.Start?.From(origin), draft.Term.Until?.From(origin), draft.Term.Notice ?? offers.Values.Max(o => o.Terms.Notice),
             draft.Term.AnswerBy.From(now), draft.Term.ConvergeBy.From(now), new Offline(draft.Term.OfflineAfter, draft.Term.OfflinePause));
         var terms = new AgreementTerms(
-            standing is null ? 1 : standing.InForce.Terms.Version + 1, standing is null ? null : new Amends(standing.Agreement, standing.InForce.Id), user, parts, term,
+            standing is null ? 1 : standing.InForce.Terms.Version + 1, standing is null ? null : new Amends(standing.Agreement.Id, standing.InForce.Id), user, parts, term,
             new MoneyTerms(currencies[0], rates.Aggregate(Money.Zero, (sum, r) => sum + r.Rate), rates, draft.Grace), workloads, draft.Note);
         Check(draft, terms, standing);
-        foreach (var refusal in parts.Select(p => Agreeable.Meets(terms, p, offers[p.Farm].Id, offers[p.Farm].Terms)).OfType<Refusal>())
-            _faults.Add(new Fault(draft.Place(refusal.About), refusal));
-        return _faults.Count > 0 ? (null, Sorted()) : (terms, []);
+        return _faults.Count > 0 ? (null, [.. _faults]) : (new Resolved(terms, [.. nodes.Values], [.. offers.Values]), []);
     }
 
     private Placed Place(Placed workload, ImmutableArray<DraftSecret> secrets, KnownNode node)
@@ -79,8 +78,6 @@ internal sealed class Resolver(Catalogue catalogue, SecretSealer sealer, Account
         var found = AgreementRules.Check(terms);
         if (standing is not null)
             found = found.AddRange(AgreementRules.CheckAmendment(standing.InForce.Terms, terms));
-        if (terms.Term.AnswerBy <= now)
-            found = found.Add(new Refusal(RefusalCode.TermInPast, $"'answerBy' is {terms.Term.AnswerBy.Text()}; it is {now.Text()}.", "Write a later time, such as +10m.") { About = new About(null, "answerBy") });
         foreach (var refusal in found)
             _faults.Add(new Fault(draft.Place(refusal.About), refusal));
     }
@@ -132,6 +129,4 @@ internal sealed class Resolver(Catalogue catalogue, SecretSealer sealer, Account
         if (!answer.Try(out _, out var refusal))
             _faults.Add(new Fault(at, refusal));
     }
-
-    private ImmutableArray<Fault> Sorted() => [.. _faults.OrderBy(f => f.At.Line).ThenBy(f => f.At.Column)];
 }

@@ -24,6 +24,10 @@ internal sealed record NodeNewsDocument(long Index, ImmutableArray<NodeNewsItem>
 
 internal sealed record NodeNewsItem(string Id, long Changed, string Status);
 
+internal sealed record NameDocument(long Index, NameItem Name);
+
+internal sealed record NameItem(string Name, string Agreement);
+
 internal sealed record ProblemDocument(string? Code = null, string? Detail = null, string? Next = null, string? Title = null);
 
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true, MaxDepth = 32)]
@@ -34,6 +38,7 @@ internal sealed record ProblemDocument(string? Code = null, string? Detail = nul
 [JsonSerializable(typeof(DraftedDocument))]
 [JsonSerializable(typeof(DraftsDocument))]
 [JsonSerializable(typeof(NodeNewsDocument))]
+[JsonSerializable(typeof(NameDocument))]
 [JsonSerializable(typeof(ProblemDocument))]
 [JsonSerializable(typeof(JsonElement))]
 internal sealed partial class WireContext : JsonSerializerContext;

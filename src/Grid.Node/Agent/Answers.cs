@@ -121,10 +121,9 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
     {
         if (Examine(version.Terms, agreements, self, promised) is { } found)
             return found;
-        var others = agreements.Where(a => a.Id != self.Id).ToList();
         try
         {
-            if (await proofs.CheckAsync(version.Terms, voice.Node, others, self.IsInForce ? self.Version.Terms : null, turn) is { } unproven)
+            if (await proofs.CheckAsync(version.Terms, voice.Node, self.IsInForce ? self.Version.Terms : null, turn) is { } unproven)
                 return unproven;
         }
         catch (OperationCanceledException e) when (!cancel.IsCancellationRequested)
@@ -146,12 +145,15 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
         var mine = terms.On(voice.Node).ToList();
         if (terms.KindsOn(voice.Node).FirstOrDefault(k => !kinds.Contains(k)) is { } kind)
             return new Refusal(RefusalCode.UnsupportedKind, $"This node has no {kind}.");
-        var held = agreements.Where(a => a.Id != self.Id).Aggregate(Capacity.None, (sum, a) => sum + a.HeldOn(voice.Node));
-        var wanted = held + Capacity.Max(self.HeldOn(voice.Node), terms.DemandOn(voice.Node));
-        var kept = held + (self.IsInForce ? self.Version.Terms.DemandOn(voice.Node) : Capacity.None);
-        // As in the ledger: a node that has less than it promised keeps its promises.
-        if (!wanted.FitsIn(Capacity.Max(available, kept)))
-            return new Refusal(RefusalCode.Capacity, $"This node has {available} to give; with this it would give {wanted}.");
+        var others = agreements.Where(a => a.Id != self.Id).ToList();
+        AgreementId? Holder(string name) => others.FirstOrDefault(a => a.HeldNames.Contains(name))?.Id;
+        // What has ended holds nothing, though it may still be taken down here: whoever comes after it waits for that.
+        if (terms.Gateways.Select(g => Taken.Name(g, Holder(g.Hostname))).Concat(terms.Addresses.Select(a => Taken.Address(a, Holder($"{a.Ip}")))).FirstOrDefault(r => r is not null) is { } taken)
+            return taken;
+        var held = others.Aggregate(Capacity.None, (sum, a) => sum + a.HeldOn(voice.Node));
+        var own = self.IsInForce ? self.Version.Terms.DemandOn(voice.Node) : Capacity.None;
+        if (Taken.Room(voice.Node, available, held, own, terms.DemandOn(voice.Node)) is { } full)
+            return full;
         if (volumes?.Examine(VolumePromises.Of([(self.Id, terms)], voice.Node), VolumePromises.Of(promised, voice.Node)) is { } unplaced)
             return unplaced;
         return secrets.Examine(terms.User, mine);

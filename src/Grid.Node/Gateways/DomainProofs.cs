@@ -8,15 +8,12 @@ namespace Grid.Node.Gateways;
 /// <param name="domain">under which this node gives names; null: under none</param>
 internal sealed class DomainProofs(string? domain, TxtLookup? dns)
 {
-    /// <param name="others">the node's other agreements</param>
     /// <param name="inForce">the version that is amended; a name it holds already was proven for it</param>
     /// <exception cref="DnsUnreachableException">nobody could be asked</exception>
-    public async Task<Refusal?> CheckAsync(AgreementTerms terms, NodeId node, IEnumerable<Agreement> others, AgreementTerms? inForce, CancellationToken cancel)
+    public async Task<Refusal?> CheckAsync(AgreementTerms terms, NodeId node, AgreementTerms? inForce, CancellationToken cancel)
     {
         foreach (var gateway in terms.Gateways.Where(g => g.Node == node))
         {
-            if (others.FirstOrDefault(a => a.HeldNames.Contains(gateway.Hostname)) is { } holder)
-                return new Refusal(RefusalCode.NameTaken, $"{gateway.Hostname} of '{gateway.Name}' is held by another agreement, {holder.Id}.");
             if (GatewayRules.CheckDomain(gateway, domain) is { } foreign)
                 return foreign;
             if (gateway.Proof is DomainProof.Dns && inForce?.Gateways.Any(g => g.Hostname == gateway.Hostname && g.Node == node) != true && await UnprovenAsync(gateway, terms.User, cancel) is { } unproven)

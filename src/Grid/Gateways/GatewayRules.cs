@@ -29,5 +29,6 @@ public static class GatewayRules
         gateway.Proof is not DomainProof.Domain || (domain is not null && Hostname.IsDirectlyUnder(gateway.Hostname, domain))
             ? null
             : new Refusal(RefusalCode.DomainNotProven, $"{gateway.Node} gives {(domain is null ? "no names" : $"names directly under {domain}")}; {gateway.Hostname} is none of them.",
-                $"Use 'proof: dns' and a TXT record {Gateway.Challenge}.{gateway.Hostname} that holds your account's id.");
+                $"Use 'proof: dns' and a TXT record {Gateway.Challenge}.{gateway.Hostname} that holds your account's id.")
+            { About = new About(gateway.Name, "proof") };
 }

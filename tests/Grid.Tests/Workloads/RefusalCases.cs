@@ -15,18 +15,24 @@ using Grid.Workloads;
 
 namespace Grid.Tests.Workloads;
 
-/// <summary>Something that a static rule refuses.</summary>
+/// <summary>Something that is refused: by a static rule, or for what is recorded already.</summary>
 /// <param name="Name">the file's</param>
-/// <param name="Rules">terms, amendment, domain, ready, reader or closure: who refuses it</param>
+/// <param name="Rules">terms, amendment, domain, ready, reader, closure or standing: who refuses it</param>
 /// <param name="Describes">what it is, for people</param>
-/// <param name="Payload">what is read; nothing for a closure</param>
+/// <param name="Payload">what is read; nothing for a closure, nor for what stands against what is recorded</param>
 /// <param name="Before">what an amendment follows, or an answer is to</param>
 /// <param name="Earlier">what the same node answered to another agreement, which is in force</param>
 /// <param name="Domain">of the node of a gateway</param>
 /// <param name="Flist">the tree of a closure and the container that starts it, or the machine that boots from it</param>
-public sealed record RefusalCase(string Name, string Rules, string Code, string Describes, byte[]? Payload = null, byte[]? Before = null, SmallFlist? Flist = null, string? Domain = null, byte[]? Earlier = null);
+/// <param name="Statement">signed by all, said to a ledger that has recorded <see cref="RecordedCases"/></param>
+public sealed record RefusalCase(
+    string Name, string Rules, string Code, string Describes, byte[]? Payload = null, byte[]? Before = null, SmallFlist? Flist = null, string? Domain = null, byte[]? Earlier = null, byte[]? Statement = null)
+{
+    /// <summary>Who of draft, ledger and node cannot refuse it, and why.</summary>
+    public ImmutableArray<(string Whom, string Why)> Unasked { get; init; } = [];
+}
 
-/// <summary>At least one case for every code of the static rules, always the same.</summary>
+/// <summary>At least one case for every code of the static rules and of what agreements are held against, always the same.</summary>
 public sealed partial class RefusalCases
 {
     private const string Loader = ElfBuilder.GlibcLoader;
@@ -64,6 +70,7 @@ public sealed partial class RefusalCases
         cases.Secrets();
         cases.Unread();
         cases.Closures();
+        cases.Standing();
         return [.. cases._cases];
     }
 

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -8,6 +9,7 @@ using Grid.Secrets;
 using Grid.Statements;
 using Grid.Tests.World;
 using Grid.Workloads;
+using Grid.World;
 
 namespace Grid.Tests.Workloads;
 
@@ -24,12 +26,14 @@ public sealed partial class RefusalVectors
     public void Writing_the_cases_again_changes_nothing()
     {
         var files = RefusalCases.All().ToDictionary(c => $"{c.Name}.json", c => Write(c).ToJsonString(Options) + "\n");
+        var recorded = WriteRecorded().ToJsonString(Options) + "\n";
         if (Vectors.Write)
         {
-            Directory.CreateDirectory(Folder);
             foreach (var (name, text) in files)
-                File.WriteAllText(Path.Combine(Folder, name), text);
+                Vectors.Save($"refusals/{name}", text);
+            Vectors.Save("refusals/recorded/log.json", recorded);
         }
+        Assert.Equal(recorded, File.ReadAllText(Path.Combine(Folder, "recorded", "log.json")));
         Assert.Equal(files.Keys.Order(StringComparer.Ordinal), Directory.GetFiles(Folder).Select(f => Path.GetFileName(f)).Order(StringComparer.Ordinal));
         Assert.All(files, f => Assert.Equal(f.Value, File.ReadAllText(Path.Combine(Folder, f.Key))));
     }
@@ -43,7 +47,7 @@ public sealed partial class RefusalVectors
 
     [Fact]
     public void Every_case_is_refused_with_its_code() => Assert.All(
-        Cases().Where(c => Text(c, "rules") is not "ready"), c => Assert.Equal($"{Text(c, "name")}: {Text(c, "code")}", $"{Text(c, "name")}: {string.Join(", ", Refuse(c))}"));
+        Cases().Where(c => Text(c, "rules") is not ("ready" or "standing")), c => Assert.Equal($"{Text(c, "name")}: {Text(c, "code")}", $"{Text(c, "name")}: {string.Join(", ", Refuse(c))}"));
 
     [Theory]
     [InlineData("terms,amendment", "src/Grid/Agreements/AgreementRules.cs")]
@@ -53,9 +57,11 @@ public sealed partial class RefusalVectors
     [InlineData("terms", "src/Grid/Secrets/SecretRules.cs")]
     [InlineData("terms", "src/Grid/Addresses/AddressRules.cs")]
     [InlineData("terms", "src/Grid/Workloads/HealthRules.cs")]
+    [InlineData("standing", "src/Grid/Agreements/Agreeable.cs")]
+    [InlineData("standing", "src/Grid/Agreements/Taken.cs")]
     [InlineData("closure", "src/Grid/Workloads/Closure")]
     [InlineData("closure", "src/Grid/Machines/BootFiles.cs")]
-    public void Every_code_of_the_static_rules_has_a_case(string rules, string source)
+    public void Every_code_of_the_rules_has_a_case(string rules, string source)
     {
         var path = Path.Combine(Vectors.Folder, "..", "..", source);
         var sources = Directory.Exists(path) ? Directory.GetFiles(path, "*.cs") : [path];
@@ -69,8 +75,22 @@ public sealed partial class RefusalVectors
     public void The_ledger_refuses_each_case_with_its_code()
     {
         using var ledger = new RefusingLedger();
-        Assert.All(Cases().Where(c => Text(c, "rules") is "terms" or "amendment" or "ready"), c => Assert.Equal(
-            $"{Text(c, "name")}: {Text(c, "code")}", $"{Text(c, "name")}: {ledger.Decide(Payload.Decode(Hex(c, "payload")), c["before"] is null ? null : Read(c, "before"), c["earlier"] is null ? null : (WorkloadReady)Payload.Decode(Hex(c, "earlier")).Body)}"));
+        Assert.All(Cases().Where(c => Text(c, "rules") is "terms" or "amendment" or "ready" or "domain"), c => Assert.Equal(
+            $"{Text(c, "name")}: {Text(c, "code")}",
+            $"{Text(c, "name")}: {ledger.Decide(Payload.Decode(Hex(c, "payload")), c["before"] is null ? null : Read(c, "before"), c["earlier"] is null ? null : (WorkloadReady)Payload.Decode(Hex(c, "earlier")).Body, c["domain"]?.GetValue<string>())}"));
+    }
+
+    [Fact]
+    public void The_ledger_refuses_each_case_for_what_is_recorded_with_its_code()
+    {
+        using var recorded = RecordedGrid.Read();
+        Assert.IsType<Decision.Accepted>(recorded.State.Decide(recorded.Accepted, recorded.Now));
+        Assert.All(Cases().Where(c => Text(c, "rules") is "standing"), c =>
+        {
+            var statement = Statement.Decode(Hex(c, "statement"));
+            Assert.Null(statement.VerifySignatures());
+            Assert.Equal((Text(c, "name"), c["unasked"]?["ledger"] is null ? Text(c, "code") : null), (Text(c, "name"), (recorded.State.Decide(statement, recorded.Now) as Decision.Refused)?.Refusal.Code));
+        });
     }
 
     [Fact]
@@ -114,6 +134,10 @@ public sealed partial class RefusalVectors
             node["earlier"] = Convert.ToHexStringLower(c.Earlier);
         if (c.Domain is not null)
             node["domain"] = c.Domain;
+        if (c.Statement is not null)
+            node["statement"] = Convert.ToHexStringLower(c.Statement);
+        if (!c.Unasked.IsEmpty)
+            node["unasked"] = new JsonObject(c.Unasked.Select(u => KeyValuePair.Create(u.Whom, (JsonNode?)u.Why)));
         if (c.Flist is { } flist)
         {
             if (flist.Machine is { } machine)
@@ -123,6 +147,20 @@ public sealed partial class RefusalVectors
             node["tree"] = new JsonArray([.. flist.Entries.Select(Entry)]);
         }
         return node;
+    }
+
+    private static JsonObject WriteRecorded()
+    {
+        using var cases = RefusalCases.Recorded();
+        var (grid, accepted) = (cases.Grid, cases.Grid.SignedByUser(cases.Web, "alpha"));
+        return new JsonObject
+        {
+            ["origin"] = TestGrid.Origin,
+            ["seed"] = Convert.ToHexStringLower(SHA256.HashData("ledger"u8)),
+            ["now"] = grid.Now.ToUnixTimeSeconds(),
+            ["accepted"] = Convert.ToHexStringLower(accepted.Bytes.Span),
+            ["entries"] = new JsonArray([.. grid.Recorded.Select(e => (JsonNode)Convert.ToHexStringLower(e.Bytes.Span))]),
+        };
     }
 
     private static JsonObject Container(Container c) => new()

@@ -241,6 +241,17 @@ public sealed class TestGrid : IDisposable
         ]);
     }
 
+    /// <param name="reports">false: nobody knows yet what it has</param>
+    public TestNode Join(string farmKey, AccountId account, FarmId farm, string name, bool reports = true)
+    {
+        var invite = new StatementId(Accept(Sign(account.Value, new InviteNode(farm, Key($"invite-{name}").Public, Now.AddDays(1)), farmKey)));
+        var node = new NodeId(Accept(Sign(null, new JoinNode(farm, invite, Key(name).Public, Machine), name, $"invite-{name}")));
+        var joined = new TestNode(name, node);
+        if (reports)
+            Accept(Report(joined, Large));
+        return joined;
+    }
+
     public void Dispose()
     {
         foreach (var key in _keys.Values)
@@ -255,15 +266,6 @@ public sealed class TestGrid : IDisposable
         var prices = new Prices(3, 1_000_000, 70_000, 9_000, 1_000);
         var offer = new OfferId(Accept(Post(account, farm, prices)));
         return new TestFarm(name, account, farm, offer, prices, joined);
-    }
-
-    private TestNode Join(string farmKey, AccountId account, FarmId farm, string name)
-    {
-        var invite = new StatementId(Accept(Sign(account.Value, new InviteNode(farm, Key($"invite-{name}").Public, Now.AddDays(1)), farmKey)));
-        var node = new NodeId(Accept(Sign(null, new JoinNode(farm, invite, Key(name).Public, Machine), name, $"invite-{name}")));
-        var joined = new TestNode(name, node);
-        Accept(Report(joined, Large));
-        return joined;
     }
 
     private ImmutableArray<FarmPart> Parts(NodeId[] nodes) =>

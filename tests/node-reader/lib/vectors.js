@@ -5,7 +5,7 @@ const FOLDER = new URL('../../vectors/', import.meta.url);
 
 export const vector = (name) => JSON.parse(readFileSync(new URL(name, FOLDER), 'utf8'));
 
-export const vectors = (folder) => readdirSync(new URL(`${folder}/`, FOLDER)).sort().map((f) => [f, vector(`${folder}/${f}`)]);
+export const vectors = (folder, prefix = '') => readdirSync(new URL(`${folder}/`, FOLDER)).filter((f) => f.startsWith(prefix)).sort().map((f) => [f, vector(`${folder}/${f}`)]);
 
 export const hex = (text) => Buffer.from(text, 'hex');
 
