@@ -41,7 +41,9 @@ public sealed class Collector : IDisposable
     {
         void Describe(ResourceBuilder resource) => resource.AddService(
             service, "grid", typeof(Collector).Assembly.GetName().Version?.ToString(3), autoGenerateServiceInstanceId: instance is null, instance);
-        var metrics = Sdk.CreateMeterProviderBuilder().ConfigureResource(Describe).AddMeter(names).AddMeter("System.Runtime").SetExemplarFilter(ExemplarFilterType.TraceBased);
+        var metrics = Sdk.CreateMeterProviderBuilder().ConfigureResource(Describe).AddMeter(names).AddMeter("System.Runtime");
+        if (Environment.GetEnvironmentVariable("OTEL_METRICS_EXEMPLAR_FILTER") is null)
+            metrics.SetExemplarFilter(ExemplarFilterType.TraceBased);
         foreach (var (instrument, dimensions) in narrowed)
             metrics.AddView(instrument, new MetricStreamConfiguration { TagKeys = dimensions });
         return new Collector(

@@ -87,6 +87,45 @@ public sealed class BadInput
         Assert.Contains("privileged", errors, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Whatever_is_in_a_file_the_command_line_says_what_is_wrong_with_it()
+    {
+        using var home = new TemporaryHome();
+        await using var stage = await Stage.Stage.SetAsync();
+        var random = new byte[64 << 10];
+        new Random(5).NextBytes(random);
+        var contents = new Dictionary<string, byte[]>
+        {
+            ["empty"] = [],
+            ["random"] = random,
+            ["zeros"] = new byte[64 << 10],
+            ["object"] = "{}"u8.ToArray(),
+            ["deep"] = Encoding.UTF8.GetBytes(new string('[', 100_000)),
+            ["anchors"] = Encoding.UTF8.GetBytes("a: &a [x,x,x,x,x,x,x,x,x]\n" + string.Concat("bcdefghij".Select((c, i) => $"{c}: &{c} [{string.Join(',', Enumerable.Repeat($"*{(char)('a' + i)}", 9))}]\n"))),
+            ["broken-utf8"] = [.. "name: "u8, 0xff, 0xfe, .. "\n"u8],
+            ["cut-gzip"] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, .. random.AsSpan(0, 100)],
+            ["cut-zstd"] = [0x28, 0xb5, 0x2f, 0xfd, .. random.AsSpan(0, 100)],
+            ["tag-55799"] = [0xd9, 0xd9, 0xf7, 0xd8, 0x62, 0x84, 0x40, 0xa0, 0x40, 0x80],
+        };
+        var files = contents.Select(c =>
+        {
+            var path = Path.Combine(home.Path, c.Key);
+            File.WriteAllBytes(path, c.Value);
+            return path;
+        }).Append(Directory.CreateDirectory(Path.Combine(home.Path, "directory")).FullName).ToList();
+        string[] ledger = ["--ledger", stage.LedgerAddress.AbsoluteUri, "--ledger-key", stage.LedgerKey.ToString()];
+        foreach (var (file, command) in from f in files from c in (string[][])[["plan", f, .. ledger], ["apply", f, "--yes", .. ledger], ["verify", f, "--ledger-key", stage.LedgerKey.ToString()], ["flist", "build", f], ["flist", "import", f]] select (f, c))
+        {
+            // Of these two, the one is an flist of nothing, and the other a tar of nothing.
+            if (command is ["flist", "build", ..] && Path.GetFileName(file) is "directory" or "zeros")
+                continue;
+            var (code, output, errors) = await GridAsync(home.Path, [.. command, "-o", "json"]).WaitAsync(TimeSpan.FromSeconds(60));
+            var said = $"{string.Join(' ', command)}: exit {code}: {output}{errors}";
+            Assert.True(code is not 0, said);
+            Assert.True(errors.Contains("\"code\"", StringComparison.Ordinal) && !(output + errors).Contains("   at ", StringComparison.Ordinal), said);
+        }
+    }
+
     private static async Task IsProblemAsync(HttpResponseMessage answer, string path)
     {
         Assert.True(answer.StatusCode is >= HttpStatusCode.BadRequest and < HttpStatusCode.InternalServerError, $"{path}: {answer.StatusCode}");

@@ -95,8 +95,13 @@ internal sealed class Outlook(LedgerClient ledger, CancellationToken cancellatio
 
     internal sealed record CapacitySaid(long Cpu, long Memory, long Ssd, long Hdd, int Ipv4)
     {
+        // A hundred times what a node may report: sums of it do not overflow.
+        private const long Most = 100_000_000_000_000_000;
+
         [JsonIgnore]
-        public Capacity Capacity => new(new MilliCores(Cpu), new Bytes(Memory), new Bytes(Ssd), new Bytes(Hdd), Ipv4);
+        public Capacity Capacity => new[] { Cpu, Memory, Ssd, Hdd, Ipv4 }.All(v => v is >= 0 and <= Most)
+            ? new(new MilliCores(Cpu), new Bytes(Memory), new Bytes(Ssd), new Bytes(Hdd), Ipv4)
+            : throw new JsonException("No node has as much.");
     }
 
     internal sealed record FarmAnswer(FarmSaid Farm);

@@ -112,7 +112,7 @@ internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, by
         // What is agreed already is not asked for again.
         if (!changes.IsEmpty)
         {
-            if (!(await new Outlook(ledger, cancellation).AskAsync(resolved, current, now).ConfigureAwait(false)).Try(out var against, out refusal))
+            if (!(await new Outlook(ledger, cancellation).AskAsync(resolved, current, session.Now).ConfigureAwait(false)).Try(out var against, out refusal))
                 return (null, refusal);
             if (!against.IsEmpty)
                 return (null, Located(path, [.. against.Select(r => new Fault(draft.Place(r.About), r))]));

@@ -38,6 +38,12 @@ internal sealed partial class AgreementFeed(
 
     public VerifiedAgreement? this[AgreementId id] => _held.GetValueOrDefault(id)?.Verified;
 
+    /// <summary>
+    /// True of an agreement that waits for this node's word since later than what is known of the others: one that is in its way by that may be over. The next pull tells.
+    /// </summary>
+    public bool IsAhead(AgreementId id) => _held.GetValueOrDefault(id) is { } held
+        && held.Verified.History.LastOrDefault(e => e.Events.Any(x => x is AgreementEvent.Agreed or AgreementEvent.AmendmentAgreed)) is { } agreed && agreed.Index > _after;
+
     /// <summary>The workloads of this node that have these files, or had them in an earlier version of their agreement.</summary>
     public IEnumerable<WorkloadKey> UsersOf(FlistId flist) =>
         from held in _held.Values

@@ -41,9 +41,10 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
     /// <summary>Completes when nothing is examined any more.</summary>
     public Task Ended => _files.Ended;
 
+    /// <param name="isAhead">true of one that was agreed after what is known of the others: it is asked for again when they are known</param>
     /// <param name="patience">how long examining may take now, at most <see cref="LongestTurn"/>; what takes longer goes on, and is answered in another turn</param>
     /// <returns>true when something was answered, or there is something new to say of why not</returns>
-    public async Task<bool> AnswerAsync(IReadOnlyList<Agreement> agreements, TimeSpan patience, CancellationToken cancel)
+    public async Task<bool> AnswerAsync(IReadOnlyList<Agreement> agreements, Predicate<AgreementId> isAhead, TimeSpan patience, CancellationToken cancel)
     {
         if (!Waiting)
             _ports.Clear();
@@ -53,13 +54,14 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
         var promised = agreements.SelectMany(a => VolumePromises.Of(a, voice.Node)).ToList();
         using var turn = new CancellationTokenSource(patience < LongestTurn ? patience : LongestTurn, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(turn.Token, cancel);
-        foreach (var (agreement, version) in Begin(agreements, promised, cancel))
+        var names = agreements.SelectMany(a => a.HeldNames.Select(n => (Name: n, a.Id))).ToLookup(n => n.Name, n => n.Id);
+        foreach (var (agreement, version) in Begin(agreements, isAhead, names, promised, cancel))
         {
             var began = !turn.IsCancellationRequested;
             using var span = NodeTrace.Begin("answer agreement", agreement.Id);
             try
             {
-                var refusal = await ExamineAsync(version, agreements, agreement, promised, either.Token, cancel);
+                var refusal = await ExamineAsync(version, agreements, agreement, names, promised, either.Token, cancel);
                 span.Ended(refusal, failed: false);
                 var ends = refusal is null ? tunnels?.EndsFor(agreement, version, voice.Node, agreements, _ports) ?? TunnelEnds.None : TunnelEnds.None;
                 Body body = refusal is null
@@ -102,7 +104,8 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
     };
 
     // What is to be answered in this turn: who was late in an earlier one comes after the others. Their files are looked at from now on, all of them.
-    private List<(Agreement Agreement, Agreements.Version Version)> Begin(IReadOnlyList<Agreement> agreements, List<(AgreementId, AgreementTerms)> promised, CancellationToken cancel)
+    private List<(Agreement Agreement, Agreements.Version Version)> Begin(
+        IReadOnlyList<Agreement> agreements, Predicate<AgreementId> isAhead, ILookup<string, AgreementId> names, List<(AgreementId, AgreementTerms)> promised, CancellationToken cancel)
     {
         _turns++;
         var asked = agreements.Select(a => (Agreement: a, Version: Asked(a)!)).Where(a => a.Version is not null).OrderBy(a => _late.GetValueOrDefault(a.Agreement.Id)).ToList();
@@ -111,15 +114,17 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
         _files.Keep(asked.Select(a => a.Version.Id));
         foreach (var (agreement, version) in asked)
         {
-            if (Examine(version.Terms, agreements, agreement, promised) is null)
+            if (Examine(version.Terms, agreements, agreement, names, promised) is null)
                 _files.Begin(version.Id, Mine(version), cancel);
         }
+        Waiting = asked.RemoveAll(a => isAhead(a.Agreement.Id)) > 0;
         return asked;
     }
 
-    private async Task<Refusal?> ExamineAsync(Agreements.Version version, IReadOnlyList<Agreement> agreements, Agreement self, IEnumerable<(AgreementId, AgreementTerms)> promised, CancellationToken turn, CancellationToken cancel)
+    private async Task<Refusal?> ExamineAsync(
+        Agreements.Version version, IReadOnlyList<Agreement> agreements, Agreement self, ILookup<string, AgreementId> names, IEnumerable<(AgreementId, AgreementTerms)> promised, CancellationToken turn, CancellationToken cancel)
     {
-        if (Examine(version.Terms, agreements, self, promised) is { } found)
+        if (Examine(version.Terms, agreements, self, names, promised) is { } found)
             return found;
         try
         {
@@ -135,8 +140,8 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
 
     private List<Workload> Mine(Agreements.Version version) => [.. version.Terms.On(voice.Node)];
 
-    // What is found without asking anybody.
-    private Refusal? Examine(AgreementTerms terms, IReadOnlyList<Agreement> agreements, Agreement self, IEnumerable<(AgreementId, AgreementTerms)> promised)
+    // What is found without asking anybody. By names: which agreements hold each.
+    private Refusal? Examine(AgreementTerms terms, IReadOnlyList<Agreement> agreements, Agreement self, ILookup<string, AgreementId> names, IEnumerable<(AgreementId, AgreementTerms)> promised)
     {
         if (self is Agreement.InForce { Version.Terms: var before } && AgreementRules.CheckAmendment(before, terms) is [var changed, ..])
             return changed;
@@ -146,7 +151,7 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
         if (terms.KindsOn(voice.Node).FirstOrDefault(k => !kinds.Contains(k)) is { } kind)
             return new Refusal(RefusalCode.UnsupportedKind, $"This node has no {kind}.");
         var others = agreements.Where(a => a.Id != self.Id).ToList();
-        AgreementId? Holder(string name) => others.FirstOrDefault(a => a.HeldNames.Contains(name))?.Id;
+        AgreementId? Holder(string name) => names[name].Where(id => id != self.Id).Select(id => (AgreementId?)id).FirstOrDefault();
         // What has ended holds nothing, though it may still be taken down here: whoever comes after it waits for that.
         if (terms.Gateways.Select(g => Taken.Name(g, Holder(g.Hostname))).Concat(terms.Addresses.Select(a => Taken.Address(a, Holder($"{a.Ip}")))).FirstOrDefault(r => r is not null) is { } taken)
             return taken;

@@ -82,7 +82,7 @@ internal sealed partial class NodeAgent(
             if (await feed.PullAsync(wait, cancel))
                 Look();
             logs.Take(feed.Asks, cancel);
-            if (await answers.AnswerAsync(feed.Agreements, Patience(), cancel))
+            if (await answers.AnswerAsync(feed.Agreements, feed.IsAhead, Patience(), cancel))
                 Look();
             _deliver.Ring();
             // After trouble the next try comes soon, but not at once.

@@ -53,11 +53,11 @@ internal sealed class WorkloadSight(NodeHosts hosts)
         };
     }
 
-    /// <summary>What a container or a gateway used so far; null when nothing counts for it.</summary>
+    /// <summary>What a container or a gateway used so far; null when it has no cgroup, and is no gateway.</summary>
     public Counters? Counters(WorkloadKey key)
     {
         if (_doors.ContainsKey(ContainerId.Of(key)))
-            return new Counters(TimeSpan.Zero, Bytes.Zero, hosts.Gateways!.Traffic(ContainerId.Of(key)) is var (sent, received) ? [new LinkTraffic("front", new Bytes(sent), new Bytes(received))] : []);
+            return new Counters(TimeSpan.Zero, Bytes.Zero, hosts.Gateways!.Traffic(ContainerId.Of(key)) is var (sent, received) ? [new LinkTraffic("front", new Bytes(sent), new Bytes(received))] : [new LinkTraffic("front", Bytes.Zero, Bytes.Zero)]);
         if (hosts.Containers.Usage(ContainerId.Of(key)) is not { } usage)
             return null;
         return new Counters(usage.Cpu, usage.Memory, _last?[ContainerId.Of(key)].Init is { } init ? NamespaceView.Traffic(init.Pid, TunnelNames.WayOut) : null);

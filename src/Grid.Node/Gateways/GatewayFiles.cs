@@ -21,7 +21,7 @@ namespace Grid.Node.Gateways;
 internal sealed class GatewayFiles(string data, string run)
 {
     private const UnixFileMode PrivateFile = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-    private const string RouteSuffix = ".route", StateSuffix = ".state", TrafficSuffix = ".traffic";
+    private const string RouteSuffix = ".route", StateSuffix = ".state", TrafficSuffix = ".traffic", Aside = ".new";
 
     public string Run { get; } = Path.Combine(run, "gateways");
 
@@ -68,23 +68,30 @@ internal sealed class GatewayFiles(string data, string run)
 
     public void Write(ContainerId id, RouteTraffic traffic) => Write(Of(id, TrafficSuffix), JsonSerializer.SerializeToUtf8Bytes(traffic, GatewayJson.Default.RouteTraffic), durable: false);
 
-    public void DeleteTraffic(ContainerId id) => File.Delete(Of(id, TrafficSuffix));
+    public void DeleteTraffic(ContainerId id) => Delete(Of(id, TrafficSuffix));
 
     public void DeleteRoute(ContainerId id) => File.Delete(Of(id, RouteSuffix));
 
-    public void DeleteState(ContainerId id) => File.Delete(Of(id, StateSuffix));
+    public void DeleteState(ContainerId id) => Delete(Of(id, StateSuffix));
 
     /// <summary>Replaces a file whole, readable by its owner only.</summary>
     /// <param name="durable">on the disk before it has its name</param>
     public static void Write(string path, ReadOnlySpan<byte> content, bool durable = true)
     {
-        var aside = path + ".new";
+        var aside = path + Aside;
         using (var file = new FileStream(aside, new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = PrivateFile }))
         {
             file.Write(content);
             file.Flush(flushToDisk: durable);
         }
         File.Move(aside, path, overwrite: true);
+    }
+
+    // With what a front that was killed was just writing.
+    private static void Delete(string path)
+    {
+        File.Delete(path + Aside);
+        File.Delete(path);
     }
 
     private string Of(ContainerId id, string suffix) => Path.Combine(Run, id + suffix);
@@ -116,13 +123,10 @@ internal sealed record WrittenRoute(Route Route, ProcessIdentity Place);
 /// <param name="Until">when its certificate ends</param>
 internal sealed record RouteState(ProcessIdentity Front, ProcessIdentity Place, string Hostname, bool Serving, string? Why, DateTimeOffset? Until);
 
-/// <summary>Bytes of TCP's payload at the https port, TLS included, since the route was first opened.</summary>
+/// <summary>Bytes that were handed to TCP and taken from it at the https port, TLS included, since the route was first opened.</summary>
 /// <param name="Sent">to clients</param>
 /// <param name="Received">from them</param>
-internal sealed record RouteTraffic(long Sent, long Received)
-{
-    public static readonly RouteTraffic None = new(0, 0);
-}
+internal sealed record RouteTraffic(long Sent, long Received);
 
 internal sealed record RouteDocument(string Hostname, bool Passthrough, string Backend, int Pid, ulong StartTicks);
 

@@ -121,11 +121,17 @@ internal sealed class GatewayHost : IDisposable
         return new Outcome.Done();
     });
 
-    /// <summary>Ends its place in its network. Nothing of it is seen any more after that.</summary>
+    /// <summary>
+    /// Ends its place in its network. What went through it is seen once more after that, for the last receipt; done again, nothing of it is seen any more.
+    /// </summary>
     public Task<Outcome> LeaveAsync(ContainerId id) => Effect.Run(() =>
     {
-        _files.DeleteTraffic(id);
-        return _places.Find()[id].ToList().TrueForAll(GatewayPlaces.End) ? new Outcome.Done() : new Outcome.Transient($"The place of {id} does not end.");
+        var places = _places.Find()[id].ToList();
+        if (!places.TrueForAll(GatewayPlaces.End))
+            return new Outcome.Transient($"The place of {id} does not end.");
+        if (places.Count == 0)
+            _files.DeleteTraffic(id);
+        return new Outcome.Done();
     });
 
     public void Dispose() => _node.Dispose();

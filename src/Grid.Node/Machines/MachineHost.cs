@@ -33,18 +33,20 @@ public sealed class MachineHost
     private const int Miscellaneous = 10, Tun = 200, Kvm = 232;
     private static readonly Bytes RunSize = Bytes.KiB(64);
 
-    /// <summary>How long one that kept its asker waiting is not asked again: every look waits for the slowest.</summary>
+    /// <summary>One that kept its asker waiting is not asked again for so many times as long, and at most <see cref="BackOff"/>: every look waits for the slowest.</summary>
+    private const int Forbearance = 10;
+
     internal static readonly TimeSpan BackOff = TimeSpan.FromSeconds(30);
 
     private readonly string _run;
     private readonly RootImages _images;
     private readonly TimeProvider _time;
 
-    // Less than the patience of a conversation: who answers just in time is no better.
-    private static readonly TimeSpan Slow = TimeSpan.FromSeconds(2);
+    // Who answers just in time is no better than who does not.
+    private static readonly TimeSpan Slow = TimeSpan.FromMilliseconds(500);
 
     // Looks come one after the other.
-    private Dictionary<ProcessIdentity, (long Since, string Why)> _slow = [];
+    private Dictionary<ProcessIdentity, (long Since, TimeSpan For, string Why)> _slow = [];
 
     private readonly Lazy<Accelerator> _accelerator;
 
@@ -115,15 +117,15 @@ public sealed class MachineHost
     public ImmutableSortedDictionary<WorkloadKey, Sighting<MachineSeen>> Observe(Containers.Sighting containers)
     {
         var running = Known().Where(id => containers[id] is Observation.Present { Phase: Phase.Running }).Select(id => (id.Key, Emulator: containers[id].Init!.Value)).ToList();
-        _slow = _slow.Where(s => running.Exists(r => r.Emulator == s.Key) && _time.GetElapsedTime(s.Value.Since) < BackOff).ToDictionary();
+        _slow = _slow.Where(s => running.Exists(r => r.Emulator == s.Key) && _time.GetElapsedTime(s.Value.Since) < s.Value.For).ToDictionary();
         // All at once, each on a thread of its own: one that keeps its asker waiting keeps no other machine.
         var asked = running.Where(r => !_slow.ContainsKey(r.Emulator))
             .Select(r => (r.Emulator, Answer: Task.Factory.StartNew(() => Ask(r.Emulator), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)))
             .ToDictionary(a => a.Emulator, a => a.Answer);
         foreach (var (emulator, answer) in asked)
         {
-            if (answer.GetAwaiter().GetResult() is { TooLate: true, Seen: var seen })
-                _slow[emulator] = (_time.GetTimestamp(), seen is Sighting<MachineSeen>.Unknown(var why) ? why : "the emulator is slow to answer");
+            if (answer.GetAwaiter().GetResult() is var (seen, took) && took > Slow)
+                _slow[emulator] = (_time.GetTimestamp(), took * Forbearance < BackOff ? took * Forbearance : BackOff, seen is Sighting<MachineSeen>.Unknown(var why) ? why : "the emulator is slow to answer");
         }
         return running.ToImmutableSortedDictionary(r => r.Key, r => asked.TryGetValue(r.Emulator, out var answer) ? answer.Result.Seen : new Sighting<MachineSeen>.Unknown(_slow[r.Emulator].Why));
     }
@@ -235,18 +237,18 @@ public sealed class MachineHost
         MountApi.Place(mount, directory);
     }
 
-    private (Sighting<MachineSeen> Seen, bool TooLate) Ask(ProcessIdentity emulator)
+    private (Sighting<MachineSeen> Seen, TimeSpan Took) Ask(ProcessIdentity emulator)
     {
         var began = _time.GetTimestamp();
         try
         {
             using var qmp = Qmp.Open(emulator);
             var seen = new MachineSeen(qmp.Ask("query-status", s => s?["running"]?.GetValue<bool>() is true), Shown(qmp));
-            return (new Sighting<MachineSeen>.Present(seen), _time.GetElapsedTime(began) > Slow);
+            return (new Sighting<MachineSeen>.Present(seen), _time.GetElapsedTime(began));
         }
         catch (Exception e) when (Effect.IsOfTheMachine(e))
         {
-            return (new Sighting<MachineSeen>.Unknown(e.Message), _time.GetElapsedTime(began) > Slow);
+            return (new Sighting<MachineSeen>.Unknown(e.Message), _time.GetElapsedTime(began));
         }
     }
 

@@ -91,6 +91,7 @@ public sealed class TunnelHost : IDisposable
         }
         catch (Exception e) when (Effect.IsOfTheMachine(e))
         {
+            // As above.
         }
     }
 

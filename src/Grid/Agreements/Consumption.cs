@@ -10,7 +10,7 @@ namespace Grid.Agreements;
 /// <param name="CpuMillis">processor time, in milliseconds</param>
 /// <param name="MemoryMibSeconds">memory held, summed over time, in MiB times seconds</param>
 /// <param name="Disk">held on a data disk at the end of the interval</param>
-/// <param name="Sent">to the world outside its private networks</param>
+/// <param name="Sent">to the world outside its private networks; of a gateway, to its clients, as handed to TCP: TLS is in it, retransmissions are not</param>
 /// <param name="Received">from there</param>
 public readonly record struct Consumption(long CpuMillis, long MemoryMibSeconds, Bytes Disk, Bytes Sent, Bytes Received)
 {

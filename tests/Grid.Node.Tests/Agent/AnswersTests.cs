@@ -52,7 +52,7 @@ public sealed class AnswersTests : IDisposable
             var answers = new Answers(_heard.Client, new DescribedFiles(_hubs), [.. Kinds], new NodeSecrets(null, new SecretPlaces("/nonexistent"), inMemory: true), null, null, new DomainProofs(vector["domain"]?.GetValue<string>(), null), voice, Boundless, TimeProvider.System, NullLogger.Instance);
             var id = Digest.Of(Encoding.UTF8.GetBytes(path));
             var version = new Agreements.Version(new StatementId(id), terms);
-            await answers.AnswerAsync([terms.Amends is { } amends ? Amended(amends, Read("before"), version) : new Agreement.Agreed(new AgreementId(id), version, [])], Answers.LongestTurn, TestContext.Current.CancellationToken);
+            await answers.AnswerAsync([terms.Amends is { } amends ? Amended(amends, Read("before"), version) : new Agreement.Agreed(new AgreementId(id), version, [])], _ => false, Answers.LongestTurn, TestContext.Current.CancellationToken);
             Assert.Equal((path, vector["code"]!.GetValue<string>()), (path, (_heard.Last as WorkloadRefused)?.Code));
         }
     }
@@ -89,6 +89,16 @@ public sealed class AnswersTests : IDisposable
     }
 
     [Fact]
+    public async Task What_was_agreed_after_what_is_known_of_the_others_waits_until_they_are_known()
+    {
+        using var recorded = RecordedGrid.Read();
+        var vector = JsonNode.Parse(await File.ReadAllTextAsync(Path.Combine(Refusals(), "standing-name-held.json"), TestContext.Current.CancellationToken))!;
+        var asked = Handed(recorded, vector["statement"]!.GetValue<string>()).Verified!;
+        Assert.Null(await AnsweredAsync(recorded, asked, recorded.State.Agreements.Values, ahead: true));
+        Assert.Equal(RefusalCode.NameTaken, await AnsweredAsync(recorded, asked, recorded.State.Agreements.Values));
+    }
+
+    [Fact]
     public async Task An_amendment_is_not_in_its_own_way()
     {
         using var recorded = RecordedGrid.Read();
@@ -109,15 +119,16 @@ public sealed class AnswersTests : IDisposable
     }
 
     /// <returns>the code of the refusal; null when nothing was found but its files, which nobody here has</returns>
-    private async Task<string?> AnsweredAsync(RecordedGrid recorded, Agreement asked, IEnumerable<Agreement> known)
+    private async Task<string?> AnsweredAsync(RecordedGrid recorded, Agreement asked, IEnumerable<Agreement> known, bool ahead = false)
     {
         _heard.Last = null;
         using var names = NoName.Listen();
         var node = recorded.State.Nodes[(asked.Next?.Version ?? asked.Version).Terms.Nodes.Single()];
         var answers = new Answers(_heard.Client, new DescribedFiles(_hubs), node.Report!.Kinds, new NodeSecrets(null, new SecretPlaces("/nonexistent"), inMemory: true), null, null,
             new DomainProofs(node.Report.Domain, new TxtLookup(names.Address)), new NodeVoice(_key, node.Id, Origin, TimeProvider.System), node.Offered, TimeProvider.System, NullLogger.Instance);
-        await answers.AnswerAsync([.. known.Where(a => a.Id != asked.Id && a.Version.Terms.Nodes.Contains(node.Id)), asked], Answers.LongestTurn, TestContext.Current.CancellationToken);
+        await answers.AnswerAsync([.. known.Where(a => a.Id != asked.Id && a.Version.Terms.Nodes.Contains(node.Id)), asked], id => ahead && id == asked.Id, Answers.LongestTurn, TestContext.Current.CancellationToken);
         Assert.IsNotType<WorkloadReady>(_heard.Last);
+        Assert.Equal(_heard.Last is null, answers.Waiting);
         return (_heard.Last as WorkloadRefused)?.Code;
     }
 

@@ -43,7 +43,7 @@ public sealed class PortsTests : IDisposable
     {
         using var lab = new Lab(By.Process);
         var (answers, (one, other)) = (AnswersOf(lab.A), OfOnePort(lab.A.Host));
-        await answers.AnswerAsync([Agreed(one, "a"), Agreed(other, "b")], Answers.LongestTurn, TestContext.Current.CancellationToken);
+        await answers.AnswerAsync([Agreed(one, "a"), Agreed(other, "b")], _ => false, Answers.LongestTurn, TestContext.Current.CancellationToken);
         Assert.Equal(2, Ports().Distinct().Count());
         Assert.False(answers.Waiting);
     }
@@ -55,15 +55,15 @@ public sealed class PortsTests : IDisposable
         var answers = AnswersOf(lab.A);
         _heard.Code = RefusalCode.PortConflict;
         ImmutableArray<Agreement> agreed = [Agreed(new AgreementId(Digest.Of("one"u8)), "a")];
-        await answers.AnswerAsync(agreed, Answers.LongestTurn, TestContext.Current.CancellationToken);
+        await answers.AnswerAsync(agreed, _ => false, Answers.LongestTurn, TestContext.Current.CancellationToken);
         Assert.True(answers.Waiting);
-        await answers.AnswerAsync(agreed, Answers.LongestTurn, TestContext.Current.CancellationToken);
+        await answers.AnswerAsync(agreed, _ => false, Answers.LongestTurn, TestContext.Current.CancellationToken);
         _heard.Code = RefusalCode.AlreadySo;
-        await answers.AnswerAsync(agreed, Answers.LongestTurn, TestContext.Current.CancellationToken);
+        await answers.AnswerAsync(agreed, _ => false, Answers.LongestTurn, TestContext.Current.CancellationToken);
         Assert.False(answers.Waiting);
         Assert.Equal(3, Ports().Distinct().Count());
         // What is taken is told by the feed from then on.
-        await answers.AnswerAsync(agreed, Answers.LongestTurn, TestContext.Current.CancellationToken);
+        await answers.AnswerAsync(agreed, _ => false, Answers.LongestTurn, TestContext.Current.CancellationToken);
         Assert.Equal(Ports()[0], Ports()[3]);
     }
 

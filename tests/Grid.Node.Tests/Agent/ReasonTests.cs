@@ -42,7 +42,7 @@ public sealed class ReasonTests(Machine machine) : Saying
         var path = Long(letter, shift);
         using var hubs = new HubClient(["http://127.0.0.1:1"]);
         var answers = new Answers(Ledger.Client, new DescribedFiles(hubs), [Container.KindName], new NodeSecrets(null, new SecretPlaces("/nonexistent"), inMemory: true), null, null, new DomainProofs(null, null), Voice, Capacity.None, TimeProvider.System, NullLogger.Instance);
-        await answers.AnswerAsync([new Agreement.Agreed(Agreement, Version(Web(path)), [])], Answers.LongestTurn, Cancel);
+        await answers.AnswerAsync([new Agreement.Agreed(Agreement, Version(Web(path)), [])], _ => false, Answers.LongestTurn, Cancel);
         var refused = Assert.IsType<WorkloadRefused>(Ledger.Last);
         Assert.Equal(RefusalCode.PathInvalid, refused.Code);
         Fills(WorkloadRefused.LongestDetail, $"'{path}' in 'web' is not", refused.Detail);

@@ -73,7 +73,7 @@ public sealed class SlowHubTests : IDisposable
         var slow = Agreed("slow", "/bin/web");
         await TurnAsync(Hour, Answers.LongestTurn, slow);
         _hub.GoOn();
-        Assert.True(await _answers.AnswerAsync([slow], Hour, Stop).WaitAsync(Soon, Stop));
+        Assert.True(await _answers.AnswerAsync([slow], _ => false, Hour, Stop).WaitAsync(Soon, Stop));
         Assert.False(_answers.Waiting);
         Assert.Equal(RefusalCode.FlistIncomplete, Assert.IsType<WorkloadRefused>(_heard.Last).Code);
         Assert.Equal(1, _hub.Requests);
@@ -85,7 +85,7 @@ public sealed class SlowHubTests : IDisposable
         var slow = Agreed("slow", "/bin/web");
         await TurnAsync(Hour, Answers.LongestTurn, slow);
         _hub.GoOn("""{"code":"\ud800"}""");
-        Assert.True(await _answers.AnswerAsync([slow], Hour, Stop).WaitAsync(Soon, Stop));
+        Assert.True(await _answers.AnswerAsync([slow], _ => false, Hour, Stop).WaitAsync(Soon, Stop));
         Assert.Equal(RefusalCode.FlistIncomplete, Assert.IsType<WorkloadRefused>(_heard.Last).Code);
     }
 
@@ -94,9 +94,9 @@ public sealed class SlowHubTests : IDisposable
     {
         await TurnAsync(Hour, Answers.LongestTurn, Agreed("first", "/bin/web"), Agreed("second", "/bin/web"));
         await _hub.Asked(2).WaitAsync(Soon, Stop);
-        await _answers.AnswerAsync([], Hour, Stop).WaitAsync(Soon, Stop);
+        await _answers.AnswerAsync([], _ => false, Hour, Stop).WaitAsync(Soon, Stop);
         var (asked, third) = (_hub.Asked(3), Agreed("third", "/bin/web"));
-        var turn = _answers.AnswerAsync([third], Hour, Stop);
+        var turn = _answers.AnswerAsync([third], _ => false, Hour, Stop);
         await asked.WaitAsync(Soon, Stop);
         _hub.GoOn();
         Assert.True(await turn.WaitAsync(Soon, Stop));
@@ -117,7 +117,7 @@ public sealed class SlowHubTests : IDisposable
     // The hub was asked, and then so much time is over.
     private async Task<bool> TurnAsync(TimeSpan patience, TimeSpan over, params Agreement[] agreements)
     {
-        var turn = _answers.AnswerAsync(agreements, patience, Stop);
+        var turn = _answers.AnswerAsync(agreements, _ => false, patience, Stop);
         await _hub.Asked(1).WaitAsync(Soon, Stop);
         _clock.Set(_clock.GetUtcNow() + over);
         return await turn.WaitAsync(Soon, Stop);

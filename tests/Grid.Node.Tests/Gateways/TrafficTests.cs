@@ -43,12 +43,14 @@ public sealed class TrafficTests
         Counted(lab, door, new RouteTraffic(first.Sent + third.Sent, first.Received + third.Received));
         Counted(lab, through, second);
 
-        // And it is there to be read until the gateway has left its network: also what passed since the last sweep.
+        // And it is there to be read once the gateway has left its network: also what passed since the last sweep.
         var last = await PostAsync(lab, Own, own);
         Assert.Equal(new Outcome.Done(), await lab.Host.CloseAsync(through));
-        Assert.Equal(new RouteTraffic(second.Sent + last.Sent, second.Received + last.Received), lab.Host.Traffic(through));
         Assert.Equal(new Outcome.Done(), await lab.Host.LeaveAsync(through));
-        Assert.Null(lab.Host.Traffic(through));
+        Assert.Equal(new RouteTraffic(second.Sent + last.Sent, second.Received + last.Received), lab.Host.Traffic(through));
+        Assert.Equal((null, false), (lab.Seen(through)!.Route, lab.Seen(through)!.Serving));
+        Assert.Equal(new Outcome.Done(), await lab.Host.LeaveAsync(through));
+        Assert.Equal((null, null), (lab.Host.Traffic(through), lab.Seen(through)));
     }
 
     private static void Counted(GatewayLab lab, ContainerId id, RouteTraffic traffic) =>

@@ -13,9 +13,16 @@ internal sealed class FrontLog(string path, TimeProvider time)
     {
         lock (_one)
         {
-            if (File.Exists(path) && new FileInfo(path).Length > Largest)
-                File.Move(path, path + ".1", overwrite: true);
-            File.AppendAllText(path, $"{time.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture)} {line.ReplaceLineEndings(" ")}\n");
+            try
+            {
+                if (File.Exists(path) && new FileInfo(path).Length > Largest)
+                    File.Move(path, path + ".1", overwrite: true);
+                File.AppendAllText(path, $"{time.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture)} {line.ReplaceLineEndings(" ")}\n");
+            }
+            catch (IOException)
+            {
+                // What is served is served on a full disk too, and nobody can be told.
+            }
         }
     }
 }

@@ -71,7 +71,11 @@ internal static class FrontProgram
         log.Write($"listens on {options.Http} and {options.Https}");
         try
         {
-            await Task.WhenAll(routes.FollowAsync(stopping.Token), certificates.RunAsync(stopping.Token));
+            Task[] loops = [routes.FollowAsync(stopping.Token), certificates.RunAsync(stopping.Token)];
+            // One that fails ends the other and the front with it, aloud: the agent starts another.
+            await Task.WhenAny(loops);
+            await stopping.CancelAsync();
+            await Task.WhenAll(loops);
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {

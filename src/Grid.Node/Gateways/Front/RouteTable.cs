@@ -97,18 +97,19 @@ internal sealed class RouteTable(GatewayFiles files, ProcessIdentity self, Front
         _changed.Dispose();
     }
 
-    // What is counted between two sweeps is lost when this process is killed: nobody pays for it.
+    // What is counted between two sweeps is lost when this process is killed: nobody pays for it. What it has not counted itself it does not write: another may have.
     private void Count(ServedRoute route)
     {
+        if (route.Traffic is var traffic && traffic == route.Told)
+            return;
         try
         {
-            if (files.Traffic(route.Id) != route.Traffic)
-                files.Write(route.Id, route.Traffic);
+            files.Write(route.Id, traffic);
+            route.Told = traffic;
         }
-        catch (IOException e)
+        catch (IOException)
         {
-            // A full disk ends no connection: the next sweep writes it.
-            log.Write($"{route.Route.Hostname}: its traffic cannot be written: {e.Message}");
+            // A full disk ends no connection, and the next sweep writes it.
         }
     }
 
@@ -116,7 +117,7 @@ internal sealed class RouteTable(GatewayFiles files, ProcessIdentity self, Front
     {
         try
         {
-            var route = new ServedRoute(id, written, files.Traffic(id) ?? RouteTraffic.None);
+            var route = new ServedRoute(id, written, files.Traffic(id));
             _served[id] = route;
             files.Write(id, new RouteState(self, written.Place, written.Route.Hostname, route.IsServing, null, null));
             log.Write($"{written.Route.Hostname}: {written.Route.Tls} to {written.Route.Backend} ({id})");

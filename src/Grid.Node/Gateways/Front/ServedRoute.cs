@@ -17,11 +17,11 @@ internal sealed class ServedRoute : IDisposable
     private int _open;
     private long _sent, _received;
 
-    /// <param name="before">what went through it before, under another front say</param>
+    /// <param name="before">what went through it before, under another front say; null when nothing was counted</param>
     /// <exception cref="IOException">its place has ended</exception>
-    public ServedRoute(ContainerId id, WrittenRoute written, RouteTraffic before)
+    public ServedRoute(ContainerId id, WrittenRoute written, RouteTraffic? before)
     {
-        (_sent, _received) = (before.Sent, before.Received);
+        (_sent, _received, Told) = (before?.Sent ?? 0, before?.Received ?? 0, before);
         (Id, Written, _space) = (id, written, NamespaceDialer.Open(written.Place));
         Over = _over.Token;
         Http = new HttpMessageInvoker(new SocketsHttpHandler
@@ -57,6 +57,9 @@ internal sealed class ServedRoute : IDisposable
     public bool IsServing => Route.Tls is Tls.Passthrough || Certificate is not null;
 
     public RouteTraffic Traffic => new(Interlocked.Read(ref _sent), Interlocked.Read(ref _received));
+
+    /// <summary>Of it, what was written down last; null when nothing was.</summary>
+    public RouteTraffic? Told { get; set; }
 
     public void CountSent(long bytes) => Interlocked.Add(ref _sent, bytes);
 
