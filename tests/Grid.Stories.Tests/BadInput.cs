@@ -122,7 +122,7 @@ public sealed class BadInput
             var (code, output, errors) = await GridAsync(home.Path, [.. command, "-o", "json"]).WaitAsync(TimeSpan.FromSeconds(60));
             var said = $"{string.Join(' ', command)}: exit {code}: {output}{errors}";
             Assert.True(code is not 0, said);
-            Assert.True(errors.Contains("\"code\"", StringComparison.Ordinal) && !(output + errors).Contains("   at ", StringComparison.Ordinal), said);
+            Assert.True((output + errors).Contains("\"code\"", StringComparison.Ordinal) && !(output + errors).Contains("   at ", StringComparison.Ordinal), said);
         }
     }
 

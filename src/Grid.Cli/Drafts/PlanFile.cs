@@ -109,10 +109,10 @@ internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, by
                     current.Next is null ? null : "Wait for its outcome, or withdraw it with 'grid agreement cancel --amendment'.")
                 : new Refusal(RefusalCode.WrongState, $"The agreement is {current.Status}: version 1 waits for signatures or answers and cannot be amended yet.", "Wait, or withdraw it with 'grid cancel'."));
         }
-        // What is agreed already is not asked for again.
+        // What is agreed already is not asked for again. That a plan was made long ago is said where it is applied.
         if (!changes.IsEmpty)
         {
-            if (!(await new Outlook(ledger, cancellation).AskAsync(resolved, current, session.Now).ConfigureAwait(false)).Try(out var against, out refusal))
+            if (!(await new Outlook(ledger, cancellation).AskAsync(resolved, current, session.Now < terms.Term.AnswerBy ? session.Now : now).ConfigureAwait(false)).Try(out var against, out refusal))
                 return (null, refusal);
             if (!against.IsEmpty)
                 return (null, Located(path, [.. against.Select(r => new Fault(draft.Place(r.About), r))]));
