@@ -95,14 +95,13 @@ internal sealed class WorkloadSight(NodeHosts hosts)
     /// <summary>The same, not to be taken for one that has its number later.</summary>
     public ProcessIdentity? ProcessOf(WorkloadKey key) => (_last?[ContainerId.Of(key)] as Observation.Present)?.Phase is Phase.Running r ? r.Init : null;
 
-    /// <summary>What runs in the containers of the last look without being one of their files. One that does not run yet executes the runtime's own file.</summary>
+    /// <summary>What runs in the containers of the last look without being one of their files. One that does not run yet executes the runtime's own file; what a stranger has mapped is no news beside it.</summary>
     public IEnumerable<StrangerSeen> Strangers() =>
         from container in _last?.Containers ?? new Dictionary<ContainerId, Observation>()
         where container.Value is Observation.Present { Phase: Phase.Running or Phase.Paused }
         let init = container.Value.Init!.Value
         let found = hosts.Containers.Census(container.Key, init, _last!.Members.GetValueOrDefault(container.Key))
         from stranger in found
-            // What a stranger has mapped is no news beside it.
         where stranger.Executed || !found.Any(s => s.Executed && s.Process == stranger.Process)
         select new StrangerSeen(container.Key.Key, stranger.Process.Pid, stranger.Process.StartTicks, stranger.Path, IsApart: stranger.Executed && stranger.Process != init);
 
