@@ -51,7 +51,7 @@ internal static class ClearProgram
         using var volumeHost = VolumeHost.Open(paths.Disks([]), paths.Run, new byte[32], time, out _);
         var volumes = volumeHost is null ? null : new VolumeViews(volumeHost, paths.Views);
         using var gateways = GatewayHost.Open(null, paths.Data, paths.Run, out _);
-        var machines = MachineHost.Open(paths.Machines, paths.MachineRoots, TimeProvider.System, out _);
+        var machines = MachineHost.Open(paths.Machines, paths.MachineRoots, time, out _);
         var publicHost = PublicAddresses.Open(paths.Run, "/proc/self/ns/net", null, out _);
         var hosts = new NodeHosts(containers, new NodeSecrets(null, new SecretPlaces(paths.Secrets), inMemory: false), paths, [])
         {

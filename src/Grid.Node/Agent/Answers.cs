@@ -150,12 +150,11 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
         var mine = terms.On(voice.Node).ToList();
         if (terms.KindsOn(voice.Node).FirstOrDefault(k => !kinds.Contains(k)) is { } kind)
             return new Refusal(RefusalCode.UnsupportedKind, $"This node has no {kind}.");
-        var others = agreements.Where(a => a.Id != self.Id).ToList();
         AgreementId? Holder(string name) => names[name].Where(id => id != self.Id).Select(id => (AgreementId?)id).FirstOrDefault();
         // What has ended holds nothing, though it may still be taken down here: whoever comes after it waits for that.
         if (terms.Gateways.Select(g => Taken.Name(g, Holder(g.Hostname))).Concat(terms.Addresses.Select(a => Taken.Address(a, Holder($"{a.Ip}")))).FirstOrDefault(r => r is not null) is { } taken)
             return taken;
-        var held = others.Aggregate(Capacity.None, (sum, a) => sum + a.HeldOn(voice.Node));
+        var held = agreements.Where(a => a.Id != self.Id).Aggregate(Capacity.None, (sum, a) => sum + a.HeldOn(voice.Node));
         var own = self.IsInForce ? self.Version.Terms.DemandOn(voice.Node) : Capacity.None;
         if (Taken.Room(voice.Node, available, held, own, terms.DemandOn(voice.Node)) is { } full)
             return full;

@@ -7,8 +7,8 @@ using Grid.Units;
 namespace Grid.Node.Agent;
 
 /// <summary>
-/// Adds up what workloads use, from the counters of the kernel, and of the gateways' front, at each look, between one receipt and the next. What happened before the first look of this
-/// agent is not counted: nobody pays for what was not seen.
+/// Adds up what workloads use, from the counters of the kernel, and of the gateways' front, at each look, between one receipt and the next. What happened before
+/// the first look of this agent is not counted: nobody pays for what was not seen.
 /// </summary>
 /// <param name="read">the counters of a workload as they stand; null when it has none</param>
 internal sealed class Meter(Func<WorkloadKey, Counters?> read, TimeProvider time)

@@ -33,17 +33,18 @@ public sealed class MachineHost
     private const int Miscellaneous = 10, Tun = 200, Kvm = 232;
     private static readonly Bytes RunSize = Bytes.KiB(64);
 
-    /// <summary>One that kept its asker waiting is not asked again for so many times as long, and at most <see cref="BackOff"/>: every look waits for the slowest.</summary>
+    // One that keeps its asker waiting is not asked again for so many times as long: every look waits for the slowest.
     private const int Forbearance = 10;
 
+    /// <summary>And for no longer than this.</summary>
     internal static readonly TimeSpan BackOff = TimeSpan.FromSeconds(30);
+
+    // Who answers just in time is no better than who does not.
+    private static readonly TimeSpan Slow = TimeSpan.FromMilliseconds(500);
 
     private readonly string _run;
     private readonly RootImages _images;
     private readonly TimeProvider _time;
-
-    // Who answers just in time is no better than who does not.
-    private static readonly TimeSpan Slow = TimeSpan.FromMilliseconds(500);
 
     // Looks come one after the other.
     private Dictionary<ProcessIdentity, (long Since, TimeSpan For, string Why)> _slow = [];
