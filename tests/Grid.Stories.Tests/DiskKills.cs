@@ -86,16 +86,8 @@ public sealed class DiskKills
     private static string BootOf(string line) => line.Split(' ')[0];
 
     /// <summary>Its machine is another: with a little more of a processor.</summary>
-    private static async Task AmendAsync(Stage.Stage stage, AgreementId id, int version)
+    private static Task AmendAsync(Stage.Stage stage, AgreementId id, int version) => stage.AmendAsync(id, terms => terms with
     {
-        var before = (await stage.BundleAsync(id)).Agreement.Version;
-        var terms = before.Terms with
-        {
-            Version = version,
-            Amends = new Amends(id, before.Id),
-            Term = Stage.Stage.Term(),
-            Workloads = [.. before.Terms.Workloads.Select(w => w is Machine m ? m with { Cpu = new MilliCores(1000 + version) } : w)],
-        };
-        await stage.SubmitAsync(stage.Proposal(stage.Priced(terms), stage.Farms[0]));
-    }
+        Workloads = [.. terms.Workloads.Select(w => w is Machine m ? m with { Cpu = new MilliCores(1000 + version) } : w)],
+    });
 }

@@ -77,16 +77,8 @@ public sealed class VolumeKills
     }
 
     /// <summary>Its writer is another: with a little more of a processor.</summary>
-    private static async Task AmendAsync(Stage.Stage stage, AgreementId id, int version)
+    private static Task AmendAsync(Stage.Stage stage, AgreementId id, int version) => stage.AmendAsync(id, terms => terms with
     {
-        var before = (await stage.BundleAsync(id)).Agreement.Version;
-        var terms = before.Terms with
-        {
-            Version = version,
-            Amends = new Amends(id, before.Id),
-            Term = Stage.Stage.Term(),
-            Workloads = [.. before.Terms.Workloads.Select(w => w is Container c ? c with { Cpu = new MilliCores(100 + version) } : w)],
-        };
-        await stage.SubmitAsync(stage.Proposal(stage.Priced(terms), stage.Farms[0]));
-    }
+        Workloads = [.. terms.Workloads.Select(w => w is Container c ? c with { Cpu = new MilliCores(100 + version) } : w)],
+    });
 }

@@ -52,7 +52,7 @@ public sealed class WholeAgreements
         // The application's files are replaced: its container is another, and nothing else is.
         var (before, kept) = (Pids(nodes), Picture([one, three]));
         Assert.Equal([Tiers.Application, Tiers.Database], before.Keys);
-        await AmendAsync(stage, id, Replaced(await tiers.ApplicationAsync(2)));
+        await stage.AmendAsync(id, Replaced(await tiers.ApplicationAsync(2)));
         var visits = await tiers.VisitAsync(world, version: 2);
         Assert.True(visits > 1, $"{visits} visits are left of what was two or more.");
         await Wait.ForAsync("the new one to be healthy", () => Phase(two, Tiers.Application) == "running", stage.Logs);
@@ -62,7 +62,7 @@ public sealed class WholeAgreements
         // One node refuses an amendment, for nobody wrote that the name is this user's: nothing changes anywhere.
         kept = Picture(nodes);
         var third = await tiers.ApplicationAsync(3);
-        await AmendAsync(stage, id, Replaced(third, Tiers.Leading("own", three, "own.example.org", DomainProof.Dns, 5)));
+        await stage.AmendAsync(id, Replaced(third, Tiers.Leading("own", three, "own.example.org", DomainProof.Dns, 5)));
         var refusal = await Wait.ForAsync("the refusal", async () => (await stage.BundleAsync(id)).History.Select(h => h.Statement.Payload).FirstOrDefault(p => p.Body is WorkloadRefused), stage.Logs);
         Assert.Equal((three.Id.Value, RefusalCode.DomainNotProven), (refusal.By, ((WorkloadRefused)refusal.Body).Code));
         Assert.Equal((2, null), await stage.BundleAsync(id) is { Agreement: var a } ? (a.Version.Terms.Version, a.Next) : default);
@@ -72,7 +72,7 @@ public sealed class WholeAgreements
         // Two nodes are cut off from the ledger: what runs goes on, an amendment waits for their word, and is lapsed by nobody meanwhile.
         wire.Cut(one.Space);
         wire.Cut(two.Space);
-        await AmendAsync(stage, id, Replaced(third));
+        await stage.AmendAsync(id, Replaced(third));
         await Wait.ForAsync("the other to be ready", async () => (await stage.BundleAsync(id)).Agreement.Next is Amendment.Agreed { ReadyNodes.Count: 1 } ready ? ready : null, stage.Logs);
         Assert.Equal(++visits, await tiers.VisitAsync(world, version: 2));
         Assert.Equal(kept, Picture(nodes));
@@ -147,12 +147,4 @@ public sealed class WholeAgreements
         node.Status().GetProperty("workloads").EnumerateArray().First(w => w.GetProperty("name").GetString() == workload).GetProperty("phase").GetString();
 
     private static SortedDictionary<string, int> Pids(IEnumerable<StageNode> nodes) => new(nodes.SelectMany(n => n.Running()).ToDictionary(), StringComparer.Ordinal);
-
-    private static async Task<AgreementTerms> AmendAsync(Stage.Stage stage, AgreementId id, Func<AgreementTerms, AgreementTerms> change)
-    {
-        var version = (await stage.BundleAsync(id)).Agreement.Version;
-        var terms = stage.Priced(change(version.Terms with { Version = version.Terms.Version + 1, Amends = new Amends(id, version.Id), Term = Stage.Stage.Term() }));
-        await stage.SubmitAsync(stage.Proposal(terms, [.. stage.Farms]));
-        return terms;
-    }
 }

@@ -238,6 +238,15 @@ public sealed class Stage : IAsyncDisposable
         return id;
     }
 
+    /// <summary>Proposes the next version, signed by all.</summary>
+    public async Task<AgreementTerms> AmendAsync(AgreementId id, Func<AgreementTerms, AgreementTerms> change)
+    {
+        var version = (await BundleAsync(id)).Agreement.Version;
+        var terms = Priced(change(version.Terms with { Version = version.Terms.Version + 1, Amends = new Amends(id, version.Id), Term = Term() }));
+        await SubmitAsync(Proposal(terms, [.. Farms]));
+        return terms;
+    }
+
     public Task<VerifiedAgreement> UntilAsync(AgreementId id, string status) => Wait.ForAsync($"{id} to be {status}", async () =>
     {
         var bundle = await BundleAsync(id);
