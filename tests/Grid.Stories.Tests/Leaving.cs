@@ -30,6 +30,7 @@ public sealed class Leaving
         await node.CommandAsync(ClearProgram.Verb, "--data", node.Data, "--run", node.Run, "--cgroup", node.Cgroup);
         Assert.False(File.Exists(socket), socket);
         await node.StartAsync();
+        await Wait.ForAsync("all of it to be made anew, which the end would overtake", () => node.Tunnels().Count == 1, stage.Logs);
         await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
         await Wait.ForAsync("every trace to be gone", () => node.EveryTrace().Count == 0, () => string.Join('\n', node.EveryTrace()) + stage.Logs());
 
