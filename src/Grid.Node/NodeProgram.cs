@@ -114,7 +114,7 @@ internal static partial class NodeProgram
             var sight = new WorkloadSight(hosts);
             var effects = new WorkloadEffects(hosts);
             var answers = new Answers(ledger, new DescribedFiles(hubs), kinds, secrets, tunnels, volumeHost, Proofs(doors), voice, enrolment.Available, time, logging.CreateLogger<Answers>());
-            var receipts = new Receipts(options.Paths.Receipts, ledger, contact, voice, sight, time, logging.CreateLogger<Receipts>());
+            var receipts = new Receipts(options.Paths.Receipts, options.Paths.ReceiptState, ledger, contact, voice, sight, new Meter(sight.Counters, time), time, logging.CreateLogger<Receipts>());
             var drain = new Drain(options.Paths.Drained, ledger, voice, logging.CreateLogger<Drain>());
             var strangers = new Strangers(sight, time, logging.CreateLogger<Strangers>());
             var status = new StatusFile(options.Paths.Status, voice, sight, answers, receipts, drain, strangers, enrolment.Available, options.Paths.Cache, contact, time);

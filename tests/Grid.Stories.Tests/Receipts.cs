@@ -36,20 +36,22 @@ public sealed class Receipts
         port.Listen();
         var flist = await stage.PublishAsync(Trees.Make(stage, "used", root => Directory.CreateDirectory(Path.Combine(root, "data"))));
         // Each waits for a while first: what was before the agent's first look at it, nobody is billed for.
-        Container Play(string name, string play) => Trees.Run(name, node.Id, flist, "sh", "-c", $"sleep 3; {play}");
+        Container Play(string name, string play, int after = 3) => Trees.Run(name, node.Id, flist, "sh", "-c", $"sleep {after}; {play}");
         var clock = Stopwatch.StartNew();
         var id = await stage.AgreeAsync(
             stage.Terms(
                 new Network("net", IPNetwork.Parse("10.47.0.0/24"), Egress.Nat),
                 new Volume("data", node.Id, Size, Media.Ssd, TimeSpan.Zero),
                 Play("spins", "while :; do :; done"),
-                Play("eats", "exec busybox tail /dev/zero") with { Restart = new RestartPolicy(RestartWhen.Never, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1)) },
+                Play("eats", "exec busybox tail /dev/zero", after: 10) with { Restart = new RestartPolicy(RestartWhen.Never, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1)) },
                 Play("sends", $"dd if=/dev/zero bs=64k count={Sent >> 16} | busybox nc {world} 7000; exec sleep 100000") with { Networks = [new NetworkAddress("net", IPAddress.Parse("10.47.0.2"))] },
                 // Files of memory are memory, and a container's own.
                 Play("holds", $"dd if=/dev/zero of=/tmp/held bs=1M count={Held}; exec sleep 100000") with { Scratch = [new Scratch("/tmp", Bytes.MiB(Held + 1))] },
                 Trees.Run("keeps", node.Id, flist, "sleep", "100000") with { Mounts = [new VolumeMount("/data", "data")] }),
             "running");
 
+        // Nobody looks while it is used: the next agent says it.
+        await node.KillAgentAsync();
         var call = port.AcceptAsync();
         await Wait.ForAsync("the world to be called", () => call.IsCompleted, () => node.Log(id, "sends") + stage.Logs());
         using (var called = await call)
@@ -62,6 +64,7 @@ public sealed class Receipts
             Assert.Equal(Sent, heard);
             await called.SendAsync(new byte[Answer]);
         }
+        await node.StartAsync();
         await Wait.ForAsync("the receipt of what was killed for its memory", async () => (await ReportsAsync(stage, id, "eats")).Any(r => r is { State: WorkloadState.Failed, OomKilled: true, ExitCode: 137 }) ? "seen" : null, stage.Logs);
         Assert.Contains("workload failed: start 1, exit code 137, ended for want of memory", (await stage.ExplainAsync(id, "eats")).Steps.Select(s => string.Join(", ", s.Split(", ").Take(3))));
         await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));

@@ -34,6 +34,7 @@ internal sealed partial class NodeAgent(
     public async Task RunAsync(CancellationToken cancel)
     {
         feed.Restore();
+        receipts.Restore();
         using var watch = new ExitWatch(sight.ExitDirectory, Look);
         using var gateways = sight.WatchGateways(Look);
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancel);

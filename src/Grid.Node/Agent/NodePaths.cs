@@ -18,6 +18,9 @@ public sealed record NodePaths(string Data, string Run, string Cgroup)
 
     public string Receipts => Path.Combine(Data, "receipts");
 
+    /// <summary>What the next receipts rest on.</summary>
+    public string ReceiptState => Path.Combine(Run, "receipts.json");
+
     public string Logs => Path.Combine(Data, "logs");
 
     public string Status => Path.Combine(Data, "status.json");

@@ -15,25 +15,46 @@ namespace Grid.Node.Agent;
 /// <summary>
 /// Signs what the node did, on every change and every five minutes, and delivers it in order. What cannot be delivered waits on disk until the ledger has
 /// said its last word of it, at most <see cref="MaximumWaiting"/>; beyond that the oldest is given up and said, for a missing receipt costs the farmer and
-/// nobody else.
+/// nobody else. A new agent goes on where the one before it left off.
 /// </summary>
+/// <param name="directory">where they wait</param>
+/// <param name="state">where <see cref="ReceiptState"/> is kept</param>
 internal sealed partial class Receipts(
-    string directory, LedgerClient ledger, LedgerContact contact, NodeVoice voice, WorkloadSight sight, TimeProvider time, ILogger log)
+    string directory, string state, LedgerClient ledger, LedgerContact contact, NodeVoice voice, WorkloadSight sight, Meter meter, TimeProvider time, ILogger log)
 {
     public const int MaximumWaiting = 10_000;
 
     public static readonly TimeSpan Interval = TimeSpan.FromMinutes(5);
 
+    // What memory was held since is all that a killed agent leaves out.
+    private static readonly TimeSpan KeepEvery = TimeSpan.FromSeconds(10);
+
     private readonly Dictionary<AgreementId, Told> _told = [];
-    private readonly Meter _meter = new(sight.Counters, time);
+    private readonly Queue<(Statement Receipt, AgreementId Agreement, string Picture)> _signed = [];
+    private long? _keptAt;
     private long _next = -1;
+
+    /// <summary>Reads what the agent before this one left.</summary>
+    public void Restore()
+    {
+        var before = ReceiptState.Read(state);
+        meter.Restore(before.Counted);
+        foreach (var told in before.Told)
+        {
+            if (Id.TryParse<AgreementId>(told.Agreement, out var agreement))
+                _told[agreement] = new Told(told.Picture, told.At);
+        }
+    }
 
     /// <summary>Writes a receipt for each agreement whose picture changed or whose interval is over.</summary>
     /// <returns>agreements that are over and whose last workload is gone, with that told</returns>
     public ImmutableArray<AgreementId> Write(IEnumerable<Agreement> agreements, Observed observed)
     {
         var finished = ImmutableArray.CreateBuilder<AgreementId>();
-        _meter.Look(observed);
+        // What a full disk had no room for the last time comes first, and until then nothing more is signed.
+        if (_signed.Count > 0)
+            Keep();
+        meter.Look(observed);
         foreach (var agreement in agreements)
         {
             var mine = agreement.Version.Terms.On(voice.Node).ToList();
@@ -53,18 +74,34 @@ internal sealed partial class Receipts(
                 var from = told?.At ?? now;
                 var receipt = voice.Say(new Receipt(agreement.Id, agreement.Version.Id, from < now ? from : now, now, reports));
                 span?.SetTag(TraceTag.Statement, receipt.Id.ToString());
-                Enqueue(receipt);
-                _told[agreement.Id] = new Told(picture, now);
-                _meter.Begin(agreement.Id);
+                _signed.Enqueue((receipt, agreement.Id, picture));
+                _told[agreement.Id] = new Told(null, now);
+                meter.Begin(agreement.Id);
             }
             if (gone)
             {
                 _told.Remove(agreement.Id);
-                _meter.Forget(agreement.Id);
+                meter.Forget(agreement.Id);
                 finished.Add(agreement.Id);
             }
         }
+        if (_signed.Count > 0 || finished.Count > 0 || _keptAt is not { } at || time.GetElapsedTime(at) >= KeepEvery)
+            Keep();
         return finished.ToImmutable();
+    }
+
+    // What was counted is written down as said before the receipt that says it has its place: an agent killed in between has left one out, and none says anything twice.
+    private void Keep()
+    {
+        new ReceiptState([.. _told.Select(t => new ToldAgreement(t.Key.ToString(), t.Value.Picture, t.Value.At))], meter.Counted()).Write(state);
+        _keptAt = time.GetTimestamp();
+        while (_signed.TryPeek(out var signed))
+        {
+            Enqueue(signed.Receipt);
+            _signed.Dequeue();
+            if (_told.TryGetValue(signed.Agreement, out var told))
+                _told[signed.Agreement] = told with { Picture = signed.Picture };
+        }
     }
 
     /// <summary>How many the ledger has not taken yet.</summary>
@@ -127,7 +164,7 @@ internal sealed partial class Receipts(
     private WorkloadReport Report(Agreement agreement, Workload workload, Observed observed)
     {
         var key = new WorkloadKey(agreement.Id, workload.Name);
-        var (used, over) = (_meter.Since(key), agreement.IsClosed);
+        var (used, over) = (meter.Since(key), agreement.IsClosed);
         var attempts = observed.Attempts.GetValueOrDefault(key);
         // Of what has no process there is nothing more to say.
         WorkloadReport Stands(WorkloadState state, string? why) => new(workload.Name, state, Cut(why), 0, 0, used, null, false, null);
@@ -215,5 +252,6 @@ internal sealed partial class Receipts(
     [LoggerMessage(Level = LogLevel.Warning, Message = "Too many receipts wait; {Path} is given up")]
     private partial void GivenUp(string path);
 
-    private sealed record Told(string Picture, DateTimeOffset At);
+    // Without a picture while it may not have its place.
+    private sealed record Told(string? Picture, DateTimeOffset At);
 }

@@ -20,8 +20,7 @@ namespace Grid.Node.Gateways;
 /// </summary>
 internal sealed class GatewayFiles(string data, string run)
 {
-    private const UnixFileMode PrivateFile = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-    private const string RouteSuffix = ".route", StateSuffix = ".state", TrafficSuffix = ".traffic", Aside = ".new";
+    private const string RouteSuffix = ".route", StateSuffix = ".state", TrafficSuffix = ".traffic";
 
     public string Run { get; } = Path.Combine(run, "gateways");
 
@@ -56,17 +55,17 @@ internal sealed class GatewayFiles(string data, string run)
         ? new WrittenRoute(new Route(d.Hostname, d.Passthrough ? Tls.Passthrough : Tls.Terminate, backend), new ProcessIdentity(d.Pid, d.StartTicks))
         : null;
 
-    public void Write(ContainerId id, WrittenRoute route) => Write(Of(id, RouteSuffix), JsonSerializer.SerializeToUtf8Bytes(
+    public void Write(ContainerId id, WrittenRoute route) => PrivateFile.Replace(Of(id, RouteSuffix), JsonSerializer.SerializeToUtf8Bytes(
         new RouteDocument(route.Route.Hostname, route.Route.Tls is Tls.Passthrough, route.Route.Backend.ToString(), route.Place.Pid, route.Place.StartTicks), GatewayJson.Default.RouteDocument));
 
     public RouteState? State(ContainerId id) => Read(Of(id, StateSuffix), GatewayJson.Default.RouteState);
 
-    public void Write(ContainerId id, RouteState state) => Write(Of(id, StateSuffix), JsonSerializer.SerializeToUtf8Bytes(state, GatewayJson.Default.RouteState));
+    public void Write(ContainerId id, RouteState state) => PrivateFile.Replace(Of(id, StateSuffix), JsonSerializer.SerializeToUtf8Bytes(state, GatewayJson.Default.RouteState));
 
     /// <returns>null when nothing was counted yet</returns>
     public RouteTraffic? Traffic(ContainerId id) => Read(Of(id, TrafficSuffix), GatewayJson.Default.RouteTraffic);
 
-    public void Write(ContainerId id, RouteTraffic traffic) => Write(Of(id, TrafficSuffix), JsonSerializer.SerializeToUtf8Bytes(traffic, GatewayJson.Default.RouteTraffic), durable: false);
+    public void Write(ContainerId id, RouteTraffic traffic) => PrivateFile.Replace(Of(id, TrafficSuffix), JsonSerializer.SerializeToUtf8Bytes(traffic, GatewayJson.Default.RouteTraffic), durable: false);
 
     public void DeleteTraffic(ContainerId id) => Delete(Of(id, TrafficSuffix));
 
@@ -74,23 +73,10 @@ internal sealed class GatewayFiles(string data, string run)
 
     public void DeleteState(ContainerId id) => Delete(Of(id, StateSuffix));
 
-    /// <summary>Replaces a file whole, readable by its owner only.</summary>
-    /// <param name="durable">on the disk before it has its name</param>
-    public static void Write(string path, ReadOnlySpan<byte> content, bool durable = true)
-    {
-        var aside = path + Aside;
-        using (var file = new FileStream(aside, new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = PrivateFile }))
-        {
-            file.Write(content);
-            file.Flush(flushToDisk: durable);
-        }
-        File.Move(aside, path, overwrite: true);
-    }
-
     // With what a front that was killed was just writing.
     private static void Delete(string path)
     {
-        File.Delete(path + Aside);
+        File.Delete(path + PrivateFile.Aside);
         File.Delete(path);
     }
 

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Grid.Agreements;
 using Grid.Node.Agent;
+using Grid.Node.Networks;
 using Grid.Node.Tests.Containers;
 using Grid.Offers;
 using Grid.Reconciliation;
@@ -23,6 +24,7 @@ public sealed class DeliveryTests : IDisposable
     private readonly Time _time = new();
     private readonly string _kept = Directory.CreateTempSubdirectory("grid-delivery-").FullName;
     private readonly Machine _machine;
+    private Counters _counters = new(TimeSpan.FromSeconds(1), Bytes.MiB(64), []);
     private Grid.Node.Agent.Receipts _receipts;
 
     public DeliveryTests(Machine machine)
@@ -138,12 +140,91 @@ public sealed class DeliveryTests : IDisposable
         Assert.Equal([(0, 0, WorkloadState.Running), (0, 5, WorkloadState.Running), (5, 6, WorkloadState.Stopped), (6, 11, WorkloadState.Stopped)], said);
     }
 
+    [Fact]
+    public async Task A_killed_agent_leaves_no_time_out_and_what_was_used_meanwhile_is_said()
+    {
+        Write(1);
+        Uses(seconds: 60, cpu: 500, sent: 10);
+        Write(1);
+        Uses(seconds: 60, cpu: 700, sent: 20);
+        _receipts = Start();
+        Write(1);
+        Uses(seconds: 180, cpu: 900, sent: 30);
+        Write(1);
+        await DeliverAsync();
+        // What memory was held while nobody looked is not known.
+        Assert.Equal(
+            [((0, 0), Consumption.None), ((0, 5), new Consumption(2_100, (60 + 180) * 64, Bytes.Zero, new Bytes(60), Bytes.Zero))],
+            _ledger.Recorded.Cast<Receipt>().Select(r => (Minutes(r), r.Workloads[0].Used)));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_found_no_room_is_said_by_the_same_agent_later_and_by_the_next_agent_not_twice(bool killed)
+    {
+        Write(1);
+        Uses(seconds: 300, cpu: 500, sent: 10);
+        await DeliverAsync();
+        Directory.Delete(Path.Combine(_kept, "receipts"));
+        File.WriteAllText(Path.Combine(_kept, "receipts"), "in the way");
+        Assert.ThrowsAny<IOException>(() => Write(1));
+        File.Delete(Path.Combine(_kept, "receipts"));
+        if (killed)
+            _receipts = Start();
+        Uses(seconds: 60, cpu: 700, sent: 20);
+        // The next agent cannot know whether the last one was said, and says how things stand.
+        Write(1);
+        Write(1, ContainerPhase.Paused);
+        await DeliverAsync();
+        (int, int)[] said = killed ? [(0, 0), (5, 6), (6, 6)] : [(0, 0), (0, 5), (5, 6)];
+        Assert.Equal(said, _ledger.Recorded.Cast<Receipt>().Select(Minutes));
+        Assert.Equal(killed ? 700 : 1_200, _ledger.Recorded.Cast<Receipt>().Sum(r => r.Workloads[0].Used.CpuMillis));
+    }
+
+    [Fact]
+    public async Task However_often_the_agent_is_killed_what_was_used_is_said_once_and_every_time_belongs_to_one_receipt()
+    {
+        var (random, began) = (new Random(11), _counters);
+        Write(1);
+        for (var i = 0; i < 1_000; i++)
+        {
+            Uses(random.Next(1, 60), random.Next(3_000), random.Next(1 << 20));
+            if (random.Next(4) == 0)
+                _receipts = Start();
+            Write(1, random.Next(20) == 0 ? ContainerPhase.Paused : ContainerPhase.Running);
+        }
+        _time.Pass(TimeSpan.FromMinutes(5));
+        Write(1);
+        await DeliverAsync();
+        var receipts = _ledger.Recorded.Cast<Receipt>().ToList();
+        Assert.Equal(receipts.SkipLast(1).Select(r => r.To), receipts.Skip(1).Select(r => r.From));
+        var used = receipts.Aggregate(Consumption.None, (sum, r) => sum.Then(r.Workloads[0].Used));
+        Assert.Equal(((_counters.Cpu - began.Cpu).TotalMilliseconds, _counters.Links!.Value[0].Sent), (used.CpuMillis, used.Sent));
+        Assert.InRange(used.MemoryMibSeconds, 1, (long)(_time.GetUtcNow() - Time.Began).TotalSeconds * 64);
+    }
+
+    private void Uses(int seconds, int cpu, long sent)
+    {
+        _time.Pass(TimeSpan.FromSeconds(seconds));
+        var before = _counters.Links is [var link] ? link.Sent : Bytes.Zero;
+        _counters = _counters with { Cpu = _counters.Cpu + TimeSpan.FromMilliseconds(cpu), Links = [new LinkTraffic("gc1", before + new Bytes(sent), Bytes.Zero)] };
+    }
+
+    private static (int From, int To) Minutes(Receipt receipt) => ((int)(receipt.From - Time.Began).TotalMinutes, (int)(receipt.To - Time.Began).TotalMinutes);
+
     private static int Number(Body body) => Enumerable.Range(1, 9).Single(n => IdOf(n) == Assert.IsType<Receipt>(body).Agreement);
 
     private static AgreementId IdOf(int number) => new(Digest.Of([(byte)number]));
 
-    private Grid.Node.Agent.Receipts Start() => new(
-        Path.Combine(_kept, "receipts"), _ledger.Client, new LedgerContact(Path.Combine(_kept, "heard"), _time), new NodeVoice(_key, Node, RecordingLedger.Origin, _time), new WorkloadSight(_machine.Hosts), _time, NullLogger.Instance);
+    private Grid.Node.Agent.Receipts Start()
+    {
+        var receipts = new Grid.Node.Agent.Receipts(
+            Path.Combine(_kept, "receipts"), Path.Combine(_kept, "receipts.json"), _ledger.Client, new LedgerContact(Path.Combine(_kept, "heard"), _time), new NodeVoice(_key, Node, RecordingLedger.Origin, _time),
+            new WorkloadSight(_machine.Hosts), new Meter(_ => _counters, _time), _time, NullLogger.Instance);
+        receipts.Restore();
+        return receipts;
+    }
 
     private Task DeliverAsync() => _receipts.DeliverAsync(TestContext.Current.CancellationToken);
 

@@ -53,8 +53,7 @@ public sealed class ReasonTests(Machine machine) : Saying
     public async Task A_receipt_says_as_much_as_a_statement_holds(string letter, int shift)
     {
         var why = Long(letter, shift);
-        var contact = new LedgerContact(Path.Combine(Kept, "heard"), TimeProvider.System);
-        var receipts = new Grid.Node.Agent.Receipts(Path.Combine(Kept, "receipts"), Ledger.Client, contact, Voice, new WorkloadSight(machine.Hosts), TimeProvider.System, NullLogger.Instance);
+        var receipts = ReceiptsOn(machine);
         var observed = Observed.Nothing with { Attempts = Observed.Nothing.Attempts.Add(new WorkloadKey(Agreement, "web"), new Attempts(1, DateTimeOffset.UnixEpoch, why)) };
         receipts.Write([new Agreement.Ready(Agreement, Version(Web("/web")), [], null, [])], observed);
         await receipts.DeliverAsync(Cancel);
@@ -80,8 +79,6 @@ public sealed class ReasonTests(Machine machine) : Saying
     }
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
-
-    private NodeVoice Voice => new(Key, Node, Origin, TimeProvider.System);
 
     private static Container Web(string entry) => new(
         "web", Node, default, entry, [], [], "/", new ContainerUser(0, 0), new MilliCores(100), Bytes.MiB(64), 16, [], [],

@@ -6,7 +6,6 @@ using Grid.Reconciliation;
 using Grid.Statements;
 using Grid.Units;
 using Grid.Workloads;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Grid.Node.Tests.Agent;
 
@@ -58,8 +57,7 @@ public sealed class ReceiptsTests(Machine machine) : Saying
         var terms = new AgreementTerms(
             1, null, user, [new FarmPart(farm, default, [Node])], new Term(null, null, TimeSpan.Zero, now, now.AddHours(1), new Offline(TimeSpan.FromHours(1), Pause: false)),
             new MoneyTerms(new Currency("EUR", 9), Money.Zero, [new FarmRate(farm, Money.Zero)], TimeSpan.Zero), [.. workloads], "");
-        var contact = new LedgerContact(Path.Combine(Kept, "heard"), TimeProvider.System);
-        var receipts = new Grid.Node.Agent.Receipts(Path.Combine(Kept, "receipts"), Ledger.Client, contact, new NodeVoice(Key, Node, Origin, TimeProvider.System), new WorkloadSight(machine.Hosts), TimeProvider.System, NullLogger.Instance);
+        var receipts = ReceiptsOn(machine);
         receipts.Write([new Agreement.Ready(Agreement, new Agreements.Version(new StatementId(Digest.Of("version"u8)), terms), [], null, [])], observed);
         await receipts.DeliverAsync(TestContext.Current.CancellationToken);
         return Assert.IsType<Receipt>(Ledger.Last);

@@ -1,5 +1,8 @@
+using Grid.Node.Agent;
+using Grid.Node.Tests.Containers;
 using Grid.Statements;
 using Grid.Units;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Grid.Node.Tests.Agent;
 
@@ -15,7 +18,13 @@ public abstract class Saying : IDisposable
 
     private protected HearingLedger Ledger { get; } = new(Origin);
 
+    private protected NodeVoice Voice => new(Key, Node, Origin, TimeProvider.System);
+
     private protected string Kept { get; } = Directory.CreateTempSubdirectory("grid-saying-").FullName;
+
+    private protected Grid.Node.Agent.Receipts ReceiptsOn(Machine machine) => new(
+        Path.Combine(Kept, "receipts"), Path.Combine(Kept, "receipts.json"), Ledger.Client, new LedgerContact(Path.Combine(Kept, "heard"), TimeProvider.System), Voice,
+        new WorkloadSight(machine.Hosts), new Meter(_ => null, TimeProvider.System), TimeProvider.System, NullLogger.Instance);
 
     public void Dispose()
     {

@@ -130,7 +130,7 @@ internal sealed class CertificateKeeper : IDisposable
             cancel.ThrowIfCancellationRequested();
             Directory.CreateDirectory(_files.Certificate(route.Id), DirectoryModes.Private);
             // One file, so that no crash leaves a chain with another's key.
-            GatewayFiles.Write(FileOf(route), System.Text.Encoding.ASCII.GetBytes($"{key.ExportPkcs8PrivateKeyPem()}\n{chain}"));
+            PrivateFile.Replace(FileOf(route), System.Text.Encoding.ASCII.GetBytes($"{key.ExportPkcs8PrivateKeyPem()}\n{chain}"));
         }
         finally
         {
@@ -199,7 +199,7 @@ internal sealed class CertificateKeeper : IDisposable
         if (File.Exists(path))
             key.ImportFromPem(File.ReadAllText(path));
         else
-            GatewayFiles.Write(path, System.Text.Encoding.ASCII.GetBytes(key.ExportPkcs8PrivateKeyPem()));
+            PrivateFile.Replace(path, System.Text.Encoding.ASCII.GetBytes(key.ExportPkcs8PrivateKeyPem()));
         return key;
     }
 }

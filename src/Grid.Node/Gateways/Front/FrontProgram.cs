@@ -67,7 +67,7 @@ internal static class FrontProgram
         routes.Load();
         await using var app = Build(options, routes, time);
         await app.StartAsync(stopping.Token);
-        GatewayFiles.Write(files.Front, System.Text.Encoding.ASCII.GetBytes(FrontProcess.Text(self)));
+        PrivateFile.Replace(files.Front, System.Text.Encoding.ASCII.GetBytes(FrontProcess.Text(self)));
         log.Write($"listens on {options.Http} and {options.Https}");
         try
         {
