@@ -71,7 +71,6 @@ public static class RefusalCode
     public const string PortConflict = "port-conflict";
     public const string VolumeConflict = "volume-conflict";
     public const string KernelNotDescribed = "kernel-not-described";
-    public const string EgressUnsupported = "egress-unsupported";
     public const string VolumeShrink = "volume-shrink";
     public const string GrowthUnsupported = "growth-unsupported";
     public const string UnsupportedKind = "unsupported-kind";

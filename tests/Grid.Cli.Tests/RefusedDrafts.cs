@@ -29,6 +29,10 @@ public sealed class RefusedDrafts(RealLedger real)
         ["reader-address-of-five-bytes"] = [Web(), Address("[tcp/443]", "203.0.113.7.0")],
         ["reader-address-port-twice"] = [Web(), Address("[tcp/443, tcp/443]")],
         ["reader-address-port-zero"] = [Web(), Address("[tcp/0]")],
+        ["reader-address-no-such-port"] = [Web(), Address("[tcp/65536]")],
+        ["reader-backend-no-port"] = [Web(), Door(65_536)],
+        ["reader-backend-port-zero"] = [Web(), Door(0)],
+        ["reader-cpu-absurd"] = [Web().Replace("cpu: 0.1", "cpu: 1000001", StringComparison.Ordinal)],
         ["reader-field-of-nobody"] = [Web(", stdin-open: true")],
         ["reader-flist-by-name"] = [Web().Replace(Nowhere, "nginx:latest", StringComparison.Ordinal)],
         ["reader-health-hardly-fails"] = [Web(", health: { port: 80, failures: 101 }")],
@@ -36,10 +40,16 @@ public sealed class RefusedDrafts(RealLedger real)
         ["reader-health-on-no-port"] = [Web(", health: { port: 65536 }")],
         ["reader-health-on-port-zero"] = [Web(", health: { port: 0 }")],
         ["reader-kind-of-nobody"] = [Web().Replace("container", "function", StringComparison.Ordinal)],
+        ["reader-memory-absurd"] = [Web().Replace("64MiB", "1000TiB", StringComparison.Ordinal)],
         ["reader-name-twice"] = [Web(), Web()],
+        ["reader-network-within-itself"] = [Web(), "back: { kind: network, cidr: 10.1.0.1/24, egress: none }"],
+        ["reader-pids-absurd"] = [Web(", pids: 32769")],
         ["reader-privileged"] = [Web(", privileged: true")],
+        ["reader-scratch-absurd"] = [Web(", scratch: { /tmp: 1000TiB }")],
+        ["reader-vm-cpu-absurd"] = [Vm().Replace("cpu: 0.1", "cpu: 1000001", StringComparison.Ordinal)],
         ["reader-vm-flist-by-name"] = [Vm().Replace(Nowhere, "debian:12", StringComparison.Ordinal)],
         ["reader-vm-initrd-left-out"] = [Vm().Replace("initrd: /boot/initrd.img, ", "", StringComparison.Ordinal)],
+        ["reader-vm-memory-absurd"] = [Vm().Replace("64MiB", "1000TiB", StringComparison.Ordinal)],
         ["reader-vm-with-a-device"] = [Vm(", devices: []")],
         ["reader-volume-absurd"] = [Web(), "data: { kind: volume, size: 1000TiB }"],
     }.ToFrozenDictionary();
@@ -139,6 +149,8 @@ public sealed class RefusedDrafts(RealLedger real)
     private static string Web(string more = "") => $"web: {{ kind: container, flist: \"{Nowhere}\", entry: /bin/web, cpu: 0.1, memory: 64MiB{more} }}";
 
     private static string Vm(string more = "") => $"vm: {{ kind: vm, flist: \"{Nowhere}\", kernel: /boot/vmlinuz, initrd: /boot/initrd.img, cpu: 0.1, memory: 64MiB{more} }}";
+
+    private static string Door(int port) => $"door: {{ kind: gateway, hostname: shop.example.org, tls: terminate, proof: dns, backend: \"web:{port}\", networks: {{ back: 10.1.0.3 }} }}";
 
     private static string Address(string ports, string ip = "203.0.113.7") => $"a: {{ kind: address, ip: {ip}, ports: {ports}, workload: web }}";
 }

@@ -27,12 +27,13 @@ internal sealed class BoundAddresses(PublicAddresses host, AgreementFeed? feed)
         }
     }
 
-    public Task<Outcome> BindAsync(Wish wish, ProcessIdentity init)
+    /// <param name="card">what a machine has it on; null for a container</param>
+    public Task<Outcome> BindAsync(Wish wish, ProcessIdentity init, MachineCard? card)
     {
         var address = (PublicAddress)wish.Workload;
         var state = feed?[wish.Key.Agreement]?.State;
         return state is not null && state.Addresses.TryGetValue(address.Ip, out var farm) && state.Farms[farm].Addresses.FirstOrDefault(a => a.Address.Equals(address.Ip)) is { } listed
-            ? Effect.Run(() => host.Bind(ContainerId.Of(wish.Key), address, listed, init))
+            ? Effect.Run(() => host.Bind(ContainerId.Of(wish.Key), address, listed, init, card))
             : Task.FromResult<Outcome>(new Outcome.Refused(new Refusal(RefusalCode.AddressNotOwned, $"{address.Ip} is on no list of this farm."), MayPass: true));
     }
 

@@ -3,6 +3,7 @@ using Grid.Addresses;
 using Grid.Machines;
 using Grid.Node.Containers;
 using Grid.Node.Machines;
+using Grid.Node.Networks;
 using Grid.Reconciliation;
 using Grid.Units;
 using Grid.Workloads;
@@ -34,7 +35,7 @@ internal sealed class WorkloadEffects(NodeHosts hosts)
         Step.DestroyVolume s => hosts.Volumes?.DestroyAsync(s.Key) ?? NoVolumes,
         Step.OpenGateway s => OpenGatewayAsync(s.Wish),
         Step.CloseGateway s => CloseGatewayAsync(ContainerId.Of(s.Key)),
-        Step.BindAddress s => BindAsync(s.Wish),
+        Step.BindAddress s => BindAsync(s.Wish, s.Holder),
         Step.ReleaseAddress s => hosts.Addresses?.ReleaseAsync(s.Key) ?? NoAddresses,
         Step.Disconnect s => hosts.Tunnels is null ? Task.FromResult<Outcome>(new Outcome.Done()) : hosts.Tunnels.RemoveAsync(s.Tunnel),
         _ => throw new System.Diagnostics.UnreachableException(step.ToString()),
@@ -218,10 +219,17 @@ internal sealed class WorkloadEffects(NodeHosts hosts)
         return hosts.Tunnels is { } tunnels && await tunnels.ReleaseAsync(id) is not Outcome.Done and var bound ? bound : await gateways.LeaveAsync(id);
     }
 
-    private Task<Outcome> BindAsync(Wish wish) =>
-        hosts.Addresses is null ? NoAddresses
-        : hosts.Containers.Observe(ContainerId.Of(wish.Key with { Name = ((PublicAddress)wish.Workload).Workload })).Init is { } init ? hosts.Addresses.BindAsync(wish, init)
-        : Task.FromResult<Outcome>(new Outcome.Transient("Its container has no process."));
+    private Task<Outcome> BindAsync(Wish wish, Runnable holder)
+    {
+        if (hosts.Addresses is null)
+            return NoAddresses;
+        if (hosts.Containers.Observe(ContainerId.Of(wish.Key with { Name = holder.Name })).Init is not { } init)
+            return Task.FromResult<Outcome>(new Outcome.Transient($"'{holder.Name}' has no process."));
+        if (holder is not Machine machine)
+            return hosts.Addresses.BindAsync(wish, init, null);
+        return hosts.Tunnels?.LinksOf(wish.Key.Agreement, machine) is var (taps, mtu) ? hosts.Addresses.BindAsync(wish, init, new MachineCard(taps[0], mtu))
+            : Task.FromResult<Outcome>(new Outcome.Transient("This node has no private networks now."));
+    }
 
     private static Task<Outcome> NoAddresses => Task.FromResult<Outcome>(new Outcome.Transient("This node has no public addresses now."));
 

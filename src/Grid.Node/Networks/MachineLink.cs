@@ -1,3 +1,4 @@
+using System.Net;
 using Grid.Machines;
 using Grid.Networks;
 using Grid.Node.Containers;
@@ -5,12 +6,14 @@ using Grid.Node.Containers;
 namespace Grid.Node.Networks;
 
 /// <summary>
-/// How a machine has an address in a network: the namespace of its emulator hands on what comes, and has no address itself.
+/// How a machine has an address in a network: the namespace of its emulator hands on what comes, and answers nobody itself.
 /// <code>
 /// WireGuard ── gw… (the network's range) ── forwarding ── gt… (the one address) ── the machine
+/// the world ── gc… (a way out by nat)    ── masquerade ──┤
+/// the world ── gc… (a public address)    ── forwarding ──┘ of its first card
 /// </code>
-/// Whom the machine looks for in the range the tap answers for (proxy ARP, RFC 1027). A packet from another address than its own is not taken
-/// (rp_filter), and nothing goes from a tap but into its own tunnel, nor the other way.
+/// Whom the machine looks for the tap answers for (proxy ARP, RFC 1027), if a way leads there: a guest's gateway is any address of the network. A packet from
+/// another address than its own is not taken (rp_filter), and nothing goes from a tap but into its own tunnel and by the ways out that are agreed, nor the other way.
 /// </summary>
 internal static class MachineLink
 {
@@ -18,17 +21,21 @@ internal static class MachineLink
 
     /// <param name="init">the emulator's process, which owns the tap; one that is there already is kept, for it may hold it</param>
     /// <param name="number">of the machine's interface</param>
-    public static void Place(NetworkNamespace inside, ProcessIdentity init, string name, string tap, int number, Tunnel wish, int mtu)
+    /// <param name="wayOut">what its way out by nat is called when it has one</param>
+    public static void Place(NetworkNamespace inside, ProcessIdentity init, string name, string tap, int number, string wayOut, Tunnel wish, int mtu)
     {
         var owner = Processes.UidRangeOf(init.Pid) ?? throw new IOException($"process {init.Pid} has no range of user ids");
         string[] noLinkLocal = File.Exists("/proc/self/net/if_inet6") ? [$"link set {name} addrgenmode none", $"link set {tap} addrgenmode none"] : [];
-        var network = new System.Net.IPNetwork(Base(wish), wish.Bits);
+        var network = new IPNetwork(Base(wish), wish.Bits);
         inside.Ip([
             "link set lo up", $"link set {name} down", $"addr flush dev {name}",
             .. NamespaceView.Has(init.Pid, tap) ? [] : (string[])[$"tuntap add dev {tap} mode tap user {owner.First}"],
             .. noLinkLocal, $"link set {tap} mtu {mtu}"]);
         // Before anything is up that could carry a packet.
-        inside.Run(Programs.Nft, ["-f", "/proc/self/fd/3"], Rules(name, tap));
+        Pass(inside, name, tap, $$"""
+            add element ip {{Table}} leads { "{{tap}}" . "{{wayOut}}" }
+            add element ip {{Table}} masked { "{{wayOut}}" }
+            """);
         Set(inside, "ipv4/ip_forward", "1");
         Set(inside, "ipv4/conf/all/rp_filter", "1");
         Set(inside, $"ipv4/conf/{tap}/proxy_arp", "1");
@@ -37,26 +44,47 @@ internal static class MachineLink
             $"neigh replace {wish.Address} lladdr {Machine.Mac(number)} dev {tap} nud permanent");
     }
 
-    private static string Rules(string name, string tap) => $$"""
+    /// <summary>A public address is the machine's on its first card. What of it passes, and in which direction, the node's own rules say.</summary>
+    /// <param name="way">the end of the address's link in there</param>
+    public static void Lead(NetworkNamespace inside, string way, string tap, IPAddress address)
+    {
+        Pass(inside, way, tap);
+        inside.Ip($"route replace {address}/32 dev {tap} scope link", $"neigh replace {address} lladdr {Machine.Mac(0)} dev {tap} nud permanent");
+    }
+
+    // In one transaction, over whatever is there: the chains are emptied and filled, the sets keep what they hold.
+    private static void Pass(NetworkNamespace inside, string name, string tap, string more = "") => inside.Run(Programs.Nft, ["-f", "/proc/self/fd/3"], $$"""
         add table ip {{Table}}
         add set ip {{Table}} pairs { type ifname . ifname; }
+        add set ip {{Table}} leads { type ifname . ifname; }
+        add set ip {{Table}} masked { type ifname; }
         add chain ip {{Table}} forward { type filter hook forward priority filter; policy drop; }
         add chain ip {{Table}} input { type filter hook input priority filter; policy drop; }
+        add chain ip {{Table}} postrouting { type nat hook postrouting priority srcnat; }
         flush chain ip {{Table}} forward
+        flush chain ip {{Table}} postrouting
         add element ip {{Table}} pairs { "{{name}}" . "{{tap}}", "{{tap}}" . "{{name}}" }
         add rule ip {{Table}} forward iifname . oifname @pairs accept
+        add rule ip {{Table}} forward iifname . oifname @leads accept
+        add rule ip {{Table}} forward oifname . iifname @leads ct state { established, related } accept
+        add rule ip {{Table}} postrouting oifname @masked masquerade
+        {{more}}
 
-        """;
+        """);
 
     // A setting is the namespace's of whoever writes it.
     private static void Set(NetworkNamespace inside, string setting, string value) =>
         inside.Run("/usr/bin/dd", ["if=/proc/self/fd/3", $"of=/proc/sys/net/{setting}", "status=none"], value + "\n");
 
-    private static System.Net.IPAddress Base(Tunnel wish)
+    private static IPAddress Base(Tunnel wish)
     {
         var bytes = wish.Address.GetAddressBytes();
         for (var bit = wish.Bits; bit < bytes.Length * 8; bit++)
             bytes[bit / 8] &= (byte)~(0x80 >> (bit % 8));
-        return new System.Net.IPAddress(bytes);
+        return new IPAddress(bytes);
     }
 }
+
+/// <summary>The first card of a machine, seen from outside of it.</summary>
+/// <param name="Mtu">how large a packet it takes</param>
+internal sealed record MachineCard(string Tap, int Mtu);

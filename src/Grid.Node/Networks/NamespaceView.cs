@@ -50,16 +50,15 @@ internal static class NamespaceView
 
     /// <returns>null unless one on-link route leads through it, and one to a single address of that route through <paramref name="tap"/></returns>
     public static TunnelPlace? PlaceBehind(int pid, string name, string tap) =>
-        Routes4(pid, name).ToList() is [{ Via: false, To: var prefix }] && Routes4(pid, tap).ToList() is [{ Via: false, To: { PrefixLength: 32 } single }] && prefix.Contains(single.BaseAddress)
-            ? new TunnelPlace(single.BaseAddress, prefix.PrefixLength)
-            : null;
+        Routes4(pid, name).ToList() is [{ Via: false, To: var prefix }] && Behind(pid, tap).Where(prefix.Contains).ToList() is [var address] ? new TunnelPlace(address, prefix.PrefixLength) : null;
 
     /// <summary>It is up, and the IPv4 default route leads through it.</summary>
     public static bool LeadsOut(int pid, string name) => Routes4(pid, name).Any(r => r is { Via: true, To.PrefixLength: 0 });
 
-    /// <summary>It is up and a default route leads through it, on-link, and the address is one of the namespace's.</summary>
+    /// <summary>It is up and a default route leads through it, on-link, and the address is one of the namespace's, or of the machine's behind a tap in there.</summary>
     public static bool IsAt(int pid, string name, IPAddress address) => address.AddressFamily is AddressFamily.InterNetwork
-        ? Routes4(pid, name).Any(r => r is { Via: false, To.PrefixLength: 0 }) && Addresses4(pid).Contains(address)
+        ? Routes4(pid, name).Any(r => r is { Via: false, To.PrefixLength: 0 })
+            && (Addresses4(pid).Contains(address) || Names(pid).Where(n => n.StartsWith(TunnelNames.Tap, StringComparison.Ordinal)).Any(tap => Behind(pid, tap).Contains(address)))
         : Routes6(pid, name).Any(r => r is { Via: false, To.PrefixLength: 0 }) && Addresses6(pid, name).Contains(address);
 
     public static bool UdpIsBound(int pid, int port) => UdpPorts(Lines(pid, "udp").Concat(Lines(pid, "udp6"))).Contains(port);
@@ -85,6 +84,8 @@ internal static class NamespaceView
         let f = Fields(line)
         where f.Length >= 10 && f[9] == name && (Hex(f[8]) & RouteIsUp) != 0 && !IsLocal(f[8]) && !f[0].StartsWith("ff", StringComparison.Ordinal)
         select (new IPNetwork(Address6(f[0]), (int)Hex(f[1])), f[4].AsSpan().ContainsAnyExcept('0'));
+
+    private static IEnumerable<IPAddress> Behind(int pid, string tap) => Routes4(pid, tap).Where(r => r is { Via: false, To.PrefixLength: 32 }).Select(r => r.To.BaseAddress);
 
     // "Local:", then for each leaf "|-- ADDRESS" and what it is; "/32 host LOCAL" is an address of an interface.
     private static IEnumerable<IPAddress> Addresses4(int pid)

@@ -12,9 +12,9 @@ using Grid.Node.Containers;
 namespace Grid.Node.Networks;
 
 /// <summary>
-/// Public addresses that containers have for their own: no translation, in on the agreed ports, out only what answers.
+/// Public addresses that workloads have for their own: no translation, in on the agreed ports, out only what answers.
 /// <code>
-/// container's namespace   gc… ADDRESS/32 ── default route, of a metric that leaves a way out by nat its own
+/// container's namespace   gc… ADDRESS/32 ── default route, of a metric that leaves a way out by nat its own; a machine has the address behind its tap
 ///                          │ veth; one hardware address at both ends, and nobody asks for it
 /// node's namespace        ga… ── nftables table grid_… ── route, proxy neighbour ── outside
 /// </code>
@@ -87,8 +87,10 @@ internal sealed class PublicAddresses
 
     /// <summary>It is there with these ports and no others. What is whole is not taken down for a change of its ports.</summary>
     /// <param name="listed">as the farm lists it</param>
+    /// <param name="init">a process in the namespace that gets it: the first of the container, or the machine's emulator</param>
+    /// <param name="card">what a machine has it on; null for a container</param>
     /// <exception cref="IOException">a step failed; what was made is found by the next</exception>
-    public Outcome Bind(ContainerId id, PublicAddress wish, FarmAddress listed, ProcessIdentity init)
+    public Outcome Bind(ContainerId id, PublicAddress wish, FarmAddress listed, ProcessIdentity init, MachineCard? card = null)
     {
         using var container = NetworkNamespace.Of(init);
         if (container is null)
@@ -117,7 +119,7 @@ internal sealed class PublicAddresses
             var routing = RoutingTables.Read(_node, IsFour(wish.Ip));
             var whole = routing.Leads(holder) && NamespaceView.IsAt(init.Pid, Inside(id), wish.Ip);
             if (!whole)
-                Link(holder, container);
+                Link(holder, container, card);
             string[] missing = [.. routing.Missing(holder, TableOf(wish.Ip), listed, _outside)];
             Ip(_node, wish.Ip, missing);
             // It may have been at another node: whoever remembers that is told.
@@ -155,7 +157,7 @@ internal sealed class PublicAddresses
     }
 
     // A new pair, whatever was there: half a pair cannot be told from one that leads into a namespace which is over.
-    private void Link(Holder holder, NetworkNamespace container)
+    private void Link(Holder holder, NetworkNamespace container, MachineCard? card)
     {
         var (inside, ip) = (Inside(holder.Id), holder.Ip);
         if (Links(_node).Contains(holder.Interface))
@@ -164,7 +166,16 @@ internal sealed class PublicAddresses
         _node.Ip([
             $"link add {holder.Interface} group {_group} address {mac} type veth peer name {inside} address {mac} netns {container.Path}",
             .. NoLinkLocal(holder.Interface), $"link set {holder.Interface} arp off up"]);
-        container.Ip([.. NoLinkLocal(inside), $"link set {inside} arp off up", $"addr add {ip}/{RoutingTables.Bits(ip)} dev {inside}{(IsFour(ip) ? "" : " nodad")}"]);
+        container.Ip([.. NoLinkLocal(inside), $"link set {inside} arp off up"]);
+        if (card is null)
+            container.Ip($"addr add {ip}/{RoutingTables.Bits(ip)} dev {inside}{(IsFour(ip) ? "" : " nodad")}");
+        else
+        {
+            MachineLink.Lead(container, inside, card.Tap, ip);
+            // Who says that a packet is too large must have an address: the node has, the namespace has none.
+            container.Ip($"link set {inside} mtu {card.Mtu}");
+            _node.Ip($"link set {holder.Interface} mtu {card.Mtu}");
+        }
         Ip(container, ip,
         [
             $"route replace default dev {inside} metric {Metric}", $"route replace default dev {inside} table {TableOf(ip)}", .. RoutingTables.Read(container, IsFour(ip)).MissingRule(ip, TableOf(ip)),
@@ -286,6 +297,6 @@ internal sealed class PublicAddresses
     }
 }
 
-/// <param name="Workload">the name of the container in whose namespace it is; null when it is in none</param>
-/// <param name="Whole">in the container, and led to and from it</param>
+/// <param name="Workload">the name of the workload in whose namespace it is; null when it is in none</param>
+/// <param name="Whole">in there, and led to and from it</param>
 internal sealed record AddressSighting(IPAddress Ip, ImmutableArray<Port> Ports, string? Workload, bool Whole);

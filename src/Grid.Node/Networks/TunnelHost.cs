@@ -154,7 +154,7 @@ public sealed class TunnelHost : IDisposable
     internal IWireGuard WireGuard => _wireGuard;
 
     /// <summary>The end of a machine's interface that is outside of the machine, in the namespace of its emulator.</summary>
-    public string TapOf(TunnelId id) => id.InterfaceName("gt", _scope);
+    public string TapOf(TunnelId id) => id.InterfaceName(TunnelNames.Tap, _scope);
 
     private TunnelPlace? PlaceOf(int pid, TunnelId id) => NamespaceView.PlaceBehind(pid, NameOf(id), TapOf(id)) ?? NamespaceView.Place(pid, NameOf(id));
 
@@ -198,7 +198,7 @@ public sealed class TunnelHost : IDisposable
         if (PlaceOf(init.Pid, id) != new TunnelPlace(wish.Address, wish.Bits))
         {
             if (wish.Interface is { } number)
-                MachineLink.Place(inside, init, name, TapOf(id), number, wish, Mtu());
+                MachineLink.Place(inside, init, name, TapOf(id), number, _waysOut.NameOf(id), wish, Mtu());
             else
                 Place(inside, name, wish);
         }

@@ -13,6 +13,9 @@ internal static class TunnelNames
     /// <summary>What begins the name of a tunnel's interface.</summary>
     public const string Tunnel = "gw";
 
+    /// <summary>What begins the name of the tap that a machine is behind.</summary>
+    public const string Tap = "gt";
+
     /// <summary>What begins the name of the interface by which a workload leads out of its private networks.</summary>
     public const string WayOut = "gc";
 

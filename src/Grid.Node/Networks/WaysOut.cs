@@ -29,6 +29,9 @@ internal sealed class WaysOut(NetworkNamespace node, int inNode, string scope)
 
     public IEnumerable<TunnelId> Of(ContainerId container) => _known.Keys.Where(t => t.Agreement == container.Agreement && t.Of.Workload == container.Workload);
 
+    /// <summary>What its end in the container's namespace is called.</summary>
+    public string NameOf(TunnelId id) => _egress.Inside(id);
+
     /// <summary>It is made as far as its links tell, which cost nothing to look at.</summary>
     /// <param name="init">a process in the namespace that has the tunnel</param>
     public bool IsLinked(TunnelId id, ProcessIdentity init) => _egress.IsLinked(id, inNode, init);

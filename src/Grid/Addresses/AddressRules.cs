@@ -1,5 +1,6 @@
 using System.Net;
 using Grid.Agreements;
+using Grid.Machines;
 using Grid.Networks;
 using Grid.Workloads;
 
@@ -17,11 +18,15 @@ internal static class AddressRules
             var its = found.Of(address);
             if (!taken.TryAdd(address.Ip, address.Name))
                 its.Add(new(RefusalCode.AddressConflict, $"'{address.Name}' and '{taken[address.Ip]}' both are {address.Ip}."), "ip");
-            if (!terms.On(address.Node).Any(w => w is Container && w.Name == address.Workload))
-                its.Add(new(RefusalCode.UnresolvedBackend, $"'{address.Name}' is for '{address.Workload}', which is no container on its node."), "workload");
+            if (terms.On(address.Node).OfType<Runnable>().FirstOrDefault(w => w.Name == address.Workload) is not { } holder)
+                its.Add(new(RefusalCode.UnresolvedBackend, $"'{address.Name}' is for '{address.Workload}', which is no container and no machine on its node."), "workload");
+            else if (holder is Machine { Networks.IsEmpty: true })
+                its.Add(new(RefusalCode.UnresolvedBackend, $"'{address.Name}' is for '{address.Workload}', a machine without a network: it has no card to have it by.", "Give the machine a network."), "workload");
+            else if (holder is Machine && !address.Ip.IsIPv4())
+                its.Add(new(RefusalCode.AddressConflict, $"'{address.Workload}' cannot have {address.Ip}: machines have IPv4 addresses.", "Give it an IPv4 address of the farm."), "ip");
             else if (!bound.TryAdd((address.Workload, address.Ip.IsIPv4()), address.Name))
                 its.Add(new(RefusalCode.AddressConflict, $"'{address.Workload}' would have both '{address.Name}' and '{bound[(address.Workload, address.Ip.IsIPv4())]}'.",
-                    "A container has at most one public address of each family."), "workload");
+                    "A workload has at most one public address of each family."), "workload");
         }
     }
 }

@@ -19,7 +19,7 @@ internal static class MachineRules
             var its = found.Of(machine);
             CheckSizes(machine, its);
             CheckBoot(machine, its);
-            CheckNetworks(machine, terms, its);
+            CheckNetworks(machine, its);
             SecretRules.Check(machine, its);
             foreach (var disk in machine.Disks)
                 CheckDisk(machine, disk, terms, attached, its);
@@ -61,10 +61,8 @@ internal static class MachineRules
             found.Add(new(RefusalCode.EnvPlaceholder, $"The command line of '{machine.Name}' is left to be filled in at run time: '{machine.CommandLine}'.", "Write the value itself."), "cmdline");
     }
 
-    private static void CheckNetworks(Machine machine, AgreementTerms terms, Findings found)
+    private static void CheckNetworks(Machine machine, Findings found)
     {
-        foreach (var network in terms.Workloads.OfType<Network>().Where(n => n.Egress is Egress.Nat && machine.Networks.Any(a => a.Network == n.Name)))
-            found.Add(new(RefusalCode.EgressUnsupported, $"'{machine.Name}' is a machine and cannot leave by '{network.Name}'.", "Give machines a network with 'egress: none'."), "networks", network.Name);
         foreach (var place in machine.Networks.Where(a => !a.Address.IsIPv4()))
             found.Add(new(RefusalCode.AddressConflict, $"'{machine.Name}' cannot have {place.Address}: machines have IPv4 addresses.", "Give it a network of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16."), "networks", place.Network);
     }

@@ -1,21 +1,22 @@
 using System.Collections.Immutable;
 using System.Net;
 using Grid.Addresses;
+using Grid.Workloads;
 
 namespace Grid.Reconciliation;
 
 /// <summary>A public address as the node shows it.</summary>
 /// <param name="Ports">sorted</param>
-/// <param name="Workload">the name of the container that has it; null when none does</param>
-/// <param name="Whole">the world reaches that container by it, and is answered</param>
+/// <param name="Workload">the name of the workload that has it; null when none does</param>
+/// <param name="Whole">the world reaches that workload by it, and is answered</param>
 public sealed record AddressSeen(IPAddress Ip, ImmutableArray<Port> Ports, string? Workload, bool Whole)
 {
     public bool Is(PublicAddress wish) => Whole && Ip.Equals(wish.Ip) && Workload == wish.Workload && Ports.AsSpan().SequenceEqual(wish.Ports.AsSpan());
 }
 
 /// <summary>
-/// The part of the plan that is about public addresses. One is bound while its container runs, and again after each start; it stays with its
-/// agreement until that lets it go, and a container that is paused keeps it: nobody answers meanwhile. What was another address is let go before
+/// The part of the plan that is about public addresses. One is bound while its workload runs, and again after each start; it stays with its
+/// agreement until that lets it go, and a workload that is paused keeps it: nobody answers meanwhile. What was another address is let go before
 /// the new one is asked for, whoever has that: two that an amendment exchanges would wait for each other for ever.
 /// </summary>
 internal static class AddressPlan
@@ -25,8 +26,9 @@ internal static class AddressPlan
         foreach (var wish in desired.Wishes.Values)
         {
             if (wish is { Workload: PublicAddress address, Paused: false } && IsWanting(address, observed.Addresses.GetValueOrDefault(wish.Key)) && IsFree(wish.Key, address, observed)
+                && desired.Wishes.GetValueOrDefault(wish.Key with { Name = address.Workload })?.Workload is Runnable holder
                 && Needs.Missing(wish, observed) is null && Reconciler.IsDue(wish, observed, now))
-                yield return new Step.BindAddress(wish);
+                yield return new Step.BindAddress(wish, holder);
         }
         foreach (var (key, sighting) in observed.Addresses)
         {

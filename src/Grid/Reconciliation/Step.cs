@@ -1,5 +1,6 @@
 using Grid.Networks;
 using Grid.Units;
+using Grid.Workloads;
 
 namespace Grid.Reconciliation;
 
@@ -87,8 +88,8 @@ public abstract record Step
     /// <summary>Take its route away, cut what goes through it, and leave its network.</summary>
     public sealed record CloseGateway(WorkloadKey Key) : Withdraw(Key);
 
-    /// <summary>Give a public address to its container, which runs, or make of it what is wished.</summary>
-    public sealed record BindAddress(Wish Wish) : Grant(Wish);
+    /// <summary>Give a public address to its workload, which runs, or make of it what is wished.</summary>
+    public sealed record BindAddress(Wish Wish, Runnable Holder) : Grant(Wish);
 
     /// <summary>Take it away, with every route and rule.</summary>
     public sealed record ReleaseAddress(WorkloadKey Key) : Withdraw(Key);

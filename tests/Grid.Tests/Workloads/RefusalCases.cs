@@ -212,6 +212,18 @@ public sealed partial class RefusalCases
         byte[] With(params Workload[] more) => Encode(Good with { Workloads = [.. more, .. Good.Workloads] });
         byte[] Size(long bytes) => [.. Text("size"), .. CanonicalWriter.Encode(w => w.UInt(bytes))];
         _cases.Add(new RefusalCase("reader-volume-absurd", "reader", RefusalCode.TooLarge, "a volume of more than a petabyte", Splice(With(volume), Size(volume.Size.Value), Size(1_000_000_000_000_001))));
+        void Absurd(string name, string describes, Workload workload) =>
+            _cases.Add(new RefusalCase($"reader-{name}-absurd", "reader", RefusalCode.TooLarge, describes, Encode(Good with { Workloads = [workload] })));
+        var (web, most) = ((Container)Good.Workloads[0], 1_000_000_000_000_000);
+        Absurd("cpu", "a container of more than a million cores", web with { Cpu = new MilliCores(1_000_000_001) });
+        Absurd("memory", "a container with more than a petabyte of memory", web with { Memory = new Bytes(most + 1) });
+        Absurd("pids", "a container of more processes than there are numbers", web with { Pids = 32_769 });
+        Absurd("scratch", "a scratch of more than a petabyte", web with { Scratch = [new Scratch("/tmp", new Bytes(most + 1))] });
+        Absurd("vm-cpu", "a machine of more than a million cores", Vm() with { Cpu = new MilliCores(1_000_000_001) });
+        Absurd("vm-memory", "a machine with more than a petabyte of memory", Vm() with { Memory = new Bytes(most + 1) });
+        var networked = With(new Network("back", IPNetwork.Parse("10.1.0.0/24"), Egress.None));
+        byte[] Base(byte last) => [.. Text("base"), 0x44, 10, 1, 0, last];
+        _cases.Add(new RefusalCase("reader-network-within-itself", "reader", RefusalCode.Malformed, "a network that begins at an address within it", Splice(networked, Base(0), Base(1))));
         _cases.Add(new RefusalCase("reader-name-twice", "reader", RefusalCode.Malformed, "two workloads of one name", With(Good.Workloads[0])));
         Add("kind-of-nobody", RefusalCode.UnknownKind, "a workload of a kind that is not known", [.. Text("kind"), .. Text("container")], [.. Text("kind"), .. Text("function")]);
     }
@@ -321,6 +333,9 @@ public sealed partial class RefusalCases
             _cases.Add(new RefusalCase($"domain-{name}", "domain", RefusalCode.DomainNotProven, $"shop.example.org on a node that gives names directly under {domain ?? "nothing"}",
                 Encode(whole), Domain: domain));
         }
+        byte[] Backend(int port) => [.. Text("port"), .. CanonicalWriter.Encode(w => w.UInt(port)), .. Text("workload")];
+        _cases.Add(new RefusalCase("reader-backend-port-zero", "reader", RefusalCode.Malformed, "a gateway to port 0", Splice(Encode(whole), Backend(8080), Backend(0))));
+        _cases.Add(new RefusalCase("reader-backend-no-port", "reader", RefusalCode.TooLarge, "a gateway to port 65536", Splice(Encode(whole), Backend(8080), Backend(65_536))));
         Case("backend-network", RefusalCode.UnresolvedBackend, "a gateway to a network", gateway with { Backend = new Backend("back", 8080) });
         Case("no-network", RefusalCode.UnresolvedNetwork, "a gateway in no network", gateway with { Networks = [] });
         Case("two-networks", RefusalCode.UnresolvedNetwork, "a gateway in two networks", gateway with { Networks = [At("back", 3), new NetworkAddress("side", IPAddress.Parse("10.2.0.3"))] });
@@ -337,9 +352,13 @@ public sealed partial class RefusalCases
         Case("two-of-a-family", RefusalCode.AddressConflict, "two addresses of one family for a container", At("a", "203.0.113.7"), At("b", "203.0.113.8"));
         Case("for-nobody", RefusalCode.UnresolvedBackend, "an address for a container that the agreement does not have", At("a", "203.0.113.7", "app"));
         Case("for-a-volume", RefusalCode.UnresolvedBackend, "an address for a volume", At("a", "203.0.113.7", "data"), new Volume("data", Node, Bytes.GiB(1), Media.Ssd, TimeSpan.Zero));
-        Case("for-a-machine", RefusalCode.UnresolvedBackend, "an address for a machine", At("a", "203.0.113.7", "vm"), Vm());
+        var back = new Network("back", IPNetwork.Parse("10.1.0.0/24"), Egress.Nat);
+        var vm = Vm() with { Networks = [new("back", IPAddress.Parse("10.1.0.2"))] };
+        Assert.Empty(AgreementRules.Check(Good with { Workloads = [At("a4", "203.0.113.7", "vm"), back, vm] }));
+        Case("of-a-machine-without-a-network", RefusalCode.UnresolvedBackend, "an address for a machine without a card", At("a", "203.0.113.7", "vm"), Vm());
+        Case("of-a-machine-by-ipv6", RefusalCode.AddressConflict, "an IPv6 address for a machine", At("a", "2001:db8::7", "vm"), back, vm);
         Case("for-itself", RefusalCode.UnresolvedBackend, "an address for itself", At("a", "203.0.113.7", "a"));
-        Terms("address-elsewhere", RefusalCode.UnresolvedBackend, "an address on another node than its container", t => t with
+        Terms("address-elsewhere", RefusalCode.UnresolvedBackend, "an address on another node than its workload", t => t with
         {
             Farms = [t.Farms[0] with { Nodes = [.. new[] { Node, Other }.OrderBy(n => n.Value)] }],
             Workloads = [At("a", "203.0.113.7") with { Node = Other }, .. t.Workloads],
@@ -350,6 +369,7 @@ public sealed partial class RefusalCases
         Unread("no-port", RefusalCode.Malformed, "an address without a port", [0x81, .. port], [0x80]);
         Unread("port-twice", RefusalCode.Malformed, "one port twice", [0x81, .. port], [0x82, .. port, .. port]);
         Unread("port-zero", RefusalCode.Malformed, "the port 0", [0x19, 0x01, 0xbb, .. Text("protocol")], [0x00, .. Text("protocol")]);
+        Unread("no-such-port", RefusalCode.TooLarge, "the port 65536", [0x19, 0x01, 0xbb, .. Text("protocol")], [0x1a, 0, 1, 0, 0, .. Text("protocol")]);
         Unread("of-five-bytes", RefusalCode.Malformed, "an address of five bytes", [.. Text("ip"), 0x44, 203, 0, 113, 7], [.. Text("ip"), 0x45, 203, 0, 113, 7, 0]);
     }
 
@@ -386,8 +406,6 @@ public sealed partial class RefusalCases
         With("disk-odd", RefusalCode.SizeInvalid, "a disk that ends in the middle of a page", Disk() with { Size = Bytes.GiB(1) + new Bytes(512) });
         With("serial-too-long", RefusalCode.NameInvalid, "a serial that a disk cannot say", Disk(), Vm() with { Disks = [new("a-serial-of-21-letters", "disk")] });
         With("serial-of-the-root", RefusalCode.NameInvalid, "a disk that calls itself the root", Disk(), Vm() with { Disks = [new("root", "disk")] });
-        With("by-nat", RefusalCode.EgressUnsupported, "a machine in a network that leads out",
-            new Network("back", IPNetwork.Parse("10.1.0.0/24"), Egress.Nat), Vm() with { Networks = [new("back", IPAddress.Parse("10.1.0.2"))] });
         With("by-ipv6", RefusalCode.AddressConflict, "a machine with an IPv6 address",
             new Network("back", IPNetwork.Parse("fd00:1::/64"), Egress.None), Vm() with { Networks = [new("back", IPAddress.Parse("fd00:1::2"))] });
         Terms("mount-of-a-disk", RefusalCode.VolumeConflict, "a container that mounts a machine's disk", t => t with
