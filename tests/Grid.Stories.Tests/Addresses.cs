@@ -83,15 +83,7 @@ public sealed class Addresses
 
         // Another port and another address, by amendment: the container is not touched.
         init = node.Processes().Single().Value;
-        var running = (await stage.BundleAsync(id)).Agreement;
-        var amended = stage.Priced(terms with
-        {
-            Version = 2,
-            Amends = new Amends(id, running.Version.Id),
-            Term = Stage.Stage.Term(),
-            Workloads = [.. terms.Workloads.Select(w => w is PublicAddress a ? a with { Ip = Next } : w)],
-        });
-        await stage.SubmitAsync(stage.Proposal(amended, farm));
+        await stage.AmendAsync(id, before => before with { Workloads = [.. before.Workloads.Select(w => w is PublicAddress a ? a with { Ip = Next } : w)] });
         await Wait.ForAsync("the page at the other address", () => PageAsync(world, 8080, Next), stage.Logs);
         Assert.Null(await PageAsync(world, 8080));
         await stage.UntilAsync(id, "running");
@@ -153,37 +145,8 @@ public sealed class Addresses
         }
     }
 
-    private static async Task<string?> PageAsync(string world, int port, IPAddress? address = null, string path = "")
-    {
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(3));
-        using var handler = new SocketsHttpHandler
-        {
-            UseProxy = false,
-            ConnectCallback = async (_, cancel) =>
-            {
-                var socket = UnderlayNetwork.Inside(world, () => new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp));
-                try
-                {
-                    await socket.ConnectAsync(new IPEndPoint(address ?? Public, port), cancel);
-                    return new NetworkStream(socket, ownsSocket: true);
-                }
-                catch
-                {
-                    socket.Dispose();
-                    throw;
-                }
-            },
-        };
-        using var http = new HttpClient(handler);
-        try
-        {
-            return (await http.GetStringAsync(new Uri($"http://{address ?? Public}:{port}/{path}"), limit.Token)).Trim();
-        }
-        catch (Exception e) when (e is HttpRequestException or OperationCanceledException)
-        {
-            return null;
-        }
-    }
+    private static async Task<string?> PageAsync(string world, int port, IPAddress? address = null, string path = "") =>
+        (await Pages.TryAsync(world, new IPEndPoint(address ?? Public, port), path, TimeSpan.FromSeconds(3)))?.Trim();
 
     private static string Run(string space, params string[] arguments) => Start(space, "/usr/sbin/ip", arguments);
 

@@ -13,8 +13,7 @@ public sealed class HundredKills
 {
     private const int Kills = 100, AgainEvery = 4;
 
-    // A machine that does something else at the same time makes one start late, and not one in twenty; nor that one by as much again.
-    private static readonly TimeSpan WithinWhichAdopted = TimeSpan.FromSeconds(1), AtMost = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan WithinWhichAdopted = TimeSpan.FromSeconds(1);
 
     [Fact]
     public async Task Fifty_workloads_of_every_kind_never_notice_a_hundred_kills_of_the_agent()
@@ -82,7 +81,7 @@ public sealed class HundredKills
             await Wait.ForAsync("the machine to write on", async () => await fifty.LinesAsync() is { } now && now.Length > lines.Length && now.StartsWith(lines, StringComparison.Ordinal) ? now : null, stage.Logs);
             string Said(List<TimeSpan> took) => $"{Of(took, 50).TotalSeconds:0.00} s (p50), {Of(took, 95).TotalSeconds:0.00} s (p95), {Of(took, 100).TotalSeconds:0.00} s at most";
             Console.WriteLine($"{Kills} kills, and {Kills / AgainEvery} of who just began, under {before.Count} processes and {rounds} times every way in and out; started and adopted all in {Said(adopted)}, of which to start {Said(ready)}");
-            Assert.True(Of(adopted, 95) <= WithinWhichAdopted && Of(adopted, 100) <= AtMost, $"It takes {Said(adopted)}.");
+            Assert.True(Of(adopted, 100) <= WithinWhichAdopted, $"It takes {Said(adopted)}.");
 
             await fifty.DisposeAsync();
             await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));

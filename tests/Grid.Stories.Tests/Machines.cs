@@ -1,13 +1,19 @@
 using System.Net;
 using System.Security.Cryptography;
 using System.Text;
+using Grid.Addresses;
 using Grid.Agreements;
+using Grid.Farms;
 using Grid.Machines;
 using Grid.Networks;
 using Grid.Node.Containers;
+using Grid.Node.Machines;
+using Grid.Node.Tests.Gateways;
 using Grid.Stories.Tests.Stage;
 using Grid.Units;
 using Grid.Workloads;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Grid.Stories.Tests;
 
@@ -17,7 +23,10 @@ public sealed class Machines
 {
     private const string Token = "what-only-the-guest-may-know";
 
-    private static readonly IPAddress Address = IPAddress.Parse("10.42.0.2");
+    private const int Greeting = 7000;
+
+    // A way out leads to no private addresses, so the wire has public ones as well (RFC 5737).
+    private static readonly IPAddress Address = IPAddress.Parse("10.42.0.2"), Public = IPAddress.Parse("203.0.113.7"), Router = IPAddress.Parse("203.0.113.1"), Us = IPAddress.Parse("203.0.113.2");
 
     // Longer than the agent waits for the ledger to have news.
     private static readonly TimeSpan Silence = TimeSpan.FromSeconds(28);
@@ -29,14 +38,21 @@ public sealed class Machines
         await using var stage = await Stage.Stage.SetAsync();
         using var wire = new UnderlayNetwork();
         var farm = await stage.AddFarmAsync("north");
-        var (node, other) = (await stage.AddNodeAsync(farm, "one", wire), await stage.AddNodeAsync(farm, "two", wire));
+        var node = await stage.AddNodeAsync(farm, "one", wire, _ => Task.FromResult<IEnumerable<string>>(["--public", "eth0", "--public-ipv4", "1"]));
+        var other = await stage.AddNodeAsync(farm, "two", wire);
+        var world = new OutsideWorld(wire.Add());
+        UnderlayNetwork.Give(world.Path, Router, 24);
+        UnderlayNetwork.Give(node.Space, Us, 24);
+        await using var greeter = await Upstream.StartAsync(new IPEndPoint(Router, Greeting), world.Inside, c => c.Response.WriteAsync($"{c.Connection.RemoteIpAddress}"), HttpProtocols.Http1, null);
+        await stage.SubmitAsync(stage.Sign(farm.Account.Value, new ListAddresses(farm.Id, [new FarmAddress(Public, 24, Router)]), farm.Name));
         var system = await stage.PublishAsync(await Systems.MakeAsync(stage));
         var client = Trees.Run("client", other.Id, await stage.PublishAsync(Trees.Make(stage, "client")), "sleep", "3600") with { Networks = [new("net", IPAddress.Parse("10.42.0.3"))] };
         var disk = new Volume("disk", node.Id, Bytes.MiB(64), Media.Ssd, TimeSpan.Zero, VolumeForm.Disk);
         var machine = new Machine(
-            "vm", node.Id, system, Systems.Kernel, Systems.Initrd, $"console=ttyS0 quiet panic=-1 address={Address}/24", new MilliCores(1000), Bytes.MiB(256), [new MachineDisk("data", "disk")],
+            "vm", node.Id, system, Systems.Kernel, Systems.Initrd, $"console=ttyS0 quiet panic=-1 address={Address}/24 address={Public}/32 gateway=10.42.0.1 world={Router}:{Greeting}",
+            new MilliCores(1000), Bytes.MiB(256), [new MachineDisk("data", "disk")],
             new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(8)), Bytes.KiB(256), [await stage.SealAsync(node, "token", Token)], [new NetworkAddress("net", Address)]);
-        var terms = stage.Terms(client, disk, machine, new Network("net", IPNetwork.Parse("10.42.0.0/24"), Egress.None));
+        var terms = stage.Terms(client, disk, machine, new Network("net", IPNetwork.Parse("10.42.0.0/24"), Egress.Nat), new PublicAddress("public", node.Id, Public, [new Port(Transport.Tcp, 8080)], "vm"));
         terms = terms with { Term = terms.Term with { Offline = new Offline(Silence, Pause: true) } };
         var id = await stage.AgreeAsync(terms, "running");
 
@@ -44,6 +60,9 @@ public sealed class Machines
         var from = other.Processes().Single(p => p.Key.Workload == "client").Value;
         Assert.Equal(1, Boots(await PageAsync(from, "index.html", stage)));
         Assert.Equal(SectorsOf(disk), await PageAsync(from, "size", stage));
+        // It leaves from the node's address, and the world reaches it at its own.
+        Assert.Equal($"{Us}\n", await PageAsync(from, "world", stage));
+        Assert.Equal(SectorsOf(disk), await PublicPageAsync(world));
         // Nobody on the way reads the page. Each node has its files from the hub by now, which are no secret of this network.
         using Capture here = new(node.Space, Systems.Boot), there = new(other.Space, Systems.Boot);
         var pid = node.Running()["vm"];
@@ -66,9 +85,11 @@ public sealed class Machines
         var status = File.ReadAllLines($"/proc/{pid}/status");
         Assert.Contains("NoNewPrivs:\t1", status);
         Assert.Contains("CapEff:\t0000000000000000", status);
+        Assert.Contains("Seccomp:\t2", status);
         Assert.Contains(status, l => l.StartsWith("Uid:", StringComparison.Ordinal) && uint.Parse(l.Split('\t')[1]) >= UidRange.Base);
         Assert.False(Directory.Exists($"/proc/{pid}/root/etc"));
-        Assert.Equal(["gt", "gw", "lo"], File.ReadLines($"/proc/{pid}/net/dev").Skip(2).Select(l => l.Split(':')[0].Trim()[..2]).Order(StringComparer.Ordinal));
+        Assert.All(File.ReadLines($"/proc/{pid}/mountinfo").Select(l => l.Split(' ')).Where(f => f[4] is "/" or "/usr" or Emulator.Flist or Emulator.Root), f => Assert.StartsWith("ro,", f[5], StringComparison.Ordinal));
+        Assert.Equal(["gc", "gc", "gt", "gw", "lo"], File.ReadLines($"/proc/{pid}/net/dev").Skip(2).Select(l => l.Split(':')[0].Trim()[..2]).Order(StringComparer.Ordinal));
 
         // Nor does any other user of the machine see what it does.
         Assert.True(Directory.Exists(Path.Combine(node.Run, "machines", $"{id}.vm", "root")) && Outsider.Sees(Path.Combine(node.Run, "machines")));
@@ -79,21 +100,14 @@ public sealed class Machines
 
         // The agent is killed, and finds it again.
         await node.KillAgentAsync();
-        Assert.Equal(1, Boots(await PageAsync(from, "index.html", stage)));
+        Assert.Equal((1, SectorsOf(disk)), (Boots(await PageAsync(from, "index.html", stage)), await PublicPageAsync(world)));
         await node.StartAsync();
         await Wait.ForAsync("the agent to see it", () => Phase(node) == "running", stage.Logs);
         Assert.Equal(pid, node.Running()["vm"]);
 
         // A larger disk by amendment, while it runs.
         var larger = disk with { Size = Bytes.MiB(96) };
-        var agreement = (await stage.BundleAsync(id)).Agreement;
-        await stage.SubmitAsync(stage.Proposal(stage.Priced(terms with
-        {
-            Version = 2,
-            Amends = new Amends(id, agreement.Version.Id),
-            Term = Stage.Stage.Term() with { Offline = terms.Term.Offline },
-            Workloads = terms.Workloads.Replace(disk, larger),
-        }), farm));
+        await stage.AmendAsync(id, before => before with { Workloads = before.Workloads.Replace(disk, larger) });
         await Wait.ForAsync("the machine to see its larger disk", async () => await TryPageAsync(from, "size") == SectorsOf(larger) ? "seen" : null, stage.Logs);
         Assert.Equal((pid, 1), (node.Running()["vm"], Boots(await PageAsync(from, "index.html", stage))));
 
@@ -101,6 +115,7 @@ public sealed class Machines
         Posix.Kill(pid);
         await Wait.ForAsync("the second boot", async () => Boots(await TryPageAsync(from, "index.html") ?? "") == 2 ? "2" : null, stage.Logs);
         pid = node.Running()["vm"];
+        await Wait.ForAsync("its ways to the world", async () => await TryPageAsync(from, "world") == $"{Us}\n" && await PublicPageAsync(world) == SectorsOf(larger) ? "both" : null, stage.Logs);
 
         // The ledger is silent for longer than was agreed: it is paused, and goes on where it was.
         await stage.UntilAsync(id, "running");
@@ -121,13 +136,27 @@ public sealed class Machines
 
         // Its power button, and nothing is left.
         await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
-        await Wait.ForAsync("every trace to be gone", () => node.Traces().Count == 0 && other.Traces().Count == 0 && Images(node).Length == 0, stage.Logs);
+        await Wait.ForAsync("every trace to be gone", () => node.EveryTrace().Count == 0 && other.EveryTrace().Count == 0, () => string.Join('\n', node.EveryTrace().Concat(other.EveryTrace())) + stage.Logs());
+        Assert.Null(await PublicPageAsync(world));
         Assert.Contains("SHUTTING DOWN", node.Log(id, "vm"));
         Assert.Contains("Power down", node.Log(id, "vm"));
         Assert.False(Directory.Exists($"/proc/{pid}"));
         Assert.DoesNotContain(File.ReadLines("/proc/self/mounts"), m => m.Contains(node.Run + "/", StringComparison.Ordinal));
         Assert.Empty(Directory.GetFiles(Path.Combine(node.Data, "machine-roots")));
+
+        // What it used is in its receipts: more than the second it boots for, its memory for a minute, and what it said to the world.
+        await Wait.ForAsync("its last receipt", async () => (await ReportsAsync(stage, id))[^1].State is WorkloadState.Gone ? "gone" : null, stage.Logs);
+        var used = (await ReportsAsync(stage, id)).Aggregate(Consumption.None, (sum, r) => sum.Then(r.Used));
+        Assert.InRange(used.CpuMillis, 1_000, 600_000);
+        Assert.InRange(used.MemoryMibSeconds, 1_000, 600 * (machine.Memory + Machine.Overhead).Value >> 20);
+        Assert.All(new[] { used.Sent, used.Received }, b => Assert.InRange(b.Value, 1_000, 10_000_000));
     }
+
+    private static async Task<List<WorkloadReport>> ReportsAsync(Stage.Stage stage, AgreementId id) =>
+        [.. (await stage.BundleAsync(id)).History.Select(h => h.Statement.Payload.Body).OfType<Receipt>().SelectMany(r => r.Workloads).Where(w => w.Name == "vm")];
+
+    /// <summary>The page that anybody may read.</summary>
+    private static Task<string?> PublicPageAsync(OutsideWorld world) => Pages.TryAsync(world.Path, new IPEndPoint(Public, 8080), "size", TimeSpan.FromSeconds(3));
 
     private static string SectorsOf(Volume volume) => $"{volume.Size.Value / 512}\n";
 

@@ -232,7 +232,7 @@ public sealed class Stage : IAsyncDisposable
     /// <summary>Signs for all, submits, and waits until the ledger says that it is in this state.</summary>
     public async Task<AgreementId> AgreeAsync(AgreementTerms terms, string until)
     {
-        var recorded = await SubmitAsync(Proposal(terms, [.. Farms.Where(f => terms.Farms.Any(p => p.Farm == f.Id))]));
+        var recorded = await SubmitAsync(Proposal(terms, PartiesTo(terms)));
         var id = new AgreementId(recorded.Statement.Id.Value);
         await UntilAsync(id, until);
         return id;
@@ -242,10 +242,12 @@ public sealed class Stage : IAsyncDisposable
     public async Task<AgreementTerms> AmendAsync(AgreementId id, Func<AgreementTerms, AgreementTerms> change)
     {
         var version = (await BundleAsync(id)).Agreement.Version;
-        var terms = Priced(change(version.Terms with { Version = version.Terms.Version + 1, Amends = new Amends(id, version.Id), Term = Term() }));
-        await SubmitAsync(Proposal(terms, [.. Farms]));
+        var terms = Priced(change(version.Terms with { Version = version.Terms.Version + 1, Amends = new Amends(id, version.Id), Term = Term() with { Offline = version.Terms.Term.Offline } }));
+        await SubmitAsync(Proposal(terms, PartiesTo(terms)));
         return terms;
     }
+
+    private StageFarm[] PartiesTo(AgreementTerms terms) => [.. Farms.Where(f => terms.Farms.Any(p => p.Farm == f.Id))];
 
     public Task<VerifiedAgreement> UntilAsync(AgreementId id, string status) => Wait.ForAsync($"{id} to be {status}", async () =>
     {

@@ -6,8 +6,8 @@ namespace Grid.Stories.Tests.Stage;
 
 /// <summary>
 /// A system that boots: Debian's cloud kernel and packages, as they are, an initial RAM disk with the modules that lead to the root, and one script as its first
-/// process. It has the address that its command line says, says the hash of its credential "token", formats the disk "data" if that has no file system yet, leaves a line on it at each boot, and serves it.
-/// Every second it writes one more, of which no two are alike, and shows as "lines" those that the disk has confirmed.
+/// process. It has the addresses and the gateway that its command line says, says the hash of its credential "token", formats the disk "data" if that has no file system yet, leaves a line on it at each boot, and serves it.
+/// Every second it writes one more, of which no two are alike, and shows as "lines" those that the disk has confirmed, and as "world" what the server answered that its command line names.
 /// </summary>
 public static class Systems
 {
@@ -39,17 +39,22 @@ public static class Systems
         credentials=/sys/firmware/qemu_fw_cfg/by_name/opt/io.systemd.credentials
         [ -e $credentials/token/raw ] && echo "CREDENTIAL $(busybox sha256sum < $credentials/token/raw)"
         for word in $(busybox cat /proc/cmdline); do
-          case $word in address=*) busybox ip addr add ${word#address=} dev eth0; busybox ip link set eth0 up ;; esac
+          case $word in
+            address=*) busybox ip addr add ${word#address=} dev eth0; busybox ip link set eth0 up ;;
+            gateway=*) busybox ip route add default via ${word#gateway=} ;;
+            world=*) world=${word#world=} ;;
+          esac
         done
         for block in /sys/block/vd*; do
           [ "$(busybox cat $block/serial)" = data ] && disk=${block##*/}
         done
         busybox mount -t ext4 /dev/$disk /mnt 2>/dev/null || { /sbin/mke2fs -q -t ext4 /dev/$disk; busybox mount -t ext4 /dev/$disk /mnt; }
         echo BOOT >> /mnt/index.html
-        for page in size lines; do [ -L /mnt/$page ] || busybox ln -s /run/$page /mnt/$page; done
+        for page in size lines world; do [ -L /mnt/$page ] || busybox ln -s /run/$page /mnt/$page; done
         boot=$(busybox cat /proc/sys/kernel/random/uuid)
         while :; do
           busybox cat /sys/block/$disk/size > /run/new; busybox mv /run/new /run/size
+          [ -z "$world" ] || { printf 'GET / HTTP/1.0\r\n\r\n' | busybox nc -w 2 ${world%:*} ${world#*:} | busybox tail -n 1 | busybox grep . > /run/asked && busybox mv /run/asked /run/world; }
           line=$((line+1)); echo $boot $line >> /mnt/written && busybox sync && busybox cp /mnt/written /run/new && busybox mv /run/new /run/lines
           busybox sleep 1
         done &

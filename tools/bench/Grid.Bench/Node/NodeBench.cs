@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using Grid.Bench.Start;
-using Grid.Node.Containers;
 
 namespace Grid.Bench.Node;
 
@@ -10,10 +9,10 @@ namespace Grid.Bench.Node;
 /// </summary>
 internal static class NodeBench
 {
-    private const int Warm = 3, Starts = 30, Kills = 10, Deaf = 3, Many = 50, Hundred = 100, Hundreds = 2;
+    private const int Warm = 3, Starts = 30, Kills = 100, Ends = 10, Deaf = 3, Many = 50, Hundred = 100, Hundreds = 2;
 
     // What Ankaios and k3s take, as published.
-    private const string Elsewhere = "Ankaios, server and agent: 11.2 MB, 0.2 %; k3s, whole node: 490.5 MB, 44.9 %";
+    private const string Elsewhere = "Ankaios, server and agent: 11.2 MB, 0.2 % (on a Pi 4 11.0 MiB); k3s, whole node: 490.5 MB, 44.9 %, its agent 275 MB, 3 %";
 
     // As many as the node starts at a time.
     private const int Together = 4;
@@ -68,23 +67,24 @@ internal static class NodeBench
         await StartsAsync(grid, podman, directory, table);
         await ColdAsync(grid, table);
         Idle(table, "0", empty, 30, Elsewhere);
-        await ManyAsync(grid, table);
-        await HundredAsync(grid, podman, table);
+        await ManyAsync(grid, podman, table);
+        await HundredAsync(grid, podman, new BareRuntime(grid.Paths, Path.Combine(directory, "hundred")), table);
         var (plan, wishes) = Plans.Measure(grid.Container("pattern"));
         table.Times("plan of 10,000 workloads with no difference", plan, 50);
         table.Times("  the wishes made anew, as before every plan", wishes);
-        await CancelsAsync(grid, table);
+        await CancelsAsync(grid, podman, table);
     }
 
     private static async Task StartsAsync(PrivateGrid grid, Podman podman, string directory, NumberTable table)
     {
         // It keeps the flist mounted.
         var first = await StartBench.StartAsync(grid, "first");
-        var (ours, bare, peer) = (new List<double>(), new List<double>(), new List<double>());
+        var (ours, bare, older, peer) = (new List<double>(), new List<double>(), new List<double>(), new List<double>());
+        var (crun, runc) = (new BareRuntime(grid.Paths, Path.Combine(directory, "crun")), new BareRuntime(grid.Paths, Path.Combine(directory, "runc"), BareRuntime.Runc));
         for (var i = 0; i < Warm + Starts; i++)
         {
             var start = await StartBench.StartAsync(grid, $"round-{i}");
-            var alone = await BareRuntime.RunAsync(grid.Paths, start.Container, Path.Combine(directory, "bare"));
+            var (alone, likewise) = (await crun.RunAsync(start.Container), await runc.RunAsync(start.Container));
             await StartBench.EndAsync(grid, start.Container.Agreement);
             var other = await podman.RunAsync($"round-{i}");
             await podman.RemoveAllAsync();
@@ -92,11 +92,13 @@ internal static class NodeBench
                 continue;
             ours.Add(start.Executed);
             bare.Add(alone);
+            older.Add(likewise);
             peer.Add(other);
         }
         await StartBench.EndAsync(grid, first.Container.Agreement);
-        table.Times("agreed → process runs, flist cached and mounted", ours, 150, 500, "nginx applied → running: Ankaios 515 ms, k3s 2306 ms");
+        table.Times("agreed → process runs, flist cached and mounted", ours, 150, 500, "nginx applied → running: Ankaios 515 ms, k3s 2306 ms; → its page: 624 and 2481 ms");
         table.Times("  bare: crun runs the node's bundle", bare);
+        table.Times("  bare: runc runs the node's bundle", older);
         table.Times("  podman runs the same tree with crun", peer);
     }
 
@@ -107,7 +109,7 @@ internal static class NodeBench
         table.Amount("  of its bytes fetched by then", Percent(share), "< 25 %", share < 0.25);
     }
 
-    private static async Task ManyAsync(PrivateGrid grid, NumberTable table)
+    private static async Task ManyAsync(PrivateGrid grid, Podman podman, NumberTable table)
     {
         var many = await Crowd.StartAsync(grid, Many);
         many.UntilAllRun();
@@ -128,42 +130,40 @@ internal static class NodeBench
 
         var back = new List<double>();
         // Another each time: one that ends often is made to wait.
-        foreach (var container in many.Containers.Take(Kills))
-            back.Add(await KillAsync(many, container));
+        foreach (var container in many.Containers.Take(Ends))
+            back.Add(await Executing.KillAsync(many.PidFile(container)));
         table.Times("a killed workload is back", back, 2000);
         await Endings.CancelAsync(grid, many.Id);
+        await podman.RunAsync("restarts", "--restart", "always");
+        var peer = new List<double>();
+        for (var i = 0; i < Ends; i++)
+            peer.Add(await podman.KillAsync("restarts"));
+        await podman.RemoveAllAsync();
+        table.Times("  podman restarts a killed one", peer);
     }
 
-    private static async Task<double> KillAsync(Crowd many, ContainerId container)
+    private static async Task HundredAsync(PrivateGrid grid, Podman podman, BareRuntime crun, NumberTable table)
     {
-        var pid = Executing.Pid(many.PidFile(container)) ?? throw new InvalidOperationException($"{container} does not run.");
-        var back = Task.Factory.StartNew(() => Executing.Watch(many.PidFile(container), pid), TaskCreationOptions.LongRunning);
-        var killed = Stopwatch.GetTimestamp();
-        using (var process = Process.GetProcessById(pid))
-            process.Kill();
-        return Stopwatch.GetElapsedTime(killed, (await back).Executed).TotalMilliseconds;
-    }
-
-    private static async Task HundredAsync(PrivateGrid grid, Podman podman, NumberTable table)
-    {
-        var (ours, ended, peer) = (new List<double>(), new List<double>(), new List<double>());
+        var (ours, ended, bare, peer) = (new List<double>(), new List<double>(), new List<double>(), new List<double>());
         for (var i = 0; i < Hundreds; i++)
         {
             var crowd = await Crowd.StartAsync(grid, Hundred);
             ours.Add(crowd.Milliseconds);
             crowd.UntilAllRun();
+            bare.Add(await crun.RunAsync(crowd.Containers, Together));
             ended.Add(await Endings.CancelAsync(grid, crowd.Id));
             peer.Add(await podman.RunAsync([.. Enumerable.Range(0, Hundred).Select(n => $"many-{i}-{n}")], Together));
             await podman.RemoveAllAsync();
         }
         table.Times($"agreed → all of {Hundred} containers run", ours, 10_000);
+        table.Times($"  bare: crun runs their bundles, {Together} at a time", bare);
         table.Times($"  podman runs {Hundred}, {Together} at a time", peer);
         table.Times($"  cancel recorded → all {Hundred} gone", ended);
     }
 
-    private static async Task CancelsAsync(PrivateGrid grid, NumberTable table)
+    private static async Task CancelsAsync(PrivateGrid grid, Podman podman, NumberTable table)
     {
-        foreach (var (what, script, rounds) in new[] { ("heeds TERM", PrivateGrid.Idle, Kills), ("does not", Endings.Deaf, Deaf) })
+        foreach (var (what, script, rounds) in new[] { ("heeds TERM", PrivateGrid.Idle, Ends), ("does not", Endings.Deaf, Deaf) })
         {
             var times = new List<double>();
             for (var i = 0; i < rounds; i++)
@@ -173,6 +173,15 @@ internal static class NodeBench
             }
             table.Times($"cancel recorded → gone, {what}", times, 5000);
         }
+        var peer = new List<double>();
+        for (var i = 0; i < Ends; i++)
+        {
+            await podman.RunAsync($"ends-{i}");
+            var began = Stopwatch.GetTimestamp();
+            await podman.EndAsync($"ends-{i}");
+            peer.Add(Stopwatch.GetElapsedTime(began).TotalMilliseconds);
+        }
+        table.Times("  podman stops and removes one that heeds TERM", peer);
     }
 
     private static void Idle(NumberTable table, string workloads, Use use, double mebibytes, string elsewhere)

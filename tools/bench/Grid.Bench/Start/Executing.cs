@@ -29,6 +29,18 @@ internal static class Executing
         throw new TimeoutException($"Nothing was executed by {pidFile}.");
     }
 
+    /// <summary>Kills the first process of a container.</summary>
+    /// <returns>milliseconds until the next executes its program</returns>
+    public static async Task<double> KillAsync(string pidFile)
+    {
+        var pid = Pid(pidFile) ?? throw new InvalidOperationException($"{pidFile} names no process.");
+        var back = Task.Factory.StartNew(() => Watch(pidFile, pid), TaskCreationOptions.LongRunning);
+        var killed = Stopwatch.GetTimestamp();
+        using (var process = Process.GetProcessById(pid))
+            process.Kill();
+        return Stopwatch.GetElapsedTime(killed, (await back).Executed).TotalMilliseconds;
+    }
+
     /// <returns>the timestamp at which all of them execute their programs</returns>
     public static long WatchAll(IEnumerable<string> pidFiles)
     {

@@ -41,11 +41,12 @@ internal static class StartBench
         await using var grid = await PrivateGrid.StartAsync(programs, directory);
         // It keeps the flist mounted, as it is where several workloads come from one.
         var first = await StartAsync(grid, "first");
+        var crun = new BareRuntime(grid.Paths, Path.Combine(directory, "bare"));
         var (mounted, bare, unmounted) = (new List<Start>(), new List<double>(), new List<Start>());
         for (var i = 0; i < Warm + rounds; i++)
         {
             var start = await StartAsync(grid, $"round-{i}");
-            var alone = await BareRuntime.RunAsync(grid.Paths, start.Container, Path.Combine(directory, "bare"));
+            var alone = await crun.RunAsync(start.Container);
             await EndAsync(grid, start.Container.Agreement);
             if (i < Warm)
                 continue;
