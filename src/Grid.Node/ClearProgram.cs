@@ -72,6 +72,8 @@ internal static class ClearProgram
                 await Task.Delay(LookAgain, time);
         }
         tunnelHost?.Sweep();
+        // Of what is gone nothing more is said.
+        File.Delete(paths.ReceiptState);
         containers.Leave();
         RunDirectory.Leave(paths.Run);
         return 0;

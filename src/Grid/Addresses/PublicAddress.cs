@@ -63,11 +63,11 @@ public readonly record struct Port(Transport Transport, int Number) : IComparabl
 }
 
 /// <summary>
-/// A public address of the farm, which one container has for its own: no translation, the world reaches it on the agreed ports and on no other.
+/// A public address of the farm, which one workload has for its own: no translation, the world reaches it on the agreed ports and on no other.
 /// It answers and opens nothing: a way out is a network's matter.
 /// </summary>
 /// <param name="Ip">of the farm's list; held by one agreement of a ledger at a time</param>
-/// <param name="Workload">the container on the same node that has it</param>
+/// <param name="Workload">the container on the same node that has it, or the machine</param>
 public sealed record PublicAddress(string Name, NodeId Node, IPAddress Ip, ImmutableArray<Port> Ports, string Workload) : Placed(Name, Node, [])
 {
     public const string KindName = "address";

@@ -67,7 +67,7 @@ internal static class NodeBench
         await StartsAsync(grid, podman, directory, table);
         await ColdAsync(grid, table);
         Idle(table, "0", empty, 30, Elsewhere);
-        await ManyAsync(grid, podman, table);
+        await ManyAsync(grid, table);
         await HundredAsync(grid, podman, new BareRuntime(grid.Paths, Path.Combine(directory, "hundred")), table);
         var (plan, wishes) = Plans.Measure(grid.Container("pattern"));
         table.Times("plan of 10,000 workloads with no difference", plan, 50);
@@ -109,7 +109,7 @@ internal static class NodeBench
         table.Amount("  of its bytes fetched by then", Percent(share), "< 25 %", share < 0.25);
     }
 
-    private static async Task ManyAsync(PrivateGrid grid, Podman podman, NumberTable table)
+    private static async Task ManyAsync(PrivateGrid grid, NumberTable table)
     {
         var many = await Crowd.StartAsync(grid, Many);
         many.UntilAllRun();
@@ -134,12 +134,6 @@ internal static class NodeBench
             back.Add(await Executing.KillAsync(many.PidFile(container)));
         table.Times("a killed workload is back", back, 2000);
         await Endings.CancelAsync(grid, many.Id);
-        await podman.RunAsync("restarts", "--restart", "always");
-        var peer = new List<double>();
-        for (var i = 0; i < Ends; i++)
-            peer.Add(await podman.KillAsync("restarts"));
-        await podman.RemoveAllAsync();
-        table.Times("  podman restarts a killed one", peer);
     }
 
     private static async Task HundredAsync(PrivateGrid grid, Podman podman, BareRuntime crun, NumberTable table)

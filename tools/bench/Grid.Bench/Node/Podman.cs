@@ -32,11 +32,11 @@ internal sealed class Podman : IAsyncDisposable
     }
 
     /// <returns>milliseconds from podman's start until the container's program is executed</returns>
-    public async Task<double> RunAsync(string name, params string[] more)
+    public async Task<double> RunAsync(string name)
     {
         var process = Task.Factory.StartNew(() => Executing.Watch(PidFile(name)), TaskCreationOptions.LongRunning);
         var began = Stopwatch.GetTimestamp();
-        await StartAsync(name, more);
+        await StartAsync(name);
         var (_, executed) = await process;
         return Stopwatch.GetElapsedTime(began, executed).TotalMilliseconds;
     }
@@ -50,9 +50,6 @@ internal sealed class Podman : IAsyncDisposable
         await Parallel.ForEachAsync(names, new ParallelOptions { MaxDegreeOfParallelism = together }, async (name, _) => await StartAsync(name));
         return Stopwatch.GetElapsedTime(began, await process).TotalMilliseconds;
     }
-
-    /// <returns>milliseconds until it runs again</returns>
-    public Task<double> KillAsync(string name) => Executing.KillAsync(PidFile(name));
 
     /// <summary>TERM first, and all that it has gone.</summary>
     public Task EndAsync(string name) => CallAsync("rm", "--force", "--time", "4", name);
@@ -83,10 +80,10 @@ internal sealed class Podman : IAsyncDisposable
 
     private string PidFile(string name) => At($"{name}.pid");
 
-    private Task StartAsync(string name, params string[] more) => CallAsync([
-        "run", .. more, "--detach", "--name", name, "--pidfile", PidFile(name), "--network", "none", "--log-driver", "k8s-file", "--cgroup-parent", $"/{_cgroup}",
+    private Task StartAsync(string name) => CallAsync(
+        "run", "--detach", "--name", name, "--pidfile", PidFile(name), "--network", "none", "--log-driver", "k8s-file", "--cgroup-parent", $"/{_cgroup}",
         "--ulimit", "nofile=20000:20000", "--ulimit", "nproc=4096:4096", "--cpus", "0.1", "--memory", "32m", "--pids-limit", "16", "--user", "1000:1000", "--cap-drop", "all",
-        "--read-only", "--tmpfs", "/tmp:size=1m", "--rootfs", _tree, "/bin/busybox", "sh", "-c", PrivateGrid.Idle]);
+        "--read-only", "--tmpfs", "/tmp:size=1m", "--rootfs", _tree, "/bin/busybox", "sh", "-c", PrivateGrid.Idle);
 
     private async Task CallAsync(params IEnumerable<string> arguments)
     {
