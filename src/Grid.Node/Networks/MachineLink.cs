@@ -21,8 +21,7 @@ internal static class MachineLink
 
     /// <param name="init">the emulator's process, which owns the tap; one that is there already is kept, for it may hold it</param>
     /// <param name="number">of the machine's interface</param>
-    /// <param name="wayOut">what its way out by nat is called when it has one</param>
-    public static void Place(NetworkNamespace inside, ProcessIdentity init, string name, string tap, int number, string wayOut, Tunnel wish, int mtu)
+    public static void Place(NetworkNamespace inside, ProcessIdentity init, string name, string tap, int number, Tunnel wish, int mtu)
     {
         var owner = Processes.UidRangeOf(init.Pid) ?? throw new IOException($"process {init.Pid} has no range of user ids");
         string[] noLinkLocal = File.Exists("/proc/self/net/if_inet6") ? [$"link set {name} addrgenmode none", $"link set {tap} addrgenmode none"] : [];
@@ -32,16 +31,34 @@ internal static class MachineLink
             .. NamespaceView.Has(init.Pid, tap) ? [] : (string[])[$"tuntap add dev {tap} mode tap user {owner.First}"],
             .. noLinkLocal, $"link set {tap} mtu {mtu}"]);
         // Before anything is up that could carry a packet.
-        Pass(inside, name, tap, $$"""
-            add element ip {{Table}} leads { "{{tap}}" . "{{wayOut}}" }
-            add element ip {{Table}} masked { "{{wayOut}}" }
-            """);
+        Pass(inside, name, tap);
         Set(inside, "ipv4/ip_forward", "1");
         Set(inside, "ipv4/conf/all/rp_filter", "1");
         Set(inside, $"ipv4/conf/{tap}/proxy_arp", "1");
         Set(inside, $"ipv4/neigh/{tap}/proxy_delay", "0");
         inside.Ip($"link set {name} up", $"link set {tap} up", $"route replace {network} dev {name} scope link", $"route replace {wish.Address}/32 dev {tap} scope link",
             $"neigh replace {wish.Address} lladdr {Machine.Mac(number)} dev {tap} nud permanent");
+    }
+
+    /// <summary>It may leave by <paramref name="way"/>, as the address that this link has. What comes back was begun from within: the node's rules let nothing else through.</summary>
+    public static void LeadOut(NetworkNamespace inside, string way, string tap)
+    {
+        Pass(inside, way, tap, $$"""
+            add table ip {{TableOf(way)}}
+            add chain ip {{TableOf(way)}} postrouting { type nat hook postrouting priority srcnat; }
+            flush chain ip {{TableOf(way)}} postrouting
+            add rule ip {{TableOf(way)}} postrouting oifname "{{way}}" masquerade
+            """);
+    }
+
+    /// <summary>It may not any more. Without a table that translates, the namespace remembers no connections: a guest could make it remember many.</summary>
+    public static void KeepIn(NetworkNamespace inside, string way, string tap)
+    {
+        Pass(inside, way, tap, $$"""
+            delete element ip {{Table}} pairs { "{{way}}" . "{{tap}}", "{{tap}}" . "{{way}}" }
+            add table ip {{TableOf(way)}}
+            delete table ip {{TableOf(way)}}
+            """);
     }
 
     /// <summary>A public address is the machine's on its first card. What of it passes, and in which direction, the node's own rules say.</summary>
@@ -52,25 +69,20 @@ internal static class MachineLink
         inside.Ip($"route replace {address}/32 dev {tap} scope link", $"neigh replace {address} lladdr {Machine.Mac(0)} dev {tap} nud permanent");
     }
 
-    // In one transaction, over whatever is there: the chains are emptied and filled, the sets keep what they hold.
+    // In one transaction, over whatever is there: the chain is emptied and filled, the set keeps what it holds.
     private static void Pass(NetworkNamespace inside, string name, string tap, string more = "") => inside.Run(Programs.Nft, ["-f", "/proc/self/fd/3"], $$"""
         add table ip {{Table}}
         add set ip {{Table}} pairs { type ifname . ifname; }
-        add set ip {{Table}} leads { type ifname . ifname; }
-        add set ip {{Table}} masked { type ifname; }
         add chain ip {{Table}} forward { type filter hook forward priority filter; policy drop; }
         add chain ip {{Table}} input { type filter hook input priority filter; policy drop; }
-        add chain ip {{Table}} postrouting { type nat hook postrouting priority srcnat; }
         flush chain ip {{Table}} forward
-        flush chain ip {{Table}} postrouting
         add element ip {{Table}} pairs { "{{name}}" . "{{tap}}", "{{tap}}" . "{{name}}" }
         add rule ip {{Table}} forward iifname . oifname @pairs accept
-        add rule ip {{Table}} forward iifname . oifname @leads accept
-        add rule ip {{Table}} forward oifname . iifname @leads ct state { established, related } accept
-        add rule ip {{Table}} postrouting oifname @masked masquerade
         {{more}}
 
         """);
+
+    private static string TableOf(string way) => $"grid_{way}";
 
     // A setting is the namespace's of whoever writes it.
     private static void Set(NetworkNamespace inside, string setting, string value) =>

@@ -21,6 +21,9 @@ internal sealed class NatEgress(NetworkNamespace node, string scope)
 {
     private const uint FirstAddress = 0x6440_0000, Pairs = 1 << 21;
 
+    /// <summary>So many connections a workload may have by it at a time: the kernel remembers 262,144 for all of the node, and drops what comes then.</summary>
+    internal const int MostFlows = 8_192;
+
     // Two changes at once would choose the same addresses.
     private readonly Lock _one = new();
     private readonly string _table = "grid_" + Convert.ToHexStringLower(Hash(scope)[..6]);
@@ -107,6 +110,7 @@ internal sealed class NatEgress(NetworkNamespace node, string scope)
         add table inet {{_table}}
         add set inet {{_table}} passes { type ifname . ipv4_addr; }
         add set inet {{_table}} sources { type ipv4_addr; }
+        add set inet {{_table}} flows { type ipv4_addr; size 65535; flags dynamic; }
         add chain inet {{_table}} prerouting { type filter hook prerouting priority raw; }
         add chain inet {{_table}} input { type filter hook input priority filter; }
         add chain inet {{_table}} output { type filter hook output priority filter; }
@@ -124,6 +128,7 @@ internal sealed class NatEgress(NetworkNamespace node, string scope)
         add rule inet {{_table}} forward oifgroup {{_group}} ct state != { established, related } drop
         add rule inet {{_table}} forward iifgroup {{_group}} oifname "ge*" drop
         add rule inet {{_table}} forward iifgroup {{_group}} ip daddr { 0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.0.0.0/24, 192.168.0.0/16, 198.18.0.0/15, 224.0.0.0/3 } drop
+        add rule inet {{_table}} forward iifgroup {{_group}} ct state new add @flows { ip saddr ct count over {{MostFlows}} } drop
         add rule inet {{_table}} postrouting ip saddr @sources masquerade
         """;
 

@@ -26,6 +26,9 @@ internal sealed class PublicAddresses
 {
     private const int Metric = 4_096;
 
+    /// <summary>So many connections an address may have at a time: the kernel remembers 262,144 for all of the node, and drops what comes then.</summary>
+    internal const int MostFlows = 65_536;
+
     // Two changes at once would be of one table.
     private readonly Lock _one = new();
     private readonly NetworkNamespace _node;
@@ -210,6 +213,8 @@ internal sealed class PublicAddresses
         add set inet {{_table}} holders6 { type ifname . ipv6_addr; }
         add set inet {{_table}} ports { type ipv4_addr . inet_proto . inet_service; }
         add set inet {{_table}} ports6 { type ipv6_addr . inet_proto . inet_service; }
+        add set inet {{_table}} flows { type ipv4_addr; size 65535; flags dynamic; }
+        add set inet {{_table}} flows6 { type ipv6_addr; size 65535; flags dynamic; }
         add chain inet {{_table}} prerouting { type filter hook prerouting priority raw; }
         add chain inet {{_table}} input { type filter hook input priority filter; }
         add chain inet {{_table}} output { type filter hook output priority filter; }
@@ -227,6 +232,8 @@ internal sealed class PublicAddresses
         add rule inet {{_table}} leave meta l4proto { icmp, ipv6-icmp } ct state related return
         add rule inet {{_table}} leave drop
         add rule inet {{_table}} enter ct state invalid drop
+        add rule inet {{_table}} enter ct state new add @flows { ip daddr ct count over {{MostFlows}} } drop
+        add rule inet {{_table}} enter ct state new add @flows6 { ip6 daddr ct count over {{MostFlows}} } drop
         add rule inet {{_table}} enter ip daddr . meta l4proto . th dport @ports return
         add rule inet {{_table}} enter ip6 daddr . meta l4proto . th dport @ports6 return
         add rule inet {{_table}} enter meta l4proto { icmp, ipv6-icmp } ct state related return
@@ -277,11 +284,13 @@ internal sealed class PublicAddresses
         var (holders, ports) = (new List<Holder>(), new List<(IPAddress, Port)>());
         foreach (var set in table.RootElement.GetProperty("nftables").EnumerateArray().Where(e => e.TryGetProperty("set", out var s) && s.TryGetProperty("elem", out _)).Select(e => e.GetProperty("set")))
         {
-            foreach (var element in set.GetProperty("elem").EnumerateArray())
+            var name = set.GetProperty("name").GetString()!;
+            // Of what is only counted nothing is read.
+            foreach (var element in name.StartsWith("flows", StringComparison.Ordinal) ? [] : set.GetProperty("elem").EnumerateArray())
             {
                 var (value, comment) = element.TryGetProperty("elem", out var e) ? (e.GetProperty("val"), e.TryGetProperty("comment", out var c) ? c.GetString() : null) : (element, null);
                 var parts = value.GetProperty("concat");
-                if (!set.GetProperty("name").GetString()!.StartsWith("holders", StringComparison.Ordinal))
+                if (!name.StartsWith("holders", StringComparison.Ordinal))
                     ports.Add((IPAddress.Parse(parts[0].GetString()!), new Port(parts[1].GetString() == "tcp" ? Transport.Tcp : Transport.Udp, parts[2].GetInt32())));
                 else if (ContainerId.TryParse(comment, out var id))
                     holders.Add(new Holder(id, parts[0].GetString()!, IPAddress.Parse(parts[1].GetString()!)));

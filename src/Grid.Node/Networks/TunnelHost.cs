@@ -198,10 +198,15 @@ public sealed class TunnelHost : IDisposable
         if (PlaceOf(init.Pid, id) != new TunnelPlace(wish.Address, wish.Bits))
         {
             if (wish.Interface is { } number)
-                MachineLink.Place(inside, init, name, TapOf(id), number, _waysOut.NameOf(id), wish, Mtu());
+                MachineLink.Place(inside, init, name, TapOf(id), number, wish, Mtu());
             else
                 Place(inside, name, wish);
         }
+        // Before the link that leads out is there, and as long as it is.
+        if (wish is { Interface: not null, Egress: Egress.Nat })
+            MachineLink.LeadOut(inside, _waysOut.NameOf(id), TapOf(id));
+        else if (wish.Interface is not null && NamespaceView.Has(init.Pid, _waysOut.NameOf(id)))
+            MachineLink.KeepIn(inside, _waysOut.NameOf(id), TapOf(id));
         _waysOut.Apply(id, wish.Egress, init, inside);
         return new Outcome.Done();
     }

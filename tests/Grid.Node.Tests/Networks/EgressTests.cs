@@ -51,6 +51,28 @@ public abstract class EgressTests(By by)
     }
 
     [Fact]
+    public async Task Who_opens_connections_without_end_keeps_nobody_else_from_the_world()
+    {
+        using var lab = new Lab(by);
+        var (a, other) = (lab.Join(lab.A, "a", "10.20.0.1"), lab.Join(lab.A, "other", "10.30.0.1", "two"));
+        using var world = IsServed(lab.B.Space, World.Address);
+        lab.A.Space.Ip($"route add {World.Address} via {lab.B.Underlay}");
+        foreach (var member in (Member[])[a, other])
+            Assert.Equal(new Outcome.Done(), await member.Node.Host.ApplyAsync(member.Id, member.Wish([], Egress.Nat), member.Container.Init));
+        Assert.NotNull(await DialAsync(a.Container, World));
+        using (var socket = a.Container.Make(() => new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp)))
+        {
+            for (var port = 1; port <= NatEgress.MostFlows * 2; port++)
+                socket.SendTo([0], new IPEndPoint(World.Address, port));
+        }
+        int Remembered() => int.Parse(lab.A.Space.Run("/usr/bin/cat", "/proc/sys/net/netfilter/nf_conntrack_count"), System.Globalization.CultureInfo.InvariantCulture);
+        Wait.For(() => Remembered() >= NatEgress.MostFlows, "connections to be remembered");
+        Assert.InRange(Remembered(), NatEgress.MostFlows, NatEgress.MostFlows + 100);
+        Assert.Null(await DialAsync(a.Container, World));
+        Assert.Equal($"from {lab.A.Underlay}", await DialAsync(other.Container, World));
+    }
+
+    [Fact]
     public async Task It_comes_and_goes_with_the_wish_and_the_rules_with_the_last()
     {
         using var lab = new Lab(by);
