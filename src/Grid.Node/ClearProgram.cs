@@ -73,7 +73,7 @@ internal static class ClearProgram
         }
         tunnelHost?.Sweep();
         // Of what is gone nothing more is said.
-        File.Delete(paths.ReceiptState);
+        PrivateFile.Delete(paths.ReceiptState);
         containers.Leave();
         RunDirectory.Leave(paths.Run);
         return 0;

@@ -3,8 +3,7 @@ namespace Grid.Node;
 /// <summary>A file that its owner alone may read.</summary>
 internal static class PrivateFile
 {
-    /// <summary>What a name gets when who was writing it is killed: it is the owner's to delete.</summary>
-    public const string Aside = ".new";
+    private const string Aside = ".new";
 
     /// <summary>Replaces it whole.</summary>
     /// <param name="durable">on the disk before it has its name</param>
@@ -17,5 +16,14 @@ internal static class PrivateFile
             file.Flush(flushToDisk: durable);
         }
         File.Move(aside, path, overwrite: true);
+    }
+
+    /// <summary>With what somebody who was killed was just writing; nothing when there is none.</summary>
+    public static void Delete(string path)
+    {
+        if (!Directory.Exists(Path.GetDirectoryName(path)))
+            return;
+        File.Delete(path + Aside);
+        File.Delete(path);
     }
 }

@@ -11,10 +11,12 @@ namespace Grid.Node.Agent;
 internal sealed class BoundAddresses(PublicAddresses host, AgreementFeed? feed)
 {
     private ImmutableSortedDictionary<WorkloadKey, Sighting<AddressSeen>>? _last;
+    private volatile IReadOnlyDictionary<ContainerId, ProcessIdentity> _inits = ImmutableDictionary<ContainerId, ProcessIdentity>.Empty;
 
     /// <returns>null when nothing can be said, nor could before</returns>
     public ImmutableSortedDictionary<WorkloadKey, Sighting<AddressSeen>>? Observe(IReadOnlyDictionary<ContainerId, ProcessIdentity> inits)
     {
+        _inits = inits;
         try
         {
             return _last = host.Observe(inits).ToImmutableSortedDictionary(
@@ -37,5 +39,5 @@ internal sealed class BoundAddresses(PublicAddresses host, AgreementFeed? feed)
             : Task.FromResult<Outcome>(new Outcome.Refused(new Refusal(RefusalCode.AddressNotOwned, $"{address.Ip} is on no list of this farm."), MayPass: true));
     }
 
-    public Task<Outcome> ReleaseAsync(WorkloadKey key) => Effect.Run(() => host.Release(ContainerId.Of(key)));
+    public Task<Outcome> ReleaseAsync(WorkloadKey key) => Effect.Run(() => host.Release(ContainerId.Of(key), _inits.Where(i => i.Key.Agreement == key.Agreement).Select(i => i.Value)));
 }

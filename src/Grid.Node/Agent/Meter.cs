@@ -21,11 +21,15 @@ internal sealed class Meter(Func<WorkloadKey, Counters?> read, TimeProvider time
         var now = time.GetTimestamp();
         var counted = observed.Containers.Where(c => c.Value is Sighting<ContainerSeen>.Present).Select(c => c.Key)
             .Concat(observed.Gateways.Where(g => g.Value is Sighting<GatewaySeen>.Present).Select(g => g.Key));
+        var there = new HashSet<WorkloadKey>();
         foreach (var key in counted)
         {
-            if (read(key) is { } counters)
+            if (read(key) is { } counters && there.Add(key))
                 Add(key, counters, now);
         }
+        // What is not there holds nothing.
+        foreach (var (_, account) in _accounts.Where(a => !there.Contains(a.Key)))
+            account.Held = null;
         foreach (var (key, sighting) in observed.Volumes)
         {
             if (sighting is Sighting<VolumeSeen>.Present(var seen))
@@ -111,7 +115,7 @@ internal sealed class Meter(Func<WorkloadKey, Counters?> read, TimeProvider time
         // As it was read last; null before the first look.
         public TimeSpan? Cpu { get; set; }
 
-        // Null before the first look of this agent.
+        // Null before the first look of this agent, and while it is not there.
         public (Bytes Memory, long At)? Held { get; set; }
 
         // Null before the first look at them.

@@ -229,7 +229,10 @@ internal sealed partial class NodeAgent(
     {
         _failures.Forget(id);
         if (!desired.Wishes.Keys.Concat(observed.Volumes.Keys).Any(k => k.Agreement == id) && !(observed.VolumesUnseen is not null && feed[id]?.Agreement is { } over && HadVolumes(over)))
+        {
             feed.Forget(id);
+            receipts.Forget(id);
+        }
     }
 
     // In any of its versions: what an amendment dropped may be kept as well.

@@ -5,19 +5,27 @@ using System.Text.Json.Serialization;
 namespace Grid.Node.Agent;
 
 /// <summary>
-/// What the next receipts rest on, written down for the agent that comes after this one: what was said last, and what was counted since. It is gone after a boot,
-/// as the counters are.
+/// What the next receipts rest on, written down for the agent that comes after this one: what was said last, and what was counted since. It counts for this boot,
+/// as the counters do.
 /// </summary>
-internal sealed record ReceiptState(ImmutableArray<ToldAgreement> Told, ImmutableArray<CountedWorkload> Counted)
+[method: JsonConstructor]
+internal sealed record ReceiptState(string Boot, ImmutableArray<ToldAgreement> Told, ImmutableArray<CountedWorkload> Counted)
 {
-    private static readonly ReceiptState Empty = new([], []);
+    private static readonly string ThisBoot = File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();
 
-    /// <returns>nothing when there is none, or what is there cannot be read: then counting begins anew</returns>
+    public ReceiptState(ImmutableArray<ToldAgreement> told, ImmutableArray<CountedWorkload> counted)
+        : this(ThisBoot, told, counted)
+    {
+    }
+
+    private static ReceiptState Empty { get; } = new([], []);
+
+    /// <returns>nothing when there is none of this boot, or what is there cannot be read: then counting begins anew</returns>
     public static ReceiptState Read(string path)
     {
         try
         {
-            return JsonSerializer.Deserialize(File.ReadAllBytes(path), ReceiptStateJson.Default.ReceiptState) ?? Empty;
+            return JsonSerializer.Deserialize(File.ReadAllBytes(path), ReceiptStateJson.Default.ReceiptState) is { Boot: var boot } state && boot == ThisBoot ? state : Empty;
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException or JsonException)
         {
@@ -30,7 +38,8 @@ internal sealed record ReceiptState(ImmutableArray<ToldAgreement> Told, Immutabl
 
 /// <param name="Picture">of what was said; null when nobody knows whether it was</param>
 /// <param name="At">until when it was said</param>
-internal sealed record ToldAgreement(string Agreement, string? Picture, DateTimeOffset At);
+/// <param name="Version">under which it was said</param>
+internal sealed record ToldAgreement(string Agreement, string? Picture, DateTimeOffset At, string Version);
 
 /// <param name="Cpu">ticks of 100 ns, as they were read last; null before the first look</param>
 /// <param name="Links">as they were read last; null before the first look at them</param>

@@ -26,7 +26,7 @@ internal sealed partial class Receipts(
 
     public static readonly TimeSpan Interval = TimeSpan.FromMinutes(5);
 
-    // What memory was held since is all that a killed agent leaves out.
+    // What memory was held since, a killed agent leaves out; and what began and was not looked at yet.
     private static readonly TimeSpan KeepEvery = TimeSpan.FromSeconds(10);
 
     private readonly Dictionary<AgreementId, Told> _told = [];
@@ -41,8 +41,8 @@ internal sealed partial class Receipts(
         meter.Restore(before.Counted);
         foreach (var told in before.Told)
         {
-            if (Id.TryParse<AgreementId>(told.Agreement, out var agreement))
-                _told[agreement] = new Told(told.Picture, told.At);
+            if (Id.TryParse<AgreementId>(told.Agreement, out var agreement) && Id.TryParse<StatementId>(told.Version, out var version))
+                _told[agreement] = new Told(told.Picture, told.At, version) { Before = version };
         }
     }
 
@@ -51,15 +51,17 @@ internal sealed partial class Receipts(
     public ImmutableArray<AgreementId> Write(IEnumerable<Agreement> agreements, Observed observed)
     {
         var finished = ImmutableArray.CreateBuilder<AgreementId>();
+        meter.Look(observed);
         // What a full disk had no room for the last time comes first, and until then nothing more is signed.
         if (_signed.Count > 0)
             Keep();
-        meter.Look(observed);
         foreach (var agreement in agreements)
         {
             var mine = agreement.Version.Terms.On(voice.Node).ToList();
             if (agreement is Agreement.Proposed or Agreement.Agreed || (agreement.IsClosed && agreement is not Agreement.Ended) || mine.Count == 0)
             {
+                // Should it come back to this node, that is another time.
+                Forget(agreement.Id);
                 if (agreement.IsClosed)
                     finished.Add(agreement.Id);
                 continue;
@@ -71,29 +73,33 @@ internal sealed partial class Receipts(
             if (told?.Picture != picture || (!agreement.IsClosed && (now < told.At || now - told.At >= Interval)))
             {
                 using var span = NodeTrace.Begin("sign receipt", agreement.Id);
-                var from = told?.At ?? now;
+                // An amendment that an agent did not live to see: under which version the time was, nobody knows.
+                var from = told is null || (told.Before is { } before && before != agreement.Version.Id) ? now : told.At;
                 var receipt = voice.Say(new Receipt(agreement.Id, agreement.Version.Id, from < now ? from : now, now, reports));
                 span?.SetTag(TraceTag.Statement, receipt.Id.ToString());
                 _signed.Enqueue((receipt, agreement.Id, picture));
-                _told[agreement.Id] = new Told(null, now);
+                _told[agreement.Id] = new Told(null, now, agreement.Version.Id);
                 meter.Begin(agreement.Id);
             }
             if (gone)
-            {
-                _told.Remove(agreement.Id);
-                meter.Forget(agreement.Id);
                 finished.Add(agreement.Id);
-            }
         }
-        if (_signed.Count > 0 || finished.Count > 0 || _keptAt is not { } at || time.GetElapsedTime(at) >= KeepEvery)
+        if (_signed.Count > 0 || _keptAt is not { } at || time.GetElapsedTime(at) >= KeepEvery)
             Keep();
         return finished.ToImmutable();
+    }
+
+    /// <summary>Nothing of it is here any more, and that was told.</summary>
+    public void Forget(AgreementId agreement)
+    {
+        _told.Remove(agreement);
+        meter.Forget(agreement);
     }
 
     // What was counted is written down as said before the receipt that says it has its place: an agent killed in between has left one out, and none says anything twice.
     private void Keep()
     {
-        new ReceiptState([.. _told.Select(t => new ToldAgreement(t.Key.ToString(), t.Value.Picture, t.Value.At))], meter.Counted()).Write(state);
+        new ReceiptState([.. _told.Select(t => new ToldAgreement(t.Key.ToString(), t.Value.Picture, t.Value.At, t.Value.Version.ToString()))], meter.Counted()).Write(state);
         _keptAt = time.GetTimestamp();
         while (_signed.TryPeek(out var signed))
         {
@@ -253,5 +259,9 @@ internal sealed partial class Receipts(
     private partial void GivenUp(string path);
 
     // Without a picture while it may not have its place.
-    private sealed record Told(string? Picture, DateTimeOffset At);
+    private sealed record Told(string? Picture, DateTimeOffset At, StatementId Version)
+    {
+        // Said by an agent before this one; null when this one has said it.
+        public StatementId? Before { get; init; }
+    }
 }

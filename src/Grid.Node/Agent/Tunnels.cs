@@ -67,7 +67,7 @@ internal sealed class Tunnels(TunnelHost host, TunnelKeys keys, ImmutableArray<I
         TunnelSighting.Present p => new Sighting<TunnelSeen>.Present(new TunnelSeen(
             p.State.Key ?? default, p.Listens || p.IsYoung ? p.State.Port : 0, p.Place is { } place ? (place.Address, place.Bits) : null,
             [.. p.State.Peers.Select(s => new PeerSeen(s.Key, s.Address, s.Endpoint, s.IsHeard(time.GetUtcNow())) { Crossed = p.State.Key is { } own && s.HasCrossed(own) })],
-            p.Nat ? Egress.Nat : Egress.None)),
+            p.Egress)),
         TunnelSighting.Unknown u => new Sighting<TunnelSeen>.Unknown(u.Why),
         _ => throw new System.Diagnostics.UnreachableException(),
     };

@@ -67,18 +67,11 @@ internal sealed class GatewayFiles(string data, string run)
 
     public void Write(ContainerId id, RouteTraffic traffic) => PrivateFile.Replace(Of(id, TrafficSuffix), JsonSerializer.SerializeToUtf8Bytes(traffic, GatewayJson.Default.RouteTraffic), durable: false);
 
-    public void DeleteTraffic(ContainerId id) => Delete(Of(id, TrafficSuffix));
+    public void DeleteTraffic(ContainerId id) => PrivateFile.Delete(Of(id, TrafficSuffix));
 
     public void DeleteRoute(ContainerId id) => File.Delete(Of(id, RouteSuffix));
 
-    public void DeleteState(ContainerId id) => Delete(Of(id, StateSuffix));
-
-    // With what a front that was killed was just writing.
-    private static void Delete(string path)
-    {
-        File.Delete(path + PrivateFile.Aside);
-        File.Delete(path);
-    }
+    public void DeleteState(ContainerId id) => PrivateFile.Delete(Of(id, StateSuffix));
 
     private string Of(ContainerId id, string suffix) => Path.Combine(Run, id + suffix);
 

@@ -32,6 +32,9 @@ internal static class MachineLink
             .. noLinkLocal, $"link set {tap} mtu {mtu}"]);
         // Before anything is up that could carry a packet.
         Pass(inside, name, tap);
+        // A guest could give the namespace addresses and routes, by advertisements.
+        if (noLinkLocal.Length > 0)
+            Set(inside, $"ipv6/conf/{tap}/disable_ipv6", "1");
         Set(inside, "ipv4/ip_forward", "1");
         Set(inside, "ipv4/conf/all/rp_filter", "1");
         Set(inside, $"ipv4/conf/{tap}/proxy_arp", "1");
@@ -48,6 +51,10 @@ internal static class MachineLink
             add chain ip {{TableOf(way)}} postrouting { type nat hook postrouting priority srcnat; }
             flush chain ip {{TableOf(way)}} postrouting
             add rule ip {{TableOf(way)}} postrouting oifname "{{way}}" masquerade
+            add set ip {{TableOf(way)}} flows { type ipv4_addr; size 1; flags dynamic; }
+            add chain ip {{TableOf(way)}} forward { type filter hook forward priority filter; }
+            flush chain ip {{TableOf(way)}} forward
+            add rule ip {{TableOf(way)}} forward oifname "{{way}}" ct state new add @flows { ip saddr ct count over {{NatEgress.MostFlows}} } drop
             """);
     }
 
@@ -55,7 +62,7 @@ internal static class MachineLink
     public static void KeepIn(NetworkNamespace inside, string way, string tap)
     {
         Pass(inside, way, tap, $$"""
-            delete element ip {{Table}} pairs { "{{way}}" . "{{tap}}", "{{tap}}" . "{{way}}" }
+            {{Unpaired(way, tap)}}
             add table ip {{TableOf(way)}}
             delete table ip {{TableOf(way)}}
             """);
@@ -68,6 +75,15 @@ internal static class MachineLink
         Pass(inside, way, tap);
         inside.Ip($"route replace {address}/32 dev {tap} scope link", $"neigh replace {address} lladdr {Machine.Mac(0)} dev {tap} nud permanent");
     }
+
+    /// <summary>It is not the machine's any more.</summary>
+    public static void Leave(NetworkNamespace inside, string way, string tap, IPAddress address)
+    {
+        inside.Ip($"route del {address}/32 dev {tap}", $"neigh del {address} dev {tap}");
+        Pass(inside, way, tap, Unpaired(way, tap));
+    }
+
+    private static string Unpaired(string way, string tap) => $$"""delete element ip {{Table}} pairs { "{{way}}" . "{{tap}}", "{{tap}}" . "{{way}}" }""";
 
     // In one transaction, over whatever is there: the chain is emptied and filled, the set keeps what it holds.
     private static void Pass(NetworkNamespace inside, string name, string tap, string more = "") => inside.Run(Programs.Nft, ["-f", "/proc/self/fd/3"], $$"""

@@ -58,7 +58,7 @@ internal static class NamespaceView
     /// <summary>It is up and a default route leads through it, on-link, and the address is one of the namespace's, or of the machine's behind a tap in there.</summary>
     public static bool IsAt(int pid, string name, IPAddress address) => address.AddressFamily is AddressFamily.InterNetwork
         ? Routes4(pid, name).Any(r => r is { Via: false, To.PrefixLength: 0 })
-            && (Addresses4(pid).Contains(address) || Names(pid).Where(n => n.StartsWith(TunnelNames.Tap, StringComparison.Ordinal)).Any(tap => Behind(pid, tap).Contains(address)))
+            && (Addresses4(pid).Contains(address) || TapOf(pid, address) is not null)
         : Routes6(pid, name).Any(r => r is { Via: false, To.PrefixLength: 0 }) && Addresses6(pid, name).Contains(address);
 
     public static bool UdpIsBound(int pid, int port) => UdpPorts(Lines(pid, "udp").Concat(Lines(pid, "udp6"))).Contains(port);
@@ -84,6 +84,9 @@ internal static class NamespaceView
         let f = Fields(line)
         where f.Length >= 10 && f[9] == name && (Hex(f[8]) & RouteIsUp) != 0 && !IsLocal(f[8]) && !f[0].StartsWith("ff", StringComparison.Ordinal)
         select (new IPNetwork(Address6(f[0]), (int)Hex(f[1])), f[4].AsSpan().ContainsAnyExcept('0'));
+
+    /// <returns>the tap behind which an address is; null when it is behind none</returns>
+    public static string? TapOf(int pid, IPAddress address) => Names(pid).Where(n => n.StartsWith(TunnelNames.Tap, StringComparison.Ordinal)).FirstOrDefault(tap => Behind(pid, tap).Contains(address));
 
     private static IEnumerable<IPAddress> Behind(int pid, string tap) => Routes4(pid, tap).Where(r => r is { Via: false, To.PrefixLength: 32 }).Select(r => r.To.BaseAddress);
 

@@ -42,6 +42,9 @@ internal sealed class NatEgress(NetworkNamespace node, string scope)
     public bool IsLinked(TunnelId id, int inNode, ProcessIdentity init) =>
         NamespaceView.Has(inNode, Outside(id)) && Processes.Identify(init.Pid) == init && NamespaceView.LeadsOut(init.Pid, Inside(id));
 
+    /// <summary>Neither end of the link is there.</summary>
+    public bool IsAbsent(TunnelId id, int inNode, ProcessIdentity init) => !NamespaceView.Has(inNode, Outside(id)) && !NamespaceView.Has(init.Pid, Inside(id));
+
     /// <summary>The interfaces that the node's table lets out. It starts nft(8).</summary>
     public IReadOnlySet<string> Passing() => Passes().Select(p => p.Interface).ToHashSet();
 

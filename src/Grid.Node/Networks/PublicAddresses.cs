@@ -106,7 +106,7 @@ internal sealed class PublicAddresses
             // First what it has: whoever has the other may wait for it.
             if (tables.Holders.Exists(h => h.Id == id && !h.Ip.Equals(wish.Ip)))
             {
-                Release(id, tables);
+                Release(id, tables, [init]);
                 tables = Tables();
             }
             if (tables.Holders.Find(h => h.Ip.Equals(wish.Ip) && h.Id != id) is { } other)
@@ -133,18 +133,29 @@ internal sealed class PublicAddresses
     }
 
     /// <summary>Nothing of it is left; the last takes the table along.</summary>
-    public Outcome Release(ContainerId id)
+    /// <param name="inits">processes in the namespaces in which it may be</param>
+    public Outcome Release(ContainerId id, IEnumerable<ProcessIdentity> inits)
     {
         lock (_one)
-            Release(id, Tables());
+            Release(id, Tables(), inits);
         return new Outcome.Done();
     }
 
-    private void Release(ContainerId id, Seen tables)
+    private void Release(ContainerId id, Seen tables, IEnumerable<ProcessIdentity> inits)
     {
         var links = Links(_node);
         foreach (var holder in tables.Holders.Where(h => h.Id == id))
         {
+            // What is not on the link does not go with it.
+            if (inits.FirstOrDefault(i => NamespaceView.Has(i.Pid, Inside(id))) is var init && NetworkNamespace.Of(init) is { } inside)
+            {
+                using (inside)
+                {
+                    Ip(inside, holder.Ip, RoutingTables.Read(inside, IsFour(holder.Ip)).Left(holder.Ip, TableOf(holder.Ip)));
+                    if (NamespaceView.TapOf(init.Pid, holder.Ip) is { } tap)
+                        MachineLink.Leave(inside, Inside(id), tap, holder.Ip);
+                }
+            }
             if (links.Contains(holder.Interface))
                 _node.Ip($"link del {holder.Interface}");
             Ip(_node, holder.Ip, tables.Routing(holder.Ip).Left(holder.Ip, TableOf(holder.Ip)));
@@ -232,8 +243,8 @@ internal sealed class PublicAddresses
         add rule inet {{_table}} leave meta l4proto { icmp, ipv6-icmp } ct state related return
         add rule inet {{_table}} leave drop
         add rule inet {{_table}} enter ct state invalid drop
-        add rule inet {{_table}} enter ct state new add @flows { ip daddr ct count over {{MostFlows}} } drop
-        add rule inet {{_table}} enter ct state new add @flows6 { ip6 daddr ct count over {{MostFlows}} } drop
+        add rule inet {{_table}} enter ip daddr . meta l4proto . th dport @ports ct state new add @flows { ip daddr ct count over {{MostFlows}} } drop
+        add rule inet {{_table}} enter ip6 daddr . meta l4proto . th dport @ports6 ct state new add @flows6 { ip6 daddr ct count over {{MostFlows}} } drop
         add rule inet {{_table}} enter ip daddr . meta l4proto . th dport @ports return
         add rule inet {{_table}} enter ip6 daddr . meta l4proto . th dport @ports6 return
         add rule inet {{_table}} enter meta l4proto { icmp, ipv6-icmp } ct state related return

@@ -170,7 +170,7 @@ public sealed class TunnelHost : IDisposable
             return new TunnelSighting.Present(
                 state, state.Port != 0 && NamespaceView.UdpIsBound(_inNode, state.Port),
                 init is { } process && Processes.Identify(process.Pid) == process ? PlaceOf(process.Pid, tunnel.Id) : null,
-                init is { } first && _waysOut.IsLinked(tunnel.Id, first))
+                init is { } first ? _waysOut.Of(tunnel.Id, first) : Egress.None)
             {
                 IsYoung = tunnel.IsYoung(_time.GetUtcNow()),
             };
@@ -205,7 +205,7 @@ public sealed class TunnelHost : IDisposable
         // Before the link that leads out is there, and as long as it is.
         if (wish is { Interface: not null, Egress: Egress.Nat })
             MachineLink.LeadOut(inside, _waysOut.NameOf(id), TapOf(id));
-        else if (wish.Interface is not null && NamespaceView.Has(init.Pid, _waysOut.NameOf(id)))
+        else if (wish.Interface is not null)
             MachineLink.KeepIn(inside, _waysOut.NameOf(id), TapOf(id));
         _waysOut.Apply(id, wish.Egress, init, inside);
         return new Outcome.Done();

@@ -17,15 +17,15 @@ public abstract record TunnelSighting
     /// <param name="State">what its WireGuard says</param>
     /// <param name="Listens">its UDP port is bound in the node's namespace; wireguard-go does so up to a second after the interface is up</param>
     /// <param name="Place">null unless the interface is inside the container's namespace and up, with one address and one route, which is on-link</param>
-    /// <param name="Nat">the workload has a way out</param>
-    public sealed record Present(WireGuardState State, bool Listens, TunnelPlace? Place, bool Nat) : TunnelSighting
+    /// <param name="Egress">which way out the workload has; null when that is half made, or half gone</param>
+    public sealed record Present(WireGuardState State, bool Listens, TunnelPlace? Place, Egress? Egress) : TunnelSighting
     {
         /// <summary>It has just begun: that it does not listen yet is no reason to do anything.</summary>
         public bool IsYoung { get; init; }
 
         /// <summary>It works as wished: <see cref="TunnelHost.ApplyAsync"/> would change nothing.</summary>
         public bool Fits(Tunnel wish, DateTimeOffset now) =>
-            Listens && Place == new TunnelPlace(wish.Address, wish.Bits) && Nat == wish.Egress is Egress.Nat && WireGuardChange.Between(State, wish, now) is null;
+            Listens && Place == new TunnelPlace(wish.Address, wish.Bits) && Egress == wish.Egress && WireGuardChange.Between(State, wish, now) is null;
     }
 }
 

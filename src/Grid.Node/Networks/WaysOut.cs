@@ -32,14 +32,15 @@ internal sealed class WaysOut(NetworkNamespace node, int inNode, string scope)
     /// <summary>What its end in the container's namespace is called.</summary>
     public string NameOf(TunnelId id) => _egress.Inside(id);
 
-    /// <summary>It is made as far as its links tell, which cost nothing to look at.</summary>
+    /// <summary>What its links tell, which cost nothing to look at.</summary>
     /// <param name="init">a process in the namespace that has the tunnel</param>
-    public bool IsLinked(TunnelId id, ProcessIdentity init) => _egress.IsLinked(id, inNode, init);
+    /// <returns>null when it is half made, or half gone</returns>
+    public Egress? Of(TunnelId id, ProcessIdentity init) => _egress.IsLinked(id, inNode, init) ? Egress.Nat : _egress.IsAbsent(id, inNode, init) ? Egress.None : null;
 
     /// <summary>Links alone are no way out: what flushed the node's rules took the way with them. One nft(8) when any tunnel is linked.</summary>
     public void Confirm(Dictionary<TunnelId, TunnelSighting> seen)
     {
-        var linked = seen.Where(s => s.Value is TunnelSighting.Present { Nat: true }).ToList();
+        var linked = seen.Where(s => s.Value is TunnelSighting.Present { Egress: not Egress.None }).ToList();
         if (linked.Count == 0)
             return;
         foreach (var (id, _) in linked)
@@ -55,7 +56,7 @@ internal sealed class WaysOut(NetworkNamespace node, int inNode, string scope)
             why = e.Message;
         }
         foreach (var (id, sighting) in linked)
-            seen[id] = passing is null ? new TunnelSighting.Unknown(why) : (TunnelSighting.Present)sighting with { Nat = passing.Contains(_egress.Outside(id)) };
+            seen[id] = passing is null ? new TunnelSighting.Unknown(why) : (TunnelSighting.Present)sighting is var present && passing.Contains(_egress.Outside(id)) ? present : present with { Egress = null };
     }
 
     /// <exception cref="IOException">a step failed; what was made is found by the next</exception>

@@ -4,7 +4,7 @@ using Grid.Units;
 namespace Grid.Agreements;
 
 /// <summary>
-/// What a workload used in an interval, as its node's kernel counted it. What was not counted, over a restart of the agent say, is not in it.
+/// What a workload used in an interval, as its node's kernel counted it. What was not counted, memory held while no agent looked say, is not in it.
 /// <code>consumption = { "cpu": uint, "disk": bytes, "sent": bytes, "memory": uint, "received": bytes }</code>
 /// </summary>
 /// <param name="CpuMillis">processor time, in milliseconds</param>

@@ -8,7 +8,7 @@ namespace Grid.Reconciliation;
 /// <param name="Address">the address it has inside its workload's namespace with the length of its prefix; null when it is not up in there</param>
 /// <param name="Peers">in any order</param>
 /// <param name="Egress">whether the workload has a way out</param>
-public sealed record TunnelSeen(TunnelKey Key, int Port, (IPAddress Address, int Bits)? Address, ImmutableArray<PeerSeen> Peers, Egress Egress)
+public sealed record TunnelSeen(TunnelKey Key, int Port, (IPAddress Address, int Bits)? Address, ImmutableArray<PeerSeen> Peers, Egress? Egress)
 {
     /// <summary>True when nothing needs to be done to make it the tunnel that is wished.</summary>
     public bool Is(Tunnel tunnel) => Key == tunnel.Key && Port == tunnel.Port && Egress == tunnel.Egress

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text;
 using Grid.Agreements;
 using Grid.Node.Agent;
 using Grid.Node.Networks;
@@ -204,6 +205,45 @@ public sealed class DeliveryTests : IDisposable
         Assert.InRange(used.MemoryMibSeconds, 1, (long)(_time.GetUtcNow() - Time.Began).TotalSeconds * 64);
     }
 
+    [Fact]
+    public async Task What_is_gone_is_said_once_however_long_its_proof_is_kept()
+    {
+        Write(1);
+        for (var i = 0; i < 10; i++)
+        {
+            _time.Pass(TimeSpan.FromHours(1));
+            Assert.Equal([IdOf(1)], _receipts.Write([new Agreement.Ended(IdOf(1), Version("version"), new EndReason.Expired(), Time.Began, [])], Observed.Nothing));
+        }
+        await DeliverAsync();
+        Assert.Equal([WorkloadState.Running, WorkloadState.Gone], _ledger.Recorded.Cast<Receipt>().Select(r => r.Workloads[0].State));
+    }
+
+    [Fact]
+    public async Task Time_that_passed_under_nobody_knows_which_version_is_in_no_receipt()
+    {
+        Write(1);
+        _time.Pass(TimeSpan.FromMinutes(3));
+        Write(1, version: "amended");
+        _time.Pass(TimeSpan.FromHours(3));
+        // The agent did not live to see this amendment.
+        _receipts = Start();
+        Write(1, version: "amended again");
+        await DeliverAsync();
+        Assert.Equal([(0, 0), (0, 3), (183, 183)], _ledger.Recorded.Cast<Receipt>().Select(Minutes));
+    }
+
+    [Fact]
+    public void What_was_counted_in_another_boot_is_nothing_to_this_one()
+    {
+        var path = Path.Combine(_kept, "receipts.json");
+        Write(1);
+        Assert.Single(ReceiptState.Read(path).Told);
+        File.WriteAllText(path, File.ReadAllText(path).Replace(ReceiptState.Read(path).Boot, $"{Guid.NewGuid()}", StringComparison.Ordinal));
+        Assert.Empty(ReceiptState.Read(path).Told);
+        File.WriteAllText(path, "{");
+        Assert.Empty(ReceiptState.Read(path).Told);
+    }
+
     private void Uses(int seconds, int cpu, long sent)
     {
         _time.Pass(TimeSpan.FromSeconds(seconds));
@@ -228,15 +268,16 @@ public sealed class DeliveryTests : IDisposable
 
     private Task DeliverAsync() => _receipts.DeliverAsync(TestContext.Current.CancellationToken);
 
-    private void Write(int number, ContainerPhase phase = ContainerPhase.Running)
+    private void Write(int number, ContainerPhase phase = ContainerPhase.Running, string version = "version")
     {
-        var terms = new AgreementTerms(
-            1, null, new AccountId(Digest.Of("user"u8)), [new FarmPart(Farm, default, [Node])], new Term(null, null, TimeSpan.Zero, Time.Began, Time.Began.AddHours(1), new Offline(TimeSpan.FromHours(1), Pause: false)),
-            new MoneyTerms(new Currency("EUR", 9), Money.Zero, [new FarmRate(Farm, Money.Zero)], TimeSpan.Zero), [Web], "");
         var seen = new ContainerSeen(default, default, 1, phase);
         var observed = Observed.Nothing with { Containers = Observed.Nothing.Containers.Add(new WorkloadKey(IdOf(number), "web"), new Sighting<ContainerSeen>.Present(seen)) };
-        _receipts.Write([new Agreement.Ready(IdOf(number), new Agreements.Version(new StatementId(Digest.Of("version"u8)), terms), [], null, [])], observed);
+        _receipts.Write([new Agreement.Ready(IdOf(number), Version(version), [], null, [])], observed);
     }
+
+    private static Agreements.Version Version(string name) => new(new StatementId(Digest.Of(Encoding.UTF8.GetBytes(name))), new AgreementTerms(
+        1, null, new AccountId(Digest.Of("user"u8)), [new FarmPart(Farm, default, [Node])], new Term(null, null, TimeSpan.Zero, Time.Began, Time.Began.AddHours(1), new Offline(TimeSpan.FromHours(1), Pause: false)),
+        new MoneyTerms(new Currency("EUR", 9), Money.Zero, [new FarmRate(Farm, Money.Zero)], TimeSpan.Zero), [Web], ""));
 
     private static Container Web { get; } = new(
         "web", Node, default, "/web", [], [], "/", new ContainerUser(0, 0), new MilliCores(100), Bytes.MiB(64), 16, [], [],

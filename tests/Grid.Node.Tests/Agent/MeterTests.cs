@@ -103,6 +103,17 @@ public sealed class MeterTests
         Assert.Equal(Bytes.Zero, meter.Since(Data).Disk);
     }
 
+    [Fact]
+    public void What_was_away_held_nothing_meanwhile()
+    {
+        var meter = Looked();
+        Pass(10, _counters!, meter, Observed.Nothing);
+        Pass(864_000, Of(cpu: 5_100, mib: 64, sent: 700, received: 900), meter);
+        Assert.Equal((100, 0), (meter.Since(Web).CpuMillis, meter.Since(Web).MemoryMibSeconds));
+        Pass(10, _counters!, meter);
+        Assert.Equal(640, meter.Since(Web).MemoryMibSeconds);
+    }
+
     private Meter Looked(Observed? seen = null)
     {
         var meter = new Meter(k => k == Web ? _counters : null, _time);

@@ -155,10 +155,11 @@ public sealed class AddressTests : IDisposable
         Assert.Equal(["a4", "a6"], Seen().Where(s => s.Value.Whole).Select(s => s.Key).Order());
 
         foreach (var name in new[] { "a4", "a6", "a6" })
-            Assert.Equal(new Outcome.Done(), _host.Release(Id(name)));
+            Assert.Equal(new Outcome.Done(), _host.Release(Id(name), _containers.Select(c => c.Init)));
         Assert.Empty(Seen());
         Assert.Equal(before, Traces());
         Assert.Equal(["lo"], web.Interfaces);
+        Assert.DoesNotContain("5210", web.Run("/usr/sbin/ip", "rule", "show") + web.Run("/usr/sbin/ip", "-6", "rule", "show"), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -192,7 +193,7 @@ public sealed class AddressTests : IDisposable
         Assert.NotNull(await DialAsync(_world, new IPEndPoint(listed.Address, 8080)));
         Assert.Equal(Mac(_node), Neighbour(listed.Address));
 
-        Assert.Equal(new Outcome.Done(), _host.Release(Id("public")));
+        Assert.Equal(new Outcome.Done(), _host.Release(Id("public"), _containers.Select(c => c.Init)));
         Assert.Equal(new Outcome.Done(), other.Bind(Id("public"), Wish("public", listed.Address, new Port(Transport.Tcp, 8080)), listed, there.Init));
         // Nobody has asked: it was told.
         Wait.For(() => Neighbour(listed.Address) == Mac(node), "the router to know the other node");

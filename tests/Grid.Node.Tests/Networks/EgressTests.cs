@@ -87,13 +87,20 @@ public abstract class EgressTests(By by)
         await all[0].ApplyAsync(all);
         Assert.Equal([all[0].Interface, "lo"], all[0].Container.Interfaces);
         Assert.True(all[0].Present.Fits(all[0].Wish(all), DateTimeOffset.UtcNow));
-        Assert.True(all[1].Present.Nat);
+        Assert.Equal(Egress.Nat, all[1].Present.Egress);
 
         // Somebody flushes the node's rules: seen, and put right.
         lab.A.Space.Run("/usr/sbin/nft", "flush", "ruleset");
-        Assert.False(all[1].Present.Nat);
+        Assert.Null(all[1].Present.Egress);
         Assert.Equal(new Outcome.Done(), await lab.A.Host.ApplyAsync(all[1].Id, all[1].Wish(all, Egress.Nat), all[1].Container.Init));
-        Assert.True(all[1].Present.Nat);
+        Assert.Equal(Egress.Nat, all[1].Present.Egress);
+
+        // Cut short before its default route: that is neither a way out nor none.
+        all[1].Container.Ip("route del default");
+        foreach (var wish in new[] { all[1].Wish(all), all[1].Wish(all, Egress.Nat) })
+            Assert.False(all[1].Present.Fits(wish, DateTimeOffset.UtcNow));
+        await all[1].ApplyAsync(all);
+        Assert.Equal([all[1].Interface, "lo"], all[1].Container.Interfaces);
 
         Assert.Equal(new Outcome.Done(), await lab.A.Host.RemoveAsync(all[1].Id));
         Assert.Equal("", lab.A.Space.Run("/usr/sbin/nft", "list", "ruleset"));

@@ -107,7 +107,10 @@ public abstract class MachineWaysTests(By by)
         Assert.Equal(new Outcome.Done(), Bind(8081));
         Assert.Equal("from 203.0.113.1", await lab.B.Space.DialAsync(At(8081), Long));
 
-        Assert.Equal(new Outcome.Done(), host.Release(id));
+        Assert.Equal(new Outcome.Done(), host.Release(id, [emulator.Init]));
+        Assert.DoesNotContain(Ip, emulator.Run("/usr/sbin/ip", "route", "show", "table", "all") + emulator.Run("/usr/sbin/ip", "rule", "show") + emulator.Run("/usr/sbin/ip", "neigh", "show"), StringComparison.Ordinal);
+        Assert.Equal(egress is Egress.Nat ? 4 : 2, emulator.Run("/usr/sbin/nft", "list", "set", "ip", "grid_machine", "pairs").Split(" . ").Length - 2);
+        Assert.Null(await guest.Space.DialAsync(World, Short, IPAddress.Parse(Ip)));
         Assert.Null(await lab.B.Space.DialAsync(At(8081), Short));
         Assert.DoesNotContain(lab.A.Space.Interfaces, i => i.StartsWith("ga", StringComparison.Ordinal));
 
