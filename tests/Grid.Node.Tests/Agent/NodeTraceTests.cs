@@ -52,7 +52,9 @@ public sealed class NodeTraceTests
             using var trace = NodeTrace.Begin(step, step.Subject is FlistId ? [key] : []);
             trace.End(new Outcome.Done());
         }
-        var told = spans.Where(s => key.Agreement.ToString().Equals(s.GetTagItem(TraceTag.Agreement))).Select(s => s.OperationName).ToList();
+        List<string> told;
+        lock (spans)
+            told = [.. spans.Where(s => key.Agreement.ToString().Equals(s.GetTagItem(TraceTag.Agreement))).Select(s => s.OperationName)];
         Assert.Equal(steps.Count, told.Count);
         Assert.Equal(steps.Count, told.Distinct().Count());
         Assert.All(told, n => Assert.Matches("^step [a-z]+(-[a-z]+)?$", n));
@@ -69,7 +71,7 @@ public sealed class NodeTraceTests
             var t when t == typeof(StrangerSeen) => new StrangerSeen(key, 1, 1, "/stranger", IsApart: false),
             var t when t == typeof(FlistId) => new FlistId(Digest.Of("flist"u8)),
             var t when t == typeof(long) => 1L,
-            var t when t == typeof(string) => null,
+            var t when t == typeof(string) || t == typeof(Runnable) => null,
             var t => throw new NotSupportedException($"{t}: say here what it may be."),
         };
         return typeof(Step).GetNestedTypes().Where(t => t.IsSubclassOf(typeof(Step)) && !t.IsAbstract)
