@@ -42,7 +42,7 @@ internal sealed partial class Receipts(
         foreach (var told in before.Told)
         {
             if (Id.TryParse<AgreementId>(told.Agreement, out var agreement) && Id.TryParse<StatementId>(told.Version, out var version))
-                _told[agreement] = new Told(told.Picture, told.At, version) { Before = version };
+                _told[agreement] = new Told(told.Picture, told.At, version) { IsRestored = true };
         }
     }
 
@@ -74,7 +74,7 @@ internal sealed partial class Receipts(
             {
                 using var span = NodeTrace.Begin("sign receipt", agreement.Id);
                 // An amendment that an agent did not live to see: under which version the time was, nobody knows.
-                var from = told is null || (told.Before is { } before && before != agreement.Version.Id) ? now : told.At;
+                var from = told is null || (told.IsRestored && told.Version != agreement.Version.Id) ? now : told.At;
                 var receipt = voice.Say(new Receipt(agreement.Id, agreement.Version.Id, from < now ? from : now, now, reports));
                 span?.SetTag(TraceTag.Statement, receipt.Id.ToString());
                 _signed.Enqueue((receipt, agreement.Id, picture));
@@ -261,7 +261,7 @@ internal sealed partial class Receipts(
     // Without a picture while it may not have its place.
     private sealed record Told(string? Picture, DateTimeOffset At, StatementId Version)
     {
-        // Said by an agent before this one; null when this one has said it.
-        public StatementId? Before { get; init; }
+        // Said by an agent before this one.
+        public bool IsRestored { get; init; }
     }
 }

@@ -37,13 +37,13 @@ internal sealed class NatEgress(NetworkNamespace node, string scope)
 
     public string Inside(TunnelId id) => id.InterfaceName(TunnelNames.WayOut, scope);
 
-    /// <summary>The links are there and the container's default route leads through its end.</summary>
+    /// <summary>What the link tells, of which neither end is there without the other.</summary>
     /// <param name="inNode">any process in the node's namespace</param>
-    public bool IsLinked(TunnelId id, int inNode, ProcessIdentity init) =>
-        NamespaceView.Has(inNode, Outside(id)) && Processes.Identify(init.Pid) == init && NamespaceView.LeadsOut(init.Pid, Inside(id));
-
-    /// <summary>Neither end of the link is there.</summary>
-    public bool IsAbsent(TunnelId id, int inNode, ProcessIdentity init) => !NamespaceView.Has(inNode, Outside(id)) && !NamespaceView.Has(init.Pid, Inside(id));
+    /// <returns>null when it is there and the container's default route does not lead through its end</returns>
+    public Egress? Of(TunnelId id, int inNode, ProcessIdentity init) =>
+        !NamespaceView.Has(inNode, Outside(id)) ? Egress.None
+        : Processes.Identify(init.Pid) == init && NamespaceView.LeadsOut(init.Pid, Inside(id)) ? Egress.Nat
+        : null;
 
     /// <summary>The interfaces that the node's table lets out. It starts nft(8).</summary>
     public IReadOnlySet<string> Passing() => Passes().Select(p => p.Interface).ToHashSet();

@@ -35,7 +35,7 @@ internal sealed class WaysOut(NetworkNamespace node, int inNode, string scope)
     /// <summary>What its links tell, which cost nothing to look at.</summary>
     /// <param name="init">a process in the namespace that has the tunnel</param>
     /// <returns>null when it is half made, or half gone</returns>
-    public Egress? Of(TunnelId id, ProcessIdentity init) => _egress.IsLinked(id, inNode, init) ? Egress.Nat : _egress.IsAbsent(id, inNode, init) ? Egress.None : null;
+    public Egress? Of(TunnelId id, ProcessIdentity init) => _egress.Of(id, inNode, init);
 
     /// <summary>Links alone are no way out: what flushed the node's rules took the way with them. One nft(8) when any tunnel is linked.</summary>
     public void Confirm(Dictionary<TunnelId, TunnelSighting> seen)
@@ -67,7 +67,7 @@ internal sealed class WaysOut(NetworkNamespace node, int inNode, string scope)
             if (NamespaceView.Has(inNode, _egress.Outside(id)))
                 Close(id);
         }
-        else if (!_egress.IsLinked(id, inNode, init) || !_egress.Passing().Contains(_egress.Outside(id)))
+        else if (_egress.Of(id, inNode, init) is not Egress.Nat || !_egress.Passing().Contains(_egress.Outside(id)))
         {
             _known[id] = true;
             _egress.Open(id, inside);
