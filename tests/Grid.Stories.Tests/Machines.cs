@@ -28,6 +28,9 @@ public sealed class Machines
     // A way out leads to no private addresses, so the wire has public ones as well (RFC 5737).
     private static readonly IPAddress Address = IPAddress.Parse("10.42.0.2"), Public = IPAddress.Parse("203.0.113.7"), Router = IPAddress.Parse("203.0.113.1"), Us = IPAddress.Parse("203.0.113.2");
 
+    // And by IPv6: a network on a second card, and a public address on the first.
+    private static readonly IPAddress Address6 = IPAddress.Parse("fd42::2"), Public6 = IPAddress.Parse("2001:db8:2::7"), Router6 = IPAddress.Parse("2001:db8:2::1");
+
     // Longer than the agent waits for the ledger to have news.
     private static readonly TimeSpan Silence = TimeSpan.FromSeconds(28);
 
@@ -42,17 +45,20 @@ public sealed class Machines
         var other = await stage.AddNodeAsync(farm, "two", wire);
         var world = new OutsideWorld(wire.Add());
         UnderlayNetwork.Give(world.Path, Router, 24);
+        UnderlayNetwork.Give(world.Path, Router6, 64);
         UnderlayNetwork.Give(node.Space, Us, 24);
         await using var greeter = await Upstream.StartAsync(new IPEndPoint(Router, Greeting), world.Inside, c => c.Response.WriteAsync($"{c.Connection.RemoteIpAddress}"), HttpProtocols.Http1, null);
-        await stage.SubmitAsync(stage.Sign(farm.Account.Value, new ListAddresses(farm.Id, [new FarmAddress(Public, 24, Router)]), farm.Name));
+        await stage.SubmitAsync(stage.Sign(farm.Account.Value, new ListAddresses(farm.Id, [new FarmAddress(Public, 24, Router), new FarmAddress(Public6, 64, Router6)]), farm.Name));
         var system = await stage.PublishAsync(await Systems.MakeAsync(stage));
-        var client = Trees.Run("client", other.Id, await stage.PublishAsync(Trees.Make(stage, "client")), "sleep", "3600") with { Networks = [new("net", IPAddress.Parse("10.42.0.3"))] };
+        var client = Trees.Run("client", other.Id, await stage.PublishAsync(Trees.Make(stage, "client")), "sleep", "3600") with { Networks = [new("net", IPAddress.Parse("10.42.0.3")), new("six", IPAddress.Parse("fd42::3"))] };
         var disk = new Volume("disk", node.Id, Bytes.MiB(64), Media.Ssd, TimeSpan.Zero, VolumeForm.Disk);
         var machine = new Machine(
-            "vm", node.Id, system, Systems.Kernel, Systems.Initrd, $"console=ttyS0 quiet panic=-1 address={Address}/24 address={Public}/32 gateway=10.42.0.1 world={Router}:{Greeting}",
+            "vm", node.Id, system, Systems.Kernel, Systems.Initrd,
+            $"console=ttyS0 quiet panic=-1 world={Router}:{Greeting} address={Address}/24 gateway=10.42.0.1 address={Public}/32 address={Public6}/128 gateway=fe80::1 card=eth1 address={Address6}/128 route=fd42::/64@fe80::1",
             new MilliCores(1000), Bytes.MiB(256), [new MachineDisk("data", "disk")],
-            new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(8)), Bytes.KiB(256), [await stage.SealAsync(node, "token", Token)], [new NetworkAddress("net", Address)]);
-        var terms = stage.Terms(client, disk, machine, new Network("net", IPNetwork.Parse("10.42.0.0/24"), Egress.Nat), new PublicAddress("public", node.Id, Public, [new Port(Transport.Tcp, 8080)], "vm"));
+            new RestartPolicy(RestartWhen.Always, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(8)), Bytes.KiB(256), [await stage.SealAsync(node, "token", Token)], [new NetworkAddress("net", Address), new NetworkAddress("six", Address6)]);
+        PublicAddress To(string name, IPAddress ip) => new(name, node.Id, ip, [new Port(Transport.Tcp, 8080)], "vm");
+        var terms = stage.Terms(client, disk, machine, new Network("net", IPNetwork.Parse("10.42.0.0/24"), Egress.Nat), new Network("six", IPNetwork.Parse("fd42::/64"), Egress.None), To("public", Public), To("public-6", Public6));
         terms = terms with { Term = terms.Term with { Offline = new Offline(Silence, Pause: true) } };
         var id = await stage.AgreeAsync(terms, "running");
 
@@ -62,7 +68,8 @@ public sealed class Machines
         Assert.Equal(SectorsOf(disk), await PageAsync(from, "size", stage));
         // It leaves from the node's address, and the world reaches it at its own.
         Assert.Equal($"{Us}\n", await PageAsync(from, "world", stage));
-        Assert.Equal(SectorsOf(disk), await PublicPageAsync(world));
+        Assert.Equal(SectorsOf(disk), await PublicPageAsync(world, Public));
+        await WaysBySixAsync(SectorsOf(disk));
         // Nobody on the way reads the page. Each node has its files from the hub by now, which are no secret of this network.
         using Capture here = new(node.Space, Systems.Boot), there = new(other.Space, Systems.Boot);
         var pid = node.Running()["vm"];
@@ -89,7 +96,7 @@ public sealed class Machines
         Assert.Contains(status, l => l.StartsWith("Uid:", StringComparison.Ordinal) && uint.Parse(l.Split('\t')[1]) >= UidRange.Base);
         Assert.False(Directory.Exists($"/proc/{pid}/root/etc"));
         Assert.All(File.ReadLines($"/proc/{pid}/mountinfo").Select(l => l.Split(' ')).Where(f => f[4] is "/" or "/usr" or Emulator.Flist or Emulator.Root), f => Assert.StartsWith("ro,", f[5], StringComparison.Ordinal));
-        Assert.Equal(["gc", "gc", "gt", "gw", "lo"], File.ReadLines($"/proc/{pid}/net/dev").Skip(2).Select(l => l.Split(':')[0].Trim()[..2]).Order(StringComparer.Ordinal));
+        Assert.Equal(["gc", "gc", "gc", "gt", "gt", "gw", "gw", "lo"], File.ReadLines($"/proc/{pid}/net/dev").Skip(2).Select(l => l.Split(':')[0].Trim()[..2]).Order(StringComparer.Ordinal));
 
         // Nor does any other user of the machine see what it does.
         Assert.True(Directory.Exists(Path.Combine(node.Run, "machines", $"{id}.vm", "root")) && Outsider.Sees(Path.Combine(node.Run, "machines")));
@@ -100,7 +107,7 @@ public sealed class Machines
 
         // The agent is killed, and finds it again.
         await node.KillAgentAsync();
-        Assert.Equal((1, SectorsOf(disk)), (Boots(await PageAsync(from, "index.html", stage)), await PublicPageAsync(world)));
+        Assert.Equal((1, SectorsOf(disk)), (Boots(await PageAsync(from, "index.html", stage)), await PublicPageAsync(world, Public)));
         await node.StartAsync();
         await Wait.ForAsync("the agent to see it", () => Phase(node) == "running", stage.Logs);
         Assert.Equal(pid, node.Running()["vm"]);
@@ -115,7 +122,8 @@ public sealed class Machines
         Posix.Kill(pid);
         await Wait.ForAsync("the second boot", async () => Boots(await TryPageAsync(from, "index.html") ?? "") == 2 ? "2" : null, stage.Logs);
         pid = node.Running()["vm"];
-        await Wait.ForAsync("its ways to the world", async () => await TryPageAsync(from, "world") == $"{Us}\n" && await PublicPageAsync(world) == SectorsOf(larger) ? "both" : null, stage.Logs);
+        await Wait.ForAsync("its ways to the world", async () => await TryPageAsync(from, "world") == $"{Us}\n" && await PublicPageAsync(world, Public) == SectorsOf(larger) ? "both" : null, stage.Logs);
+        await WaysBySixAsync(SectorsOf(larger));
 
         // The ledger is silent for longer than was agreed: it is paused, and goes on where it was.
         await stage.UntilAsync(id, "running");
@@ -137,7 +145,8 @@ public sealed class Machines
         // Its power button, and nothing is left.
         await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
         await Wait.ForAsync("every trace to be gone", () => node.EveryTrace().Count == 0 && other.EveryTrace().Count == 0, () => string.Join('\n', node.EveryTrace().Concat(other.EveryTrace())) + stage.Logs());
-        Assert.Null(await PublicPageAsync(world));
+        Assert.Null(await PublicPageAsync(world, Public));
+        Assert.Null(await PublicPageAsync(world, Public6));
         Assert.Contains("SHUTTING DOWN", node.Log(id, "vm"));
         Assert.Contains("Power down", node.Log(id, "vm"));
         Assert.False(Directory.Exists($"/proc/{pid}"));
@@ -150,13 +159,20 @@ public sealed class Machines
         Assert.InRange(used.CpuMillis, 1_000, 600_000);
         Assert.InRange(used.MemoryMibSeconds, 1_000, 600 * (machine.Memory + Machine.Overhead).Value >> 20);
         Assert.All(new[] { used.Sent, used.Received }, b => Assert.InRange(b.Value, 1_000, 10_000_000));
+
+        // Over the encrypted network, and from the world.
+        async Task WaysBySixAsync(string size)
+        {
+            await Wait.ForAsync("its IPv6 network", async () => await Pages.TryAsync(from, new IPEndPoint(Address6, 8080), "size", TimeSpan.FromSeconds(2)) == size ? "there" : null, stage.Logs);
+            await Wait.ForAsync("its IPv6 address", async () => await PublicPageAsync(world, Public6) == size ? "there" : null, stage.Logs);
+        }
     }
 
     private static async Task<List<WorkloadReport>> ReportsAsync(Stage.Stage stage, AgreementId id) =>
         [.. (await stage.BundleAsync(id)).History.Select(h => h.Statement.Payload.Body).OfType<Receipt>().SelectMany(r => r.Workloads).Where(w => w.Name == "vm")];
 
     /// <summary>The page that anybody may read.</summary>
-    private static Task<string?> PublicPageAsync(OutsideWorld world) => Pages.TryAsync(world.Path, new IPEndPoint(Public, 8080), "size", TimeSpan.FromSeconds(3));
+    private static Task<string?> PublicPageAsync(OutsideWorld world, IPAddress at) => Pages.TryAsync(world.Path, new IPEndPoint(at, 8080), "size", TimeSpan.FromSeconds(3));
 
     private static string SectorsOf(Volume volume) => $"{volume.Size.Value / 512}\n";
 

@@ -12,35 +12,41 @@ namespace Grid.Node.Networks;
 /// the world ── gc… (a way out by nat)    ── masquerade ──┤
 /// the world ── gc… (a public address)    ── forwarding ──┘ of its first card
 /// </code>
-/// Whom the machine looks for the tap answers for (proxy ARP, RFC 1027), if a way leads there: a guest's gateway is any address of the network. A packet from
-/// another address than its own is not taken (rp_filter), and nothing goes from a tap but into its own tunnel and by the ways out that are agreed, nor the other way.
+/// By IPv4 the tap answers for whom the machine looks (proxy ARP, RFC 1027), if a way leads there: a guest's gateway is any address of the network. By IPv6 it
+/// answers for <see cref="Gateway"/> alone, which is the gateway of every guest. A packet from another address than the machine's is not taken (rp_filter,
+/// nftables), and nothing goes from a tap but into its own tunnel and by the ways out that are agreed, nor the other way.
 /// </summary>
 internal static class MachineLink
 {
     private const string Table = "grid_machine";
+
+    /// <summary>What a guest sends IPv6 to, whatever its network.</summary>
+    public static readonly IPAddress Gateway = IPAddress.Parse("fe80::1");
 
     /// <param name="init">the emulator's process, which owns the tap; one that is there already is kept, for it may hold it</param>
     /// <param name="number">of the machine's interface</param>
     public static void Place(NetworkNamespace inside, ProcessIdentity init, string name, string tap, int number, Tunnel wish, int mtu)
     {
         var owner = Processes.UidRangeOf(init.Pid) ?? throw new IOException($"process {init.Pid} has no range of user ids");
-        string[] noLinkLocal = File.Exists("/proc/self/net/if_inet6") ? [$"link set {name} addrgenmode none", $"link set {tap} addrgenmode none"] : [];
         var network = new IPNetwork(Base(wish), wish.Bits);
         inside.Ip([
             "link set lo up", $"link set {name} down", $"addr flush dev {name}",
             .. NamespaceView.Has(init.Pid, tap) ? [] : (string[])[$"tuntap add dev {tap} mode tap user {owner.First}"],
-            .. noLinkLocal, $"link set {tap} mtu {mtu}"]);
+            .. NetworkNamespace.NoLinkLocal(name, tap), $"link set {tap} mtu {mtu}"]);
         // Before anything is up that could carry a packet.
         Pass(inside, name, tap);
-        // A guest could give the namespace addresses and routes, by advertisements.
-        if (noLinkLocal.Length > 0)
-            Set(inside, $"ipv6/conf/{tap}/disable_ipv6", "1");
-        Set(inside, "ipv4/ip_forward", "1");
-        Set(inside, "ipv4/conf/all/rp_filter", "1");
-        Set(inside, $"ipv4/conf/{tap}/proxy_arp", "1");
-        Set(inside, $"ipv4/neigh/{tap}/proxy_delay", "0");
-        inside.Ip($"link set {name} up", $"link set {tap} up", $"route replace {network} dev {name} scope link", $"route replace {wish.Address}/32 dev {tap} scope link",
-            $"neigh replace {wish.Address} lladdr {Machine.Mac(number)} dev {tap} nud permanent");
+        inside.Set("ipv4/ip_forward", "1");
+        inside.Set("ipv4/conf/all/rp_filter", "1");
+        inside.Set($"ipv4/conf/{tap}/proxy_arp", "1");
+        inside.Set($"ipv4/neigh/{tap}/proxy_delay", "0");
+        if (NetworkNamespace.HasSix)
+        {
+            Pass6(inside, name, tap, RoutingTables.IsFour(wish.Address) ? null : wish.Address);
+            // Who forwards takes no addresses and routes from advertisements.
+            inside.Set("ipv6/conf/all/forwarding", "1");
+            inside.Ip($"addr replace {Gateway}/64 dev {tap} nodad");
+        }
+        inside.Ip([$"link set {name} up", $"link set {tap} up", $"route replace {network} dev {name}", .. Behind(wish.Address, tap, number)]);
     }
 
     /// <summary>It may leave by <paramref name="way"/>, as the address that this link has. What comes back was begun from within: the node's rules let nothing else through.</summary>
@@ -62,7 +68,7 @@ internal static class MachineLink
     public static void KeepIn(NetworkNamespace inside, string way, string tap)
     {
         Pass(inside, way, tap, $$"""
-            {{Unpaired(way, tap)}}
+            {{Unpaired("ip", way, tap)}}
             add table ip {{TableOf(way)}}
             delete table ip {{TableOf(way)}}
             """);
@@ -72,37 +78,65 @@ internal static class MachineLink
     /// <param name="way">the end of the address's link in there</param>
     public static void Lead(NetworkNamespace inside, string way, string tap, IPAddress address)
     {
-        Pass(inside, way, tap);
-        inside.Ip($"route replace {address}/32 dev {tap} scope link", $"neigh replace {address} lladdr {Machine.Mac(0)} dev {tap} nud permanent");
+        if (RoutingTables.IsFour(address))
+            Pass(inside, way, tap);
+        else
+            Pass6(inside, way, tap, address);
+        inside.Ip(Behind(address, tap, 0));
     }
 
     /// <summary>It is not the machine's any more.</summary>
     public static void Leave(NetworkNamespace inside, string way, string tap, IPAddress address)
     {
-        inside.Ip($"route del {address}/32 dev {tap}", $"neigh del {address} dev {tap}");
-        Pass(inside, way, tap, Unpaired(way, tap));
+        inside.Ip($"route del {address}/{RoutingTables.Bits(address)} dev {tap}", $"neigh del {address} dev {tap}");
+        if (RoutingTables.IsFour(address))
+            Pass(inside, way, tap, Unpaired("ip", way, tap));
+        else
+            Pass6(inside, way, tap, address, $$"""
+                {{Unpaired("ip6", way, tap)}}
+                delete element ip6 {{Table}} addresses { "{{tap}}" . {{address}} }
+                """);
     }
 
-    private static string Unpaired(string way, string tap) => $$"""delete element ip {{Table}} pairs { "{{way}}" . "{{tap}}", "{{tap}}" . "{{way}}" }""";
+    private static string[] Behind(IPAddress address, string tap, int number) =>
+        [$"route replace {address}/{RoutingTables.Bits(address)} dev {tap}", $"neigh replace {address} lladdr {Machine.Mac(number)} dev {tap} nud permanent"];
 
-    // In one transaction, over whatever is there: the chain is emptied and filled, the set keeps what it holds.
-    private static void Pass(NetworkNamespace inside, string name, string tap, string more = "") => inside.Run(Programs.Nft, ["-f", "/proc/self/fd/3"], $$"""
-        add table ip {{Table}}
-        add set ip {{Table}} pairs { type ifname . ifname; }
-        add chain ip {{Table}} forward { type filter hook forward priority filter; policy drop; }
-        add chain ip {{Table}} input { type filter hook input priority filter; policy drop; }
-        flush chain ip {{Table}} forward
-        add element ip {{Table}} pairs { "{{name}}" . "{{tap}}", "{{tap}}" . "{{name}}" }
-        add rule ip {{Table}} forward iifname . oifname @pairs accept
+    private static string Unpaired(string family, string way, string tap) => $$"""delete element {{family}} {{Table}} pairs { "{{way}}" . "{{tap}}", "{{tap}}" . "{{way}}" }""";
+
+    private static void Pass(NetworkNamespace inside, string name, string tap, string more = "") => inside.Nft(Pairs("ip", name, tap) + more + "\n");
+
+    // The kernel answers a stranger, and tells who asks for one on its own link, before it comes to what is forwarded; whoever it would tell becomes a neighbour, and it has
+    // a thousand of those for all of the node. So what is not the machine's own or not for elsewhere ends where it comes in, and of link-local addresses, of
+    // which a guest makes as many as it likes, those that the set has no room for ask in vain.
+    private static void Pass6(NetworkNamespace inside, string name, string tap, IPAddress? address, string more = "") => inside.Nft(Pairs("ip6", name, tap) + $$"""
+        add set ip6 {{Table}} addresses { type ifname . ipv6_addr; }
+        add set ip6 {{Table}} neighbours { type ifname . ipv6_addr; size 16; flags dynamic,timeout; timeout 1h; }
+        add chain ip6 {{Table}} prerouting { type filter hook prerouting priority raw; }
+        flush chain ip6 {{Table}} prerouting
+        flush chain ip6 {{Table}} input
+        {{(address is null ? "" : $$"""add element ip6 {{Table}} addresses { "{{tap}}" . {{address}} }""")}}
+        add rule ip6 {{Table}} prerouting iifname != "{{TunnelNames.Tap}}*" accept
+        add rule ip6 {{Table}} prerouting icmpv6 type nd-neighbor-solicit ip6 hoplimit 255 update @neighbours { iifname . ip6 saddr } accept
+        add rule ip6 {{Table}} prerouting ip6 daddr != { fe80::/10, ff00::/8 } iifname . ip6 saddr @addresses accept
+        add rule ip6 {{Table}} prerouting drop
+        add rule ip6 {{Table}} input iifname "{{TunnelNames.Tap}}*" icmpv6 type nd-neighbor-solicit accept
         {{more}}
 
         """);
 
-    private static string TableOf(string way) => $"grid_{way}";
+    // In one transaction, over whatever is there: the chain is emptied and filled, the set keeps what it holds.
+    private static string Pairs(string family, string name, string tap) => $$"""
+        add table {{family}} {{Table}}
+        add set {{family}} {{Table}} pairs { type ifname . ifname; }
+        add chain {{family}} {{Table}} forward { type filter hook forward priority filter; policy drop; }
+        add chain {{family}} {{Table}} input { type filter hook input priority filter; policy drop; }
+        flush chain {{family}} {{Table}} forward
+        add element {{family}} {{Table}} pairs { "{{name}}" . "{{tap}}", "{{tap}}" . "{{name}}" }
+        add rule {{family}} {{Table}} forward iifname . oifname @pairs accept
 
-    // A setting is the namespace's of whoever writes it.
-    private static void Set(NetworkNamespace inside, string setting, string value) =>
-        inside.Run("/usr/bin/dd", ["if=/proc/self/fd/3", $"of=/proc/sys/net/{setting}", "status=none"], value + "\n");
+        """;
+
+    private static string TableOf(string way) => $"grid_{way}";
 
     private static IPAddress Base(Tunnel wish)
     {

@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Net;
-using System.Net.Sockets;
 using Grid.Node.Containers;
 using Grid.Units;
 
@@ -26,11 +25,10 @@ internal static class NamespaceView
     {
         if (!Has(pid, name))
             return null;
-        var routes = Routes4(pid, name).Concat(Routes6(pid, name)).ToList();
-        if (routes is not [{ Via: false, To: var prefix }])
+        if (Routes(pid, name).ToList() is not [{ Via: false, To: var prefix }])
             return null;
         // fib_trie does not say which interface has an address; the networks of one agreement do not overlap.
-        var addresses = (prefix.BaseAddress.AddressFamily is AddressFamily.InterNetwork ? Addresses4(pid).Where(prefix.Contains) : Addresses6(pid, name)).Distinct().ToList();
+        var addresses = (RoutingTables.IsFour(prefix.BaseAddress) ? Addresses4(pid).Where(prefix.Contains) : Addresses6(pid, name)).Distinct().ToList();
         return addresses is [var address] && prefix.Contains(address) ? new TunnelPlace(address, prefix.PrefixLength) : null;
     }
 
@@ -50,16 +48,18 @@ internal static class NamespaceView
 
     /// <returns>null unless one on-link route leads through it, and one to a single address of that route through <paramref name="tap"/></returns>
     public static TunnelPlace? PlaceBehind(int pid, string name, string tap) =>
-        Routes4(pid, name).ToList() is [{ Via: false, To: var prefix }] && Behind(pid, tap).Where(prefix.Contains).ToList() is [var address] ? new TunnelPlace(address, prefix.PrefixLength) : null;
+        Routes(pid, name).ToList() is [{ Via: false, To: var prefix }] && Behind(pid, tap).Where(prefix.Contains).ToList() is [var address] ? new TunnelPlace(address, prefix.PrefixLength) : null;
 
     /// <summary>It is up, and the IPv4 default route leads through it.</summary>
     public static bool LeadsOut(int pid, string name) => Routes4(pid, name).Any(r => r is { Via: true, To.PrefixLength: 0 });
 
     /// <summary>It is up and a default route leads through it, on-link, and the address is one of the namespace's, or of the machine's behind a tap in there.</summary>
-    public static bool IsAt(int pid, string name, IPAddress address) => address.AddressFamily is AddressFamily.InterNetwork
-        ? Routes4(pid, name).Any(r => r is { Via: false, To.PrefixLength: 0 })
-            && (Addresses4(pid).Contains(address) || TapOf(pid, address) is not null)
-        : Routes6(pid, name).Any(r => r is { Via: false, To.PrefixLength: 0 }) && Addresses6(pid, name).Contains(address);
+    public static bool IsAt(int pid, string name, IPAddress address)
+    {
+        var isIPv4 = RoutingTables.IsFour(address);
+        return (isIPv4 ? Routes4(pid, name) : Routes6(pid, name)).Any(r => r is { Via: false, To.PrefixLength: 0 })
+            && ((isIPv4 ? Addresses4(pid) : Addresses6(pid, name)).Contains(address) || TapOf(pid, address) is not null);
+    }
 
     public static bool UdpIsBound(int pid, int port) => UdpPorts(Lines(pid, "udp").Concat(Lines(pid, "udp6"))).Contains(port);
 
@@ -70,6 +70,8 @@ internal static class NamespaceView
         let colon = local.IndexOf(':')
         where colon > 0
         select int.TryParse(local.AsSpan(colon + 1), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var port) ? port : 0;
+
+    private static IEnumerable<(IPNetwork To, bool Via)> Routes(int pid, string name) => Routes4(pid, name).Concat(Routes6(pid, name));
 
     // Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT; addresses as a little-endian word in hex.
     private static IEnumerable<(IPNetwork To, bool Via)> Routes4(int pid, string name) =>
@@ -88,7 +90,8 @@ internal static class NamespaceView
     /// <returns>the tap behind which an address is; null when it is behind none</returns>
     public static string? TapOf(int pid, IPAddress address) => Names(pid).Where(n => n.StartsWith(TunnelNames.Tap, StringComparison.Ordinal)).FirstOrDefault(tap => Behind(pid, tap).Contains(address));
 
-    private static IEnumerable<IPAddress> Behind(int pid, string tap) => Routes4(pid, tap).Where(r => r is { Via: false, To.PrefixLength: 32 }).Select(r => r.To.BaseAddress);
+    private static IEnumerable<IPAddress> Behind(int pid, string tap) =>
+        from route in Routes(pid, tap) where !route.Via && route.To.PrefixLength == RoutingTables.Bits(route.To.BaseAddress) select route.To.BaseAddress;
 
     // "Local:", then for each leaf "|-- ADDRESS" and what it is; "/32 host LOCAL" is an address of an interface.
     private static IEnumerable<IPAddress> Addresses4(int pid)

@@ -56,8 +56,8 @@ internal sealed class NatEgress(NetworkNamespace node, string scope)
             Close(id, Passes());
             var (outside, inside) = (Outside(id), Inside(id));
             var (near, far) = Choose(id);
-            node.Run("/usr/bin/dd", ["if=/proc/self/fd/3", "of=/proc/sys/net/ipv4/ip_forward", "status=none"], "1\n");
-            node.Run(Programs.Nft, ["-f", "/proc/self/fd/3"], Rules + $$"""
+            node.Set("ipv4/ip_forward", "1");
+            node.Nft(Rules + $$"""
 
                 add element inet {{_table}} passes { "{{outside}}" . {{far}} }
                 add element inet {{_table}} sources { {{far}} }
@@ -65,8 +65,8 @@ internal sealed class NatEgress(NetworkNamespace node, string scope)
                 """);
             node.Ip([
                 $"link add {outside} group {_group} type veth peer name {inside} netns {container.Path}",
-                .. NoLinkLocal(outside), $"addr add {near} peer {far} dev {outside}", $"link set {outside} up"]);
-            container.Ip([.. NoLinkLocal(inside), $"addr add {far} peer {near} dev {inside}", $"link set {inside} up", $"route replace default via {near} dev {inside}"]);
+                .. NetworkNamespace.NoLinkLocal(outside), $"addr add {near} peer {far} dev {outside}", $"link set {outside} up"]);
+            container.Ip([.. NetworkNamespace.NoLinkLocal(inside), $"addr add {far} peer {near} dev {inside}", $"link set {inside} up", $"route replace default via {near} dev {inside}"]);
         }
     }
 
@@ -82,13 +82,13 @@ internal sealed class NatEgress(NetworkNamespace node, string scope)
         lock (_one)
         {
             if (Passes() is { Count: > 0 } passes)
-                Sweep(Links(), passes);
+                Sweep(node.Links(), passes);
         }
     }
 
     private void Close(TunnelId id, List<Pass> passes)
     {
-        var links = Links();
+        var links = node.Links();
         if (links.Remove(Outside(id)))
             node.Ip($"link del {Outside(id)}");
         Sweep(links, passes);
@@ -100,7 +100,7 @@ internal sealed class NatEgress(NetworkNamespace node, string scope)
         var gone = passes.Where(p => !links.Contains(p.Interface)).ToList();
         if (gone.Count == 0)
             return;
-        node.Run(Programs.Nft, ["-f", "/proc/self/fd/3"], gone.Count == passes.Count
+        node.Nft(gone.Count == passes.Count
             ? $"delete table inet {_table}\n"
             : string.Concat(gone.Select(p => $"delete element inet {_table} passes {{ \"{p.Interface}\" . {p.Source} }}\ndelete element inet {_table} sources {{ {p.Source} }}\n")));
     }
@@ -136,11 +136,6 @@ internal sealed class NatEgress(NetworkNamespace node, string scope)
         """;
 
     private static byte[] Hash(string text) => SHA256.HashData(Encoding.UTF8.GetBytes("egress\0" + text));
-
-    private static IEnumerable<string> NoLinkLocal(string name) => File.Exists("/proc/self/net/if_inet6") ? [$"link set {name} addrgenmode none"] : [];
-
-    private HashSet<string> Links() =>
-        [.. node.Run("/usr/bin/cat", ["/proc/self/net/dev"]).Split('\n').Where(l => l.Contains(':')).Select(l => l.Split(':')[0].Trim())];
 
     /// <summary>The first pair from its hash on that nothing in the node's tables leads to.</summary>
     private (IPAddress Near, IPAddress Far) Choose(TunnelId id)

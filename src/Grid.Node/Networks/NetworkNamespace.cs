@@ -46,6 +46,24 @@ internal sealed class NetworkNamespace : IDisposable
     /// <exception cref="IOException">one failed</exception>
     public void Ip(params IEnumerable<string> commands) => Run(Programs.Ip, ["-batch", "/proc/self/fd/3"], string.Join('\n', commands) + "\n");
 
+    /// <summary>Several commands of nft(8), in one transaction.</summary>
+    /// <exception cref="IOException">one failed, and none is done</exception>
+    public void Nft(string commands) => Run(Programs.Nft, ["-f", "/proc/self/fd/3"], commands);
+
+    /// <summary>A setting of the namespace, which is that of whoever writes it.</summary>
+    /// <param name="setting">below /proc/sys/net</param>
+    /// <exception cref="IOException">it is not there, or does not take this</exception>
+    public void Set(string setting, string value) => Run("/usr/bin/dd", ["if=/proc/self/fd/3", $"of=/proc/sys/net/{setting}", "status=none"], value + "\n");
+
+    /// <summary>All interfaces, up or not.</summary>
+    public HashSet<string> Links() => [.. Run("/usr/bin/cat", ["/proc/self/net/dev"]).Split('\n').Where(l => l.Contains(':')).Select(l => l.Split(':')[0].Trim())];
+
+    /// <summary>Commands of ip(8) after which the links get no address of their own making on the way up: it would answer to more than they were given.</summary>
+    public static IEnumerable<string> NoLinkLocal(params IEnumerable<string> links) => HasSix ? links.Select(l => $"link set {l} addrgenmode none") : [];
+
+    /// <summary>This kernel knows IPv6.</summary>
+    public static bool HasSix => File.Exists("/proc/self/net/if_inet6");
+
     /// <param name="input">what it finds as descriptor 3, at most what a pipe holds, 64 KiB</param>
     /// <returns>what it wrote</returns>
     /// <exception cref="IOException">it failed, with what it wrote</exception>

@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Collections.Immutable;
 using System.Net;
-using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
@@ -61,7 +60,7 @@ internal sealed class PublicAddresses
         else
         {
             var node = NetworkNamespace.Open(space);
-            if (outside is null || Links(node).Contains(outside))
+            if (outside is null || node.Links().Contains(outside))
                 return new PublicAddresses(node, outside, scope);
             node.Dispose();
             why = $"there is no interface '{outside}'";
@@ -111,15 +110,15 @@ internal sealed class PublicAddresses
             }
             if (tables.Holders.Find(h => h.Ip.Equals(wish.Ip) && h.Id != id) is { } other)
                 return new Outcome.Transient($"{wish.Ip} is still with {other.Id}");
-            Forward(IsFour(wish.Ip));
+            Forward(RoutingTables.IsFour(wish.Ip));
             var holder = new Holder(id, Outside(id), wish.Ip);
             var gone = tables.Ports.Where(p => p.Ip.Equals(wish.Ip) && !wish.Ports.Contains(p.Port));
-            Nft(Rules
+            _node.Nft(Rules
                 + (tables.Holders.Contains(holder) ? "" : $"add element inet {_table} holders{Six(wish.Ip)} {{ {holder.Element} comment \"{id}\" }}\n")
                 + string.Concat(gone.Select(p => $"delete element inet {_table} ports{Six(wish.Ip)} {{ {Element(p.Ip, p.Port)} }}\n"))
                 + string.Concat(wish.Ports.Select(p => $"add element inet {_table} ports{Six(wish.Ip)} {{ {Element(wish.Ip, p)} }}\n")));
             // Read for itself: whoever flushed the table left the routes.
-            var routing = RoutingTables.Read(_node, IsFour(wish.Ip));
+            var routing = RoutingTables.Read(_node, RoutingTables.IsFour(wish.Ip));
             var whole = routing.Leads(holder) && NamespaceView.IsAt(init.Pid, Inside(id), wish.Ip);
             if (!whole)
                 Link(holder, container, card);
@@ -143,7 +142,7 @@ internal sealed class PublicAddresses
 
     private void Release(ContainerId id, Seen tables, IEnumerable<ProcessIdentity> inits)
     {
-        var links = Links(_node);
+        var links = _node.Links();
         foreach (var holder in tables.Holders.Where(h => h.Id == id))
         {
             // What is not on the link does not go with it.
@@ -151,7 +150,7 @@ internal sealed class PublicAddresses
             {
                 using (inside)
                 {
-                    Ip(inside, holder.Ip, RoutingTables.Read(inside, IsFour(holder.Ip)).Left(holder.Ip, TableOf(holder.Ip)));
+                    Ip(inside, holder.Ip, RoutingTables.Read(inside, RoutingTables.IsFour(holder.Ip)).Left(holder.Ip, TableOf(holder.Ip)));
                     if (NamespaceView.TapOf(init.Pid, holder.Ip) is { } tap)
                         MachineLink.Leave(inside, Inside(id), tap, holder.Ip);
                 }
@@ -164,7 +163,7 @@ internal sealed class PublicAddresses
         if (mine.Count == 0)
             return;
         var ports = tables.Ports.Where(p => mine.Exists(h => h.Ip.Equals(p.Ip)));
-        Nft(mine.Count == tables.Holders.Count
+        _node.Nft(mine.Count == tables.Holders.Count
             ? $"delete table inet {_table}\n"
             : string.Concat(ports.Select(p => $"delete element inet {_table} ports{Six(p.Ip)} {{ {Element(p.Ip, p.Port)} }}\n"))
                 + string.Concat(mine.Select(h => $"delete element inet {_table} holders{Six(h.Ip)} {{ {h.Element} }}\n")));
@@ -174,25 +173,22 @@ internal sealed class PublicAddresses
     private void Link(Holder holder, NetworkNamespace container, MachineCard? card)
     {
         var (inside, ip) = (Inside(holder.Id), holder.Ip);
-        if (Links(_node).Contains(holder.Interface))
+        if (_node.Links().Contains(holder.Interface))
             _node.Ip($"link del {holder.Interface}");
         var mac = string.Join(':', Hash($"{holder.Id}").Take(5).Prepend((byte)2).Select(b => $"{b:x2}"));
+        // A machine's card may take less. Who says that a packet is too large must have an address: the node has, the namespace has none.
+        var mtu = card is null ? "" : $" mtu {card.Mtu}";
         _node.Ip([
-            $"link add {holder.Interface} group {_group} address {mac} type veth peer name {inside} address {mac} netns {container.Path}",
-            .. NoLinkLocal(holder.Interface), $"link set {holder.Interface} arp off up"]);
-        container.Ip([.. NoLinkLocal(inside), $"link set {inside} arp off up"]);
+            $"link add {holder.Interface} group {_group} address {mac}{mtu} type veth peer name {inside} address {mac}{mtu} netns {container.Path}",
+            .. NetworkNamespace.NoLinkLocal(holder.Interface), $"link set {holder.Interface} arp off up"]);
+        container.Ip([.. NetworkNamespace.NoLinkLocal(inside), $"link set {inside} arp off up"]);
         if (card is null)
-            container.Ip($"addr add {ip}/{RoutingTables.Bits(ip)} dev {inside}{(IsFour(ip) ? "" : " nodad")}");
+            container.Ip($"addr add {ip}/{RoutingTables.Bits(ip)} dev {inside}{(RoutingTables.IsFour(ip) ? "" : " nodad")}");
         else
-        {
             MachineLink.Lead(container, inside, card.Tap, ip);
-            // Who says that a packet is too large must have an address: the node has, the namespace has none.
-            container.Ip($"link set {inside} mtu {card.Mtu}");
-            _node.Ip($"link set {holder.Interface} mtu {card.Mtu}");
-        }
         Ip(container, ip,
         [
-            $"route replace default dev {inside} metric {Metric}", $"route replace default dev {inside} table {TableOf(ip)}", .. RoutingTables.Read(container, IsFour(ip)).MissingRule(ip, TableOf(ip)),
+            $"route replace default dev {inside} metric {Metric}", $"route replace default dev {inside} table {TableOf(ip)}", .. RoutingTables.Read(container, RoutingTables.IsFour(ip)).MissingRule(ip, TableOf(ip)),
         ]);
         Ip(_node, ip, [$"route replace {ip}/{RoutingTables.Bits(ip)} dev {holder.Interface}"]);
     }
@@ -201,17 +197,16 @@ internal sealed class PublicAddresses
     // up to 0.8 s for the neighbour itself, whom the farm says to be here. None of it is taken back, for others may rest on it by then.
     private void Forward(bool isIPv4)
     {
-        void Set(string name, string value) => _node.Run("/usr/bin/dd", ["if=/proc/self/fd/3", $"of=/proc/sys/net/{name}", "status=none"], value + "\n");
-        Set($"{(isIPv4 ? "ipv4" : "ipv6")}/neigh/{_outside}/proxy_delay", "0");
+        _node.Set($"{(isIPv4 ? "ipv4" : "ipv6")}/neigh/{_outside}/proxy_delay", "0");
         if (isIPv4)
         {
-            Set("ipv4/ip_forward", "1");
+            _node.Set("ipv4/ip_forward", "1");
             return;
         }
         if (_node.Run("/usr/bin/cat", [$"/proc/sys/net/ipv6/conf/{_outside}/accept_ra"]).Trim() == "1")
-            Set($"ipv6/conf/{_outside}/accept_ra", "2");
-        Set("ipv6/conf/all/forwarding", "1");
-        Set($"ipv6/conf/{_outside}/proxy_ndp", "1");
+            _node.Set($"ipv6/conf/{_outside}/accept_ra", "2");
+        _node.Set("ipv6/conf/all/forwarding", "1");
+        _node.Set($"ipv6/conf/{_outside}/proxy_ndp", "1");
     }
 
     /// <summary>
@@ -268,22 +263,13 @@ internal sealed class PublicAddresses
 
     private static string Element(IPAddress ip, Port port) => $"{ip} . {port.ToString().Replace("/", " . ", StringComparison.Ordinal)}";
 
-    private static string Six(IPAddress ip) => IsFour(ip) ? "" : "6";
-
-    private static bool IsFour(IPAddress ip) => ip.AddressFamily is AddressFamily.InterNetwork;
-
-    private static IEnumerable<string> NoLinkLocal(string name) => File.Exists("/proc/self/net/if_inet6") ? [$"link set {name} addrgenmode none"] : [];
+    private static string Six(IPAddress ip) => RoutingTables.IsFour(ip) ? "" : "6";
 
     private static void Ip(NetworkNamespace space, IPAddress ip, IReadOnlyCollection<string> commands)
     {
         if (commands.Count > 0)
-            space.Run(Programs.Ip, [IsFour(ip) ? "-4" : "-6", "-batch", "/proc/self/fd/3"], string.Join('\n', commands) + "\n");
+            space.Run(Programs.Ip, [RoutingTables.IsFour(ip) ? "-4" : "-6", "-batch", "/proc/self/fd/3"], string.Join('\n', commands) + "\n");
     }
-
-    private void Nft(string commands) => _node.Run(Programs.Nft, ["-f", "/proc/self/fd/3"], commands);
-
-    private static HashSet<string> Links(NetworkNamespace node) =>
-        [.. node.Run("/usr/bin/cat", ["/proc/self/net/dev"]).Split('\n').Where(l => l.Contains(':')).Select(l => l.Split(':')[0].Trim())];
 
     private Seen Tables()
     {
@@ -307,13 +293,13 @@ internal sealed class PublicAddresses
                     holders.Add(new Holder(id, parts[0].GetString()!, IPAddress.Parse(parts[1].GetString()!)));
             }
         }
-        RoutingTables Of(bool isIPv4) => holders.Exists(h => IsFour(h.Ip) == isIPv4) ? RoutingTables.Read(_node, isIPv4) : RoutingTables.None;
+        RoutingTables Of(bool isIPv4) => holders.Exists(h => RoutingTables.IsFour(h.Ip) == isIPv4) ? RoutingTables.Read(_node, isIPv4) : RoutingTables.None;
         return new Seen(holders, ports, Of(isIPv4: true), Of(isIPv4: false));
     }
 
     private sealed record Seen(List<Holder> Holders, List<(IPAddress Ip, Port Port)> Ports, RoutingTables Four, RoutingTables Six)
     {
-        public RoutingTables Routing(IPAddress ip) => IsFour(ip) ? Four : Six;
+        public RoutingTables Routing(IPAddress ip) => RoutingTables.IsFour(ip) ? Four : Six;
     }
 }
 

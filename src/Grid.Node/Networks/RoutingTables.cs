@@ -55,7 +55,10 @@ internal sealed class RoutingTables
         .. _routes.Where(r => r.Table == $"{table}").Select(r => $"route del {r.To} dev {r.Device} table {table}"),
     ];
 
-    public static int Bits(IPAddress ip) => ip.AddressFamily is AddressFamily.InterNetwork ? 32 : 128;
+    public static bool IsFour(IPAddress ip) => ip.AddressFamily is AddressFamily.InterNetwork;
+
+    /// <summary>Of a prefix that is one address.</summary>
+    public static int Bits(IPAddress ip) => IsFour(ip) ? 32 : 128;
 
     private static List<JsonElement> Items(string json)
     {

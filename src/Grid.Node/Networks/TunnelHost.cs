@@ -234,13 +234,11 @@ public sealed class TunnelHost : IDisposable
     /// <summary>The interface is in the container's namespace, down or not what it must be. Nothing that was in it is kept.</summary>
     private static void Place(NetworkNamespace inside, string name, Tunnel wish)
     {
-        List<string> commands = ["link set lo up", $"link set {name} down", $"addr flush dev {name}"];
-        // No link-local address: it would answer to more than it was given. Set while down, for it takes effect on the way up.
-        if (File.Exists("/proc/self/net/if_inet6"))
-            commands.Add($"link set {name} addrgenmode none");
         var noDuplicates = wish.Address.AddressFamily is AddressFamily.InterNetworkV6 ? " nodad" : "";
         // The kernel makes the on-link route with the address, and no other is made.
-        inside.Ip([.. commands, $"addr add {wish.Address}/{wish.Bits} dev {name}{noDuplicates}", $"link set {name} up"]);
+        inside.Ip([
+            "link set lo up", $"link set {name} down", $"addr flush dev {name}", .. NetworkNamespace.NoLinkLocal(name),
+            $"addr add {wish.Address}/{wish.Bits} dev {name}{noDuplicates}", $"link set {name} up"]);
     }
 
     /// <summary>As much as fits into a packet of the smallest underlay with WireGuard's 80 bytes over IPv6; 1420 on Ethernet.</summary>

@@ -22,8 +22,6 @@ internal static class AddressRules
                 its.Add(new(RefusalCode.UnresolvedBackend, $"'{address.Name}' is for '{address.Workload}', which is no container and no machine on its node."), "workload");
             else if (holder is Machine { Networks.IsEmpty: true })
                 its.Add(new(RefusalCode.UnresolvedBackend, $"'{address.Name}' is for '{address.Workload}', a machine without a network: it has no card to have it by.", "Give the machine a network."), "workload");
-            else if (holder is Machine && !address.Ip.IsIPv4())
-                its.Add(new(RefusalCode.AddressConflict, $"'{address.Workload}' cannot have {address.Ip}: machines have IPv4 addresses.", "Give it an IPv4 address of the farm."), "ip");
             else if (!bound.TryAdd((address.Workload, address.Ip.IsIPv4()), address.Name))
                 its.Add(new(RefusalCode.AddressConflict, $"'{address.Workload}' would have both '{address.Name}' and '{bound[(address.Workload, address.Ip.IsIPv4())]}'.",
                     "A workload has at most one public address of each family."), "workload");

@@ -19,7 +19,7 @@ internal static class MachineRules
             var its = found.Of(machine);
             CheckSizes(machine, its);
             CheckBoot(machine, its);
-            CheckNetworks(machine, its);
+            CheckWaysOut(machine, terms, its);
             SecretRules.Check(machine, its);
             foreach (var disk in machine.Disks)
                 CheckDisk(machine, disk, terms, attached, its);
@@ -61,10 +61,12 @@ internal static class MachineRules
             found.Add(new(RefusalCode.EnvPlaceholder, $"The command line of '{machine.Name}' is left to be filled in at run time: '{machine.CommandLine}'.", "Write the value itself."), "cmdline");
     }
 
-    private static void CheckNetworks(Machine machine, Findings found)
+    // A container has an address for it; a machine leaves with the one that it has in the network.
+    private static void CheckWaysOut(Machine machine, AgreementTerms terms, Findings found)
     {
-        foreach (var place in machine.Networks.Where(a => !a.Address.IsIPv4()))
-            found.Add(new(RefusalCode.AddressConflict, $"'{machine.Name}' cannot have {place.Address}: machines have IPv4 addresses.", "Give it a network of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16."), "networks", place.Network);
+        foreach (var place in machine.Networks.Where(a => !a.Address.IsIPv4() && terms.Workloads.OfType<Network>().Any(n => n.Name == a.Network && n.Egress is Egress.Nat)))
+            found.Add(new(RefusalCode.AddressConflict, $"'{machine.Name}' cannot leave by '{place.Network}' as {place.Address}: a way out by nat is IPv4's.",
+                "Give it an address in a network of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 for that, or none with 'egress: nat'."), "networks", place.Network);
     }
 
     private static void CheckDisk(Machine machine, MachineDisk disk, AgreementTerms terms, Dictionary<(NodeId, string), string> attached, Findings found)

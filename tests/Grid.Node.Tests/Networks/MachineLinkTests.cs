@@ -63,6 +63,76 @@ public abstract class MachineLinkTests(By by)
         Wait.For(() => !emulator.Interfaces.Contains(machine.Interface), "end of the interface");
     }
 
+    [Fact]
+    public async Task By_IPv6_it_has_a_gateway_and_its_own_address_and_changes_nothing_by_what_it_says()
+    {
+        using var lab = new Lab(by);
+        var (machine, peer) = (lab.Join(lab.A, "machine", "fd20::2"), lab.Join(lab.B, "peer", "fd20::3"));
+        var neighbour = lab.Join(lab.A, "neighbour", "fd30::2", "two");
+        using var emulator = Space.OfEmulator();
+        var wish = machine.Wish([machine, peer]) with { Interface = 0 };
+        Assert.Equal(new Outcome.Done(), await lab.A.Host.ApplyAsync(machine.Id, wish, emulator.Init));
+        await peer.ApplyAsync(machine, peer);
+        await neighbour.ApplyAsync(neighbour);
+        using var tap = Open(emulator, lab.A.Host.TapOf(machine.Id));
+        using var atPeer = new Capture(peer.Container, Said);
+        Capture[] others = [.. new[] { peer.Container, lab.A.Space, lab.B.Space, neighbour.Container }.Select(s => new Capture(s, Forged))];
+        var before = Told6();
+
+        using (var socket = peer.Container.Make(() => new Socket(AddressFamily.InterNetworkV6, SocketType.Dgram, ProtocolType.Udp)))
+            await socket.SendToAsync(Encoding.UTF8.GetBytes(Told), new IPEndPoint(machine.Address, 7), TestContext.Current.CancellationToken);
+        // Nobody asked for the machine: it is known.
+        var heard = Hear(tap);
+        Assert.Equal(Machine.Mac(0), Mac(heard.AsSpan(0, 6)));
+        var (card, end) = (heard[..6], heard[6..12]);
+
+        byte[] all = [0x33, 0x33, 0, 0, 0, 1];
+        foreach (var to in (byte[][])[end, [255, 255, 255, 255, 255, 255], all])
+        {
+            foreach (var address in (string[])["fd20::9", $"{peer.Address}", "fd30::2", "::", "::1", "ff02::1", "fe80::1", "fe80::2", "2001:db8::5", $"::ffff:{lab.A.Underlay}"])
+                Write(tap, to, card, Ip6, Datagram.Udp6(IPAddress.Parse(address), peer.Address, Encoding.UTF8.GetBytes(Forged)));
+            foreach (var address in (string[])["fd20::9", "fd30::2", "::1", "fe80::1", "ff02::1", "ff05::2", "2001:db8::5", $"{machine.Address}"])
+                Write(tap, to, card, Ip6, Datagram.Udp6(machine.Address, IPAddress.Parse(address), Encoding.UTF8.GetBytes(Forged)));
+            // RFC 4861 §4.2: a router for half an hour, with a prefix from which everybody may make an address; and §4.4, the gateway and the peer are here.
+            Write(tap, to, card, Ip6, Datagram.Icmp6(IPAddress.Parse("fe80::2"), IPAddress.Parse("ff02::1"), 134,
+                [64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0, 3, 4, 64, 0xc0, 0, 0, 255, 255, 0, 0, 255, 255, 0, 0, 0, 0, .. IPAddress.Parse("2001:db8:66::").GetAddressBytes()]));
+            foreach (var stolen in new[] { MachineLink.Gateway, peer.Address, machine.Address })
+                Write(tap, to, card, Ip6, Datagram.Icmp6(IPAddress.Parse("fe80::2"), IPAddress.Parse("ff02::1"), 136, [0x20, 0, 0, 0, .. stolen.GetAddressBytes(), 2, 1, 2, 0, 0, 0, 0, 9]));
+        }
+        // As many link-local addresses as it likes: it has room for sixteen among the thousand neighbours that all of the node may have.
+        for (var i = 0; i < 200; i++)
+            Ask(IPAddress.Parse($"fe80::{i + 0x100:x}"));
+        Assert.InRange(Answers(), 1, 16);
+        // By what the kernel would answer, too: to link-local addresses from which it would go on, and about such as are not there.
+        for (var i = 0; i < 200; i++)
+        {
+            var other = IPAddress.Parse($"fe80::{i + 0x1000:x}");
+            Write(tap, end, card, Ip6, Datagram.Udp6(other, peer.Address, "to a router"u8));
+            Write(tap, end, card, Ip6, Datagram.Udp6(machine.Address, other, "to a neighbour"u8));
+        }
+        Assert.InRange(emulator.Run("/usr/sbin/ip", "-6", "-o", "neigh", "show", "dev", lab.A.Host.TapOf(machine.Id), "nud", "all").Split('\n').Count(l => l.StartsWith("fe80", StringComparison.Ordinal)), 1, 16);
+        Assert.Equal(before, Told6());
+
+        Write(tap, end, card, Ip6, Datagram.Udp6(machine.Address, peer.Address, Encoding.UTF8.GetBytes(Said)));
+        Wait.For(() => atPeer.Found > 0, "what the machine said");
+        foreach (var capture in others)
+            capture.Dispose();
+        Assert.All(others, c => Assert.Equal(0, c.Found));
+        Wait.For(() => lab.A.Host.Observe(_ => emulator.Init)[machine.Id] is TunnelSighting.Present p && p.Fits(wish, DateTimeOffset.UtcNow), "tunnel that fits");
+
+        // RFC 4861 §4.3, to whom it concerns.
+        void Ask(IPAddress from) => Write(tap, [0x33, 0x33, 0xff, 0, 0, 1], card, Ip6,
+            Datagram.Icmp6(from, IPAddress.Parse("ff02::1:ff00:1"), 135, [0, 0, 0, 0, .. MachineLink.Gateway.GetAddressBytes(), 1, 1, .. card]));
+        int Answers()
+        {
+            var (frame, count) = (new byte[2048], 0);
+            while (Posix.WaitReadable(tap, TimeSpan.FromMilliseconds(500)))
+                count += Posix.Read(tap, frame) > 54 && frame[20] == 58 && frame[54] == 136 ? 1 : 0;
+            return count;
+        }
+        string Told6() => emulator.Run("/usr/sbin/ip", "-6", "-o", "addr", "show") + emulator.Run("/usr/sbin/ip", "-6", "route", "show", "table", "all") + emulator.Run("/usr/sbin/ip", "-6", "neigh", "show", $"{machine.Address}");
+    }
+
     private static byte[] Hear(SafeFileHandle tap)
     {
         var frame = new byte[2048];

@@ -12,8 +12,6 @@ namespace Grid.Node.Tests.Networks;
 /// <summary>What a machine has besides its private networks: a way out by nat, and a public address. The world is the other node of the lab.</summary>
 public abstract class MachineWaysTests(By by)
 {
-    private const string Ip = "203.0.113.7";
-
     private static readonly IPEndPoint World = new(IPAddress.Parse("198.51.100.9"), 80);
     private static readonly TimeSpan Long = TimeSpan.FromSeconds(10), Short = TimeSpan.FromMilliseconds(700);
 
@@ -65,63 +63,94 @@ public abstract class MachineWaysTests(By by)
         }
     }
 
-    [Theory]
-    [InlineData(Egress.None)]
-    [InlineData(Egress.Nat)]
-    public async Task A_public_address_is_the_machines_own_at_the_agreed_ports_and_it_begins_nothing_from_it(Egress egress)
+    [Fact]
+    public async Task By_IPv6_a_machine_and_its_peers_reach_each_other_by_the_one_gateway()
     {
+        using var lab = new Lab(by);
+        var (machine, peer) = (lab.Join(lab.A, "machine", "fd20::2"), lab.Join(lab.B, "peer", "fd20::3"));
+        using var emulator = Space.OfEmulator();
+        Assert.Equal(new Outcome.Done(), await lab.A.Host.ApplyAsync(machine.Id, machine.Wish([machine, peer]) with { Interface = 0 }, emulator.Init));
+        await peer.ApplyAsync(machine, peer);
+        using var guest = new Guest(emulator, lab.A.Host.TapOf(machine.Id), lab.A.Host.Mtu(), "addr add fd20::2/128 dev eth0 nodad", $"route add default via {MachineLink.Gateway} dev eth0");
+        using var served = guest.Space.Served(new IPEndPoint(IPAddress.IPv6Any, 80));
+        using var atPeer = peer.Container.Served(new IPEndPoint(IPAddress.IPv6Any, 80));
+
+        Assert.Equal("from fd20::2", await guest.Space.DialAsync(new IPEndPoint(peer.Address, 80), Long));
+        Assert.Equal("from fd20::3", await peer.Container.DialAsync(new IPEndPoint(machine.Address, 80), Long));
+        // With an address of its own making as well, as most systems have.
+        guest.Space.Ip("addr add fe80::abcd/64 dev eth0 nodad", "neigh flush dev eth0");
+        Assert.Equal("from fd20::2", await guest.Space.DialAsync(new IPEndPoint(peer.Address, 80), Long));
+        guest.Space.Ip("addr add fd20::9/128 dev lo nodad");
+        Assert.Null(await guest.Space.DialAsync(new IPEndPoint(peer.Address, 80), Short, IPAddress.Parse("fd20::9")));
+    }
+
+    [Theory]
+    [InlineData(Egress.None, "203.0.113.7/24@203.0.113.1", "198.51.100.9", "203.0.113.8")]
+    [InlineData(Egress.Nat, "203.0.113.7/24@203.0.113.1", "198.51.100.9", "203.0.113.8")]
+    [InlineData(Egress.Nat, "2001:db8:2::7/64@2001:db8:2::1", "2001:db8:9::9", "2001:db8:2::8")]
+    public async Task A_public_address_is_the_machines_own_at_the_agreed_ports_and_it_begins_nothing_from_it(Egress egress, string text, string far, string nobodys)
+    {
+        Assert.True(FarmAddress.TryParse(text, out var listed));
+        var (ip, router, bits) = (listed!.Address, listed.Gateway, RoutingTables.Bits(listed.Address));
+        var (any, nodad, family) = bits == 32 ? (IPAddress.Any, "", "-4") : (IPAddress.IPv6Any, " nodad", "-6");
         using var lab = new Lab(by);
         var machine = lab.Join(lab.A, "machine", "10.20.0.1");
         using var emulator = Space.OfEmulator();
         using var world = IsServed(lab.B.Space, World.Address);
-        lab.B.Space.Ip("addr add 203.0.113.1/24 dev under");
+        using var beyond = bits == 32 ? null : IsServed(lab.B.Space, IPAddress.Parse(far));
+        lab.B.Space.Ip($"addr add {router}/{listed.Bits} dev under{nodad}");
         lab.A.Space.Ip($"route add {World.Address} via {lab.B.Underlay}");
         var wish = machine.Wish([machine], egress) with { Interface = 0 };
         Assert.Equal(new Outcome.Done(), await lab.A.Host.ApplyAsync(machine.Id, wish, emulator.Init));
         var host = PublicAddresses.Open(lab.A.Scope, lab.A.Space.Path, "under", out var why) ?? throw new InvalidOperationException(why);
         var (id, card) = (new ContainerId(machine.Id.Agreement, "public"), new MachineCard(lab.A.Host.TapOf(machine.Id), lab.A.Host.Mtu()));
-        Assert.True(FarmAddress.TryParse($"{Ip}/24@203.0.113.1", out var listed));
+        var before = Traces();
         Assert.Equal(new Outcome.Done(), Bind(8080));
 
-        using var guest = new Guest(emulator, card.Tap, card.Mtu, "addr add 10.20.0.1/24 dev eth0", $"addr add {Ip}/32 dev eth0", "route add default via 10.20.0.254");
-        using var agreed = guest.Space.Served(new IPEndPoint(IPAddress.Any, 8080));
-        using var open = guest.Space.Served(new IPEndPoint(IPAddress.Any, 8081));
-        Assert.Equal("from 203.0.113.1", await lab.B.Space.DialAsync(At(8080), Long));
+        using var guest = new Guest(emulator, card.Tap, card.Mtu, "addr add 10.20.0.1/24 dev eth0", $"addr add {ip}/{bits} dev eth0{nodad}", "route add default via 10.20.0.254", $"route add default via {MachineLink.Gateway} dev eth0");
+        using var agreed = guest.Space.Served(new IPEndPoint(any, 8080));
+        using var open = guest.Space.Served(new IPEndPoint(any, 8081));
+        Assert.Equal($"from {router}", await lab.B.Space.DialAsync(At(8080), Long));
         // From beyond the router, though the guest would leave by another way: the reply goes by the gateway that the farm lists.
-        Assert.Equal($"from {World.Address}", await lab.B.Space.DialAsync(At(8080), Long, World.Address));
+        Assert.Equal($"from {far}", await lab.B.Space.DialAsync(At(8080), Long, IPAddress.Parse(far)));
         Assert.Null(await lab.B.Space.DialAsync(At(8081), Short));
-        Assert.Null(await guest.Space.DialAsync(World, Short, IPAddress.Parse(Ip)));
+        Assert.Null(await guest.Space.DialAsync(new IPEndPoint(IPAddress.Parse(far), 80), Short, ip));
         Assert.Equal(egress is Egress.Nat ? $"from {lab.A.Underlay}" : null, await guest.Space.DialAsync(World, egress is Egress.Nat ? Long : Short, machine.Address));
-        guest.Space.Ip("addr add 203.0.113.8/32 dev eth0");
-        Assert.Null(await guest.Space.DialAsync(World, Short, IPAddress.Parse("203.0.113.8")));
-        Assert.Null(await lab.B.Space.DialAsync(new IPEndPoint(IPAddress.Parse("203.0.113.8"), 8080), Short));
+        guest.Space.Ip($"addr add {nobodys}/{bits} dev eth0{nodad}");
+        Assert.Null(await guest.Space.DialAsync(new IPEndPoint(IPAddress.Parse(far), 80), Short, IPAddress.Parse(nobodys)));
+        Assert.Null(await lab.B.Space.DialAsync(new IPEndPoint(IPAddress.Parse(nobodys), 8080), Short));
 
         // Other ports by amendment, and the tunnel is what it was.
         Assert.Equal(new Outcome.Done(), Bind(8081));
         Assert.Null(await lab.B.Space.DialAsync(At(8080), Short));
-        Assert.Equal("from 203.0.113.1", await lab.B.Space.DialAsync(At(8081), Long));
+        Assert.Equal($"from {router}", await lab.B.Space.DialAsync(At(8081), Long));
         Assert.Equal((true, "machine"), (Seen().Whole, Seen().Workload));
         Assert.True(lab.A.Host.Observe(_ => emulator.Init)[machine.Id] is TunnelSighting.Present p && p.Fits(wish, DateTimeOffset.UtcNow));
-        emulator.Run("/usr/sbin/ip", "route", "del", $"{Ip}/32");
+        emulator.Run("/usr/sbin/ip", family, "route", "del", $"{ip}/{bits}");
         Assert.False(Seen().Whole);
         Assert.Equal(new Outcome.Done(), Bind(8081));
-        Assert.Equal("from 203.0.113.1", await lab.B.Space.DialAsync(At(8081), Long));
+        Assert.Equal($"from {router}", await lab.B.Space.DialAsync(At(8081), Long));
 
         Assert.Equal(new Outcome.Done(), host.Release(id, [emulator.Init]));
-        Assert.DoesNotContain(Ip, emulator.Run("/usr/sbin/ip", "route", "show", "table", "all") + emulator.Run("/usr/sbin/ip", "rule", "show") + emulator.Run("/usr/sbin/ip", "neigh", "show"), StringComparison.Ordinal);
-        Assert.Equal(egress is Egress.Nat ? 4 : 2, emulator.Run("/usr/sbin/nft", "list", "set", "ip", "grid_machine", "pairs").Split(" . ").Length - 2);
-        Assert.Null(await guest.Space.DialAsync(World, Short, IPAddress.Parse(Ip)));
+        Assert.Equal(before, Traces());
+        Assert.Null(await guest.Space.DialAsync(new IPEndPoint(IPAddress.Parse(far), 80), Short, ip));
         Assert.Null(await lab.B.Space.DialAsync(At(8081), Short));
         Assert.DoesNotContain(lab.A.Space.Interfaces, i => i.StartsWith("ga", StringComparison.Ordinal));
 
-        Outcome Bind(int port) => host.Bind(id, new PublicAddress("public", new NodeId(Digest.Of("node"u8)), IPAddress.Parse(Ip), [new Port(Transport.Tcp, port)], "machine"), listed!, emulator.Init, card);
+        Outcome Bind(int port) => host.Bind(id, new PublicAddress("public", new NodeId(Digest.Of("node"u8)), ip, [new Port(Transport.Tcp, port)], "machine"), listed, emulator.Init, card);
         AddressSighting Seen() => host.Observe(new Dictionary<ContainerId, ProcessIdentity> { [new ContainerId(machine.Id.Agreement, "machine")] = emulator.Init })[id];
-        static IPEndPoint At(int port) => new(IPAddress.Parse(Ip), port);
+        IPEndPoint At(int port) => new(ip, port);
+        // Whoever has asked for the gateway is a neighbour for a while, and a link has more to it once the guest is there.
+        string Traces() => string.Concat(from what in (string[][])[["route", "show", "table", "all"], ["rule", "show"], ["neigh", "show", "nud", "permanent"]]
+                                         from line in emulator.Run("/usr/sbin/ip", [family, .. what]).Split('\n')
+                                         where !line.StartsWith("multicast", StringComparison.Ordinal)
+                                         select line.Replace(" linkdown", "", StringComparison.Ordinal) + '\n')
+            + emulator.Run("/usr/sbin/nft", "list", "set", bits == 32 ? "ip" : "ip6", "grid_machine", "pairs") + emulator.Run("/usr/sbin/nft", "list", "set", "ip6", "grid_machine", "addresses");
     }
 
     private static Socket IsServed(Space space, IPAddress address)
     {
-        space.Ip($"addr add {address} dev lo");
+        space.Ip($"addr add {address} dev lo{(RoutingTables.IsFour(address) ? "" : " nodad")}");
         return space.Served(new IPEndPoint(address, 80));
     }
 }

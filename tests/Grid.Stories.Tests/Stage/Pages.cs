@@ -17,7 +17,7 @@ internal static class Pages
     public static Task<string?> TryAsync(string space, IPEndPoint at, string page, TimeSpan patience) => TryAsync(
         async cancel =>
         {
-            var socket = UnderlayNetwork.Inside(space, () => new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp));
+            var socket = UnderlayNetwork.Inside(space, () => new Socket(at.AddressFamily, SocketType.Stream, ProtocolType.Tcp));
             try
             {
                 await socket.ConnectAsync(at, cancel);

@@ -6,7 +6,7 @@ namespace Grid.Stories.Tests.Stage;
 
 /// <summary>
 /// A system that boots: Debian's cloud kernel and packages, as they are, an initial RAM disk with the modules that lead to the root, and one script as its first
-/// process. It has the addresses and the gateway that its command line says, says the hash of its credential "token", formats the disk "data" if that has no file system yet, leaves a line on it at each boot, and serves it.
+/// process. It has on each card what its command line says after it (the first, if that names none): addresses, a gateway, and routes. It says the hash of its credential "token", formats the disk "data" if that has no file system yet, leaves a line on it at each boot, and serves it.
 /// Every second it writes one more, of which no two are alike, and shows as "lines" those that the disk has confirmed, and as "world" what the server answered that its command line names.
 /// </summary>
 public static class Systems
@@ -38,10 +38,13 @@ public static class Systems
         for module in net/core/failover drivers/net/net_failover drivers/net/virtio_net drivers/acpi/button drivers/input/evdev drivers/firmware/qemu_fw_cfg; do busybox insmod $modules/$module.ko; done
         credentials=/sys/firmware/qemu_fw_cfg/by_name/opt/io.systemd.credentials
         [ -e $credentials/token/raw ] && echo "CREDENTIAL $(busybox sha256sum < $credentials/token/raw)"
+        card=eth0
         for word in $(busybox cat /proc/cmdline); do
           case $word in
-            address=*) busybox ip addr add ${word#address=} dev eth0; busybox ip link set eth0 up ;;
-            gateway=*) busybox ip route add default via ${word#gateway=} ;;
+            card=*) card=${word#card=} ;;
+            address=*) busybox ip addr add ${word#address=} dev $card; busybox ip link set $card up ;;
+            gateway=*) busybox ip route add default via ${word#gateway=} dev $card ;;
+            route=*) way=${word#route=}; busybox ip route add ${way%@*} via ${way#*@} dev $card ;;
             world=*) world=${word#world=} ;;
           esac
         done

@@ -77,7 +77,8 @@ public sealed partial class UnderlayNetwork : IDisposable
     public static void Forget(string space) => Ask("/usr/sbin/nft", space, "flush", "ruleset");
 
     /// <summary>One more address for one that is on the wire.</summary>
-    public static void Give(string space, IPAddress address, int prefix) => Set(space, "addr", "add", $"{address}/{prefix}", "dev", "eth0");
+    public static void Give(string space, IPAddress address, int prefix) =>
+        Set(space, ["addr", "add", $"{address}/{prefix}", "dev", "eth0", .. address.AddressFamily is AddressFamily.InterNetworkV6 ? (string[])["nodad"] : []]);
 
     /// <summary>ip(8) in a namespace.</summary>
     public static void Set(string space, params string[] arguments) => Run(["-n", Path.GetFileName(space), .. arguments]);

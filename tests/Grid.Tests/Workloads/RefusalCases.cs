@@ -354,9 +354,8 @@ public sealed partial class RefusalCases
         Case("for-a-volume", RefusalCode.UnresolvedBackend, "an address for a volume", At("a", "203.0.113.7", "data"), new Volume("data", Node, Bytes.GiB(1), Media.Ssd, TimeSpan.Zero));
         var back = new Network("back", IPNetwork.Parse("10.1.0.0/24"), Egress.Nat);
         var vm = Vm() with { Networks = [new("back", IPAddress.Parse("10.1.0.2"))] };
-        Assert.Empty(AgreementRules.Check(Good with { Workloads = [At("a4", "203.0.113.7", "vm"), back, vm] }));
+        Assert.Empty(AgreementRules.Check(Good with { Workloads = [At("a4", "203.0.113.7", "vm"), At("a6", "2001:db8::7", "vm"), back, vm] }));
         Case("of-a-machine-without-a-network", RefusalCode.UnresolvedBackend, "an address for a machine without a card", At("a", "203.0.113.7", "vm"), Vm());
-        Case("of-a-machine-by-ipv6", RefusalCode.AddressConflict, "an IPv6 address for a machine", At("a", "2001:db8::7", "vm"), back, vm);
         Case("for-itself", RefusalCode.UnresolvedBackend, "an address for itself", At("a", "203.0.113.7", "a"));
         Terms("address-elsewhere", RefusalCode.UnresolvedBackend, "an address on another node than its workload", t => t with
         {
@@ -406,8 +405,9 @@ public sealed partial class RefusalCases
         With("disk-odd", RefusalCode.SizeInvalid, "a disk that ends in the middle of a page", Disk() with { Size = Bytes.GiB(1) + new Bytes(512) });
         With("serial-too-long", RefusalCode.NameInvalid, "a serial that a disk cannot say", Disk(), Vm() with { Disks = [new("a-serial-of-21-letters", "disk")] });
         With("serial-of-the-root", RefusalCode.NameInvalid, "a disk that calls itself the root", Disk(), Vm() with { Disks = [new("root", "disk")] });
-        With("by-ipv6", RefusalCode.AddressConflict, "a machine with an IPv6 address",
-            new Network("back", IPNetwork.Parse("fd00:1::/64"), Egress.None), Vm() with { Networks = [new("back", IPAddress.Parse("fd00:1::2"))] });
+        Workload[] BySix(Egress egress) => [new Network("back", IPNetwork.Parse("fd00:1::/64"), egress), Vm() with { Networks = [new("back", IPAddress.Parse("fd00:1::2"))] }];
+        Assert.Empty(AgreementRules.Check(Good with { Workloads = [.. BySix(Egress.None), .. Good.Workloads] }));
+        With("leaves-by-ipv6", RefusalCode.AddressConflict, "a machine that would leave by nat from an IPv6 address", BySix(Egress.Nat));
         Terms("mount-of-a-disk", RefusalCode.VolumeConflict, "a container that mounts a machine's disk", t => t with
         {
             Workloads = [Disk("disk"), ((Container)t.Workloads[0]) with { Mounts = [new VolumeMount("/data", "disk")] }],
