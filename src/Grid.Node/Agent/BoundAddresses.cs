@@ -3,6 +3,7 @@ using Grid.Addresses;
 using Grid.Node.Containers;
 using Grid.Node.Networks;
 using Grid.Reconciliation;
+using Grid.Units;
 
 namespace Grid.Node.Agent;
 
@@ -35,9 +36,11 @@ internal sealed class BoundAddresses(PublicAddresses host, AgreementFeed? feed)
         var address = (PublicAddress)wish.Workload;
         var state = feed?[wish.Key.Agreement]?.State;
         return state is not null && state.Addresses.TryGetValue(address.Ip, out var farm) && state.Farms[farm].Addresses.FirstOrDefault(a => a.Address.Equals(address.Ip)) is { } listed
-            ? Effect.Run(() => host.Bind(ContainerId.Of(wish.Key), address, listed, init, card))
+            ? Effect.Run(() => host.Bind(ContainerId.Of(wish.Key), address, listed, init, card, [.. InitsOf(wish.Key.Agreement)]))
             : Task.FromResult<Outcome>(new Outcome.Refused(new Refusal(RefusalCode.AddressNotOwned, $"{address.Ip} is on no list of this farm."), MayPass: true));
     }
 
-    public Task<Outcome> ReleaseAsync(WorkloadKey key) => Effect.Run(() => host.Release(ContainerId.Of(key), _inits.Where(i => i.Key.Agreement == key.Agreement).Select(i => i.Value)));
+    public Task<Outcome> ReleaseAsync(WorkloadKey key) => Effect.Run(() => host.Release(ContainerId.Of(key), InitsOf(key.Agreement)));
+
+    private IEnumerable<ProcessIdentity> InitsOf(AgreementId agreement) => _inits.Where(i => i.Key.Agreement == agreement).Select(i => i.Value);
 }

@@ -28,6 +28,7 @@ internal sealed partial class NodeAgent(
     private readonly Dictionary<WorkloadKey, long> _starting = [];
     private readonly Bell _deliver = new();
     private readonly Failures _failures = new(time);
+    private bool _worked = true;
 
     private SingleFlight Flights => field ??= new SingleFlight(Failed, Look);
 
@@ -105,9 +106,22 @@ internal sealed partial class NodeAgent(
             cancel.ThrowIfCancellationRequested();
             using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancel);
             var pause = Task.Delay(next, time, timer.Token);
-            await Task.WhenAny(pause, look.WaitAsync(timer.Token));
+            if (await Task.WhenAny(pause, look.WaitAsync(timer.Token)) != pause)
+                _worked = true;
+            else if (next > LatestLook)
+                GiveBack();
             await timer.CancelAsync();
         }
+    }
+
+    // Nothing has happened for a while. What an flist's files took while they were examined lies where a collector comes only when much more is allocated, which
+    // a program that waits never does.
+    private void GiveBack()
+    {
+        if (!_worked || Flights.Moving.Count > 0)
+            return;
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        _worked = false;
     }
 
     // Alone, so that receipts arrive in their order; and beside the rest, for the ledger may be slow to answer.

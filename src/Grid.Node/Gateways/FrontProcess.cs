@@ -64,6 +64,9 @@ internal sealed class FrontProcess(GatewayOptions? options, GatewayFiles files, 
     /// <summary>The front that said it listens; it may have ended since.</summary>
     public static ProcessIdentity? Read(GatewayFiles files)
     {
+        // Most nodes have none, and every look asks.
+        if (!File.Exists(files.Front))
+            return null;
         try
         {
             return File.ReadAllText(files.Front).Split(' ') is [var pid, var ticks] && int.TryParse(pid, out var number) && ulong.TryParse(ticks, out var start) ? new ProcessIdentity(number, start) : null;

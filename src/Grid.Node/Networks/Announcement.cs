@@ -25,7 +25,7 @@ internal static class Announcement
         // On other wires nobody asks for addresses.
         if (type is not "ether" || mac is not { Length: HardwareSize })
             return;
-        var frame = address.AddressFamily is AddressFamily.InterNetwork ? ArpAnnouncement(mac, address) : NeighbourAdvertisementOf(mac, address);
+        var frame = RoutingTables.IsFour(address) ? ArpAnnouncement(mac, address) : NeighbourAdvertisementOf(mac, address);
         try
         {
             using var socket = space.Make(() => new Socket(AddressFamily.Packet, SocketType.Raw, 0));

@@ -18,7 +18,8 @@ namespace Grid.Node.Networks;
 /// </summary>
 internal static class MachineLink
 {
-    private const string Table = "grid_machine";
+    // Asked: the solicited-node multicast address of the gateway (RFC 4291 §2.7.1).
+    private const string Table = "grid_machine", Asked = "ff02::1:ff00:1";
 
     /// <summary>What a guest sends IPv6 to, whatever its network.</summary>
     public static readonly IPAddress Gateway = IPAddress.Parse("fe80::1");
@@ -39,13 +40,11 @@ internal static class MachineLink
         inside.Set("ipv4/conf/all/rp_filter", "1");
         inside.Set($"ipv4/conf/{tap}/proxy_arp", "1");
         inside.Set($"ipv4/neigh/{tap}/proxy_delay", "0");
-        if (NetworkNamespace.HasSix)
-        {
-            Pass6(inside, name, tap, RoutingTables.IsFour(wish.Address) ? null : wish.Address);
-            // Who forwards takes no addresses and routes from advertisements.
-            inside.Set("ipv6/conf/all/forwarding", "1");
-            inside.Ip($"addr replace {Gateway}/64 dev {tap} nodad");
-        }
+        if (!RoutingTables.IsFour(wish.Address))
+            Open6(inside, name, tap, wish.Address);
+        // A guest has no say by IPv6 where it has none; a public address of it may be here already.
+        else if (NetworkNamespace.HasSix && !NamespaceView.HasSix(init.Pid, tap))
+            inside.Set($"ipv6/conf/{tap}/disable_ipv6", "1");
         inside.Ip([$"link set {name} up", $"link set {tap} up", $"route replace {network} dev {name}", .. Behind(wish.Address, tap, number)]);
     }
 
@@ -81,14 +80,13 @@ internal static class MachineLink
         if (RoutingTables.IsFour(address))
             Pass(inside, way, tap);
         else
-            Pass6(inside, way, tap, address);
+            Open6(inside, way, tap, address);
         inside.Ip(Behind(address, tap, 0));
     }
 
-    /// <summary>It is not the machine's any more.</summary>
+    /// <summary>It is not the machine's any more. The route goes last, for by that it is found again.</summary>
     public static void Leave(NetworkNamespace inside, string way, string tap, IPAddress address)
     {
-        inside.Ip($"route del {address}/{RoutingTables.Bits(address)} dev {tap}", $"neigh del {address} dev {tap}");
         if (RoutingTables.IsFour(address))
             Pass(inside, way, tap, Unpaired("ip", way, tap));
         else
@@ -96,30 +94,55 @@ internal static class MachineLink
                 {{Unpaired("ip6", way, tap)}}
                 delete element ip6 {{Table}} addresses { "{{tap}}" . {{address}} }
                 """);
+        // What is not there cannot be deleted.
+        inside.Ip([.. Behind(address, tap, 0), $"neigh del {address} dev {tap}", $"route del {address}/{RoutingTables.Bits(address)} dev {tap}"]);
     }
 
+    // The route says that it is whole, and comes last.
     private static string[] Behind(IPAddress address, string tap, int number) =>
-        [$"route replace {address}/{RoutingTables.Bits(address)} dev {tap}", $"neigh replace {address} lladdr {Machine.Mac(number)} dev {tap} nud permanent"];
+        [$"neigh replace {address} lladdr {Machine.Mac(number)} dev {tap} nud permanent", $"route replace {address}/{RoutingTables.Bits(address)} dev {tap}"];
+
+    private static void Open6(NetworkNamespace inside, string name, string tap, IPAddress address)
+    {
+        Pass6(inside, name, tap, address);
+        // Who forwards takes no addresses and routes from advertisements. A kernel may be told to give no new link IPv6.
+        inside.Set("ipv6/conf/all/forwarding", "1");
+        inside.Set($"ipv6/conf/{name}/disable_ipv6", "0");
+        inside.Set($"ipv6/conf/{tap}/disable_ipv6", "0");
+        inside.Ip($"addr replace {Gateway}/64 dev {tap} nodad");
+    }
 
     private static string Unpaired(string family, string way, string tap) => $$"""delete element {{family}} {{Table}} pairs { "{{way}}" . "{{tap}}", "{{tap}}" . "{{way}}" }""";
 
     private static void Pass(NetworkNamespace inside, string name, string tap, string more = "") => inside.Nft(Pairs("ip", name, tap) + more + "\n");
 
-    // The kernel answers a stranger, and tells who asks for one on its own link, before it comes to what is forwarded; whoever it would tell becomes a neighbour, and it has
-    // a thousand of those for all of the node. So what is not the machine's own or not for elsewhere ends where it comes in, and of link-local addresses, of
-    // which a guest makes as many as it likes, those that the set has no room for ask in vain.
-    private static void Pass6(NetworkNamespace inside, string name, string tap, IPAddress? address, string more = "") => inside.Nft(Pairs("ip6", name, tap) + $$"""
+    // The kernel answers what it cannot read before any rule sees it, and what it cannot forward before "forward" does; whoever it would answer becomes a neighbour, of
+    // which it has a thousand for all of the node, and waits in a queue that all of its namespaces share. So nothing comes in from a tap but from the machine's own
+    // addresses to elsewhere, and the question where the gateway is; and nothing is said to a tap but the answer, and what concerns those addresses. Of
+    // link-local addresses a guest makes as many as it likes: those that the set has no room for ask in vain.
+    private static void Pass6(NetworkNamespace inside, string name, string tap, IPAddress address, string more = "") => inside.Nft(Pairs("ip6", name, tap) + $$"""
         add set ip6 {{Table}} addresses { type ifname . ipv6_addr; }
         add set ip6 {{Table}} neighbours { type ifname . ipv6_addr; size 16; flags dynamic,timeout; timeout 1h; }
         add chain ip6 {{Table}} prerouting { type filter hook prerouting priority raw; }
+        add chain ip6 {{Table}} output { type filter hook output priority filter; }
+        add chain ip6 {{Table}} ask
         flush chain ip6 {{Table}} prerouting
         flush chain ip6 {{Table}} input
-        {{(address is null ? "" : $$"""add element ip6 {{Table}} addresses { "{{tap}}" . {{address}} }""")}}
+        flush chain ip6 {{Table}} output
+        flush chain ip6 {{Table}} ask
+        add element ip6 {{Table}} addresses { "{{tap}}" . {{address}} }
         add rule ip6 {{Table}} prerouting iifname != "{{TunnelNames.Tap}}*" accept
-        add rule ip6 {{Table}} prerouting icmpv6 type nd-neighbor-solicit ip6 hoplimit 255 update @neighbours { iifname . ip6 saddr } accept
+        add rule ip6 {{Table}} prerouting ip6 daddr { {{Gateway}}, {{Asked}} } ip6 nexthdr icmpv6 icmpv6 type nd-neighbor-solicit ip6 hoplimit 255 jump ask
         add rule ip6 {{Table}} prerouting ip6 daddr != { fe80::/10, ff00::/8 } iifname . ip6 saddr @addresses accept
         add rule ip6 {{Table}} prerouting drop
+        add rule ip6 {{Table}} ask iifname . ip6 saddr @addresses accept
+        add rule ip6 {{Table}} ask ip6 saddr fe80::/10 update @neighbours { iifname . ip6 saddr } accept
+        add rule ip6 {{Table}} ask drop
         add rule ip6 {{Table}} input iifname "{{TunnelNames.Tap}}*" icmpv6 type nd-neighbor-solicit accept
+        add rule ip6 {{Table}} output oifname != "{{TunnelNames.Tap}}*" accept
+        add rule ip6 {{Table}} output icmpv6 type nd-neighbor-advert accept
+        add rule ip6 {{Table}} output oifname . ip6 daddr @addresses accept
+        add rule ip6 {{Table}} output drop
         {{more}}
 
         """);

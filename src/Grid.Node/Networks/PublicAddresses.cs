@@ -91,8 +91,9 @@ internal sealed class PublicAddresses
     /// <param name="listed">as the farm lists it</param>
     /// <param name="init">a process in the namespace that gets it: the first of the container, or the machine's emulator</param>
     /// <param name="card">what a machine has it on; null for a container</param>
+    /// <param name="others">processes in the namespaces in which it may be as well</param>
     /// <exception cref="IOException">a step failed; what was made is found by the next</exception>
-    public Outcome Bind(ContainerId id, PublicAddress wish, FarmAddress listed, ProcessIdentity init, MachineCard? card = null)
+    public Outcome Bind(ContainerId id, PublicAddress wish, FarmAddress listed, ProcessIdentity init, MachineCard? card, params IReadOnlyCollection<ProcessIdentity> others)
     {
         using var container = NetworkNamespace.Of(init);
         if (container is null)
@@ -102,10 +103,10 @@ internal sealed class PublicAddresses
         lock (_one)
         {
             var tables = Tables();
-            // First what it has: whoever has the other may wait for it.
-            if (tables.Holders.Exists(h => h.Id == id && !h.Ip.Equals(wish.Ip)))
+            // First what it has, or where: whoever has the other may wait for it.
+            if (tables.Holders.Exists(h => h.Id == id && !h.Ip.Equals(wish.Ip)) || others.Any(o => o != init && NamespaceView.Has(o.Pid, Inside(id))))
             {
-                Release(id, tables, [init]);
+                Release(id, tables, [init, .. others]);
                 tables = Tables();
             }
             if (tables.Holders.Find(h => h.Ip.Equals(wish.Ip) && h.Id != id) is { } other)

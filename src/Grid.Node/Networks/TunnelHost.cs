@@ -20,7 +20,8 @@ namespace Grid.Node.Networks;
 /// </summary>
 public sealed class TunnelHost : IDisposable
 {
-    private const int LargestMtu = 1420, WireGuardOverhead = 80;
+    // RFC 8200 §5: what carries IPv6 takes as much as the smaller. What then does not fit into a packet of the underlay is sent in two.
+    private const int SmallestMtu = 1280, LargestMtu = 1420, WireGuardOverhead = 80;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
 
     // A handshake that is half done looks as if it had crossed another; and of calls that follow within 20 ms the second is dropped as a flood, and not
@@ -234,14 +235,14 @@ public sealed class TunnelHost : IDisposable
     /// <summary>The interface is in the container's namespace, down or not what it must be. Nothing that was in it is kept.</summary>
     private static void Place(NetworkNamespace inside, string name, Tunnel wish)
     {
-        var noDuplicates = wish.Address.AddressFamily is AddressFamily.InterNetworkV6 ? " nodad" : "";
+        var noDuplicates = RoutingTables.IsFour(wish.Address) ? "" : " nodad";
         // The kernel makes the on-link route with the address, and no other is made.
         inside.Ip([
             "link set lo up", $"link set {name} down", $"addr flush dev {name}", .. NetworkNamespace.NoLinkLocal(name),
             $"addr add {wish.Address}/{wish.Bits} dev {name}{noDuplicates}", $"link set {name} up"]);
     }
 
-    /// <summary>As much as fits into a packet of the smallest underlay with WireGuard's 80 bytes over IPv6; 1420 on Ethernet.</summary>
+    /// <summary>As much as fits into a packet of the smallest underlay with WireGuard's 80 bytes over IPv6, and no less than IPv6 needs; 1420 on Ethernet.</summary>
     public int Mtu()
     {
         using var links = JsonDocument.Parse(_node.Run(Programs.Ip, ["-j", "link", "show", "up"]));
@@ -249,7 +250,7 @@ public sealed class TunnelHost : IDisposable
         var underlay = from link in links.RootElement.EnumerateArray()
                        where link.TryGetProperty("ifname", out _) && !link.GetProperty("flags").EnumerateArray().Any(f => f.GetString() == "LOOPBACK") && !TunnelNames.IsOurs(link.GetProperty("ifname").GetString()!)
                        select link.GetProperty("mtu").GetInt32() - WireGuardOverhead;
-        return underlay.Append(LargestMtu).Min();
+        return int.Max(SmallestMtu, underlay.Append(LargestMtu).Min());
     }
 
     private void Configure(IRunningTunnel tunnel, Tunnel wish)

@@ -126,7 +126,7 @@ public sealed class AddressTests : IDisposable
         Bind("a4", four.Address, web, four, new Port(Transport.Tcp, 8080));
         Bind("a6", six.Address, web, six, new Port(Transport.Tcp, 8080));
         Assert.Equal(["a4", "a6"], Seen().Where(s => s.Value is { Whole: true, Workload: "c0" }).Select(s => s.Key).Order());
-        Assert.IsType<Outcome.Transient>(_host.Bind(Id("thief"), Wish("thief", four.Address), four, web.Init));
+        Assert.IsType<Outcome.Transient>(_host.Bind(Id("thief"), Wish("thief", four.Address), four, web.Init, null));
 
         // The container ends, and is there again.
         web.Dispose();
@@ -168,10 +168,25 @@ public sealed class AddressTests : IDisposable
         var (seven, eight, a, b) = (Listed("203.0.113.7/24@203.0.113.1"), Listed("203.0.113.8/24@203.0.113.1"), Container(), Container());
         Bind("a", seven.Address, a, seven);
         Bind("b", eight.Address, b, eight);
-        Assert.IsType<Outcome.Transient>(_host.Bind(Id("a"), Wish("a", eight.Address), eight, a.Init));
+        Assert.IsType<Outcome.Transient>(_host.Bind(Id("a"), Wish("a", eight.Address), eight, a.Init, null));
         Bind("b", seven.Address, b, seven);
         Bind("a", eight.Address, a, eight);
         Assert.Equal([("a", "c0", eight.Address), ("b", "c1", seven.Address)], Seen().OrderBy(s => s.Key).Select(s => (s.Key, s.Value.Workload, s.Value.Ip)));
+    }
+
+    [Theory]
+    [InlineData("203.0.113.7/24@203.0.113.1")]
+    [InlineData("2001:db8:2::7/64@2001:db8:2::1")]
+    public async Task One_that_is_given_to_another_leaves_nothing_with_the_first(string text)
+    {
+        var (listed, first, second) = (Listed(text), Container(), Container());
+        using var server = Served(second, listed.Address.AddressFamily, 8080);
+        Bind("public", listed.Address, first, listed, new Port(Transport.Tcp, 8080));
+        Bind("public", listed.Address, second, listed, new Port(Transport.Tcp, 8080));
+        Assert.NotNull(await DialAsync(_world, new IPEndPoint(listed.Address, 8080)));
+        Assert.Equal((true, "c1"), (Seen()["public"].Whole, Seen()["public"].Workload));
+        Assert.Equal(["lo"], first.Interfaces);
+        Assert.DoesNotContain("5210", first.Run("/usr/sbin/ip", "rule", "show") + first.Run("/usr/sbin/ip", "-6", "rule", "show"), StringComparison.Ordinal);
     }
 
     [Theory]
@@ -194,7 +209,7 @@ public sealed class AddressTests : IDisposable
         Assert.Equal(Mac(_node), Neighbour(listed.Address));
 
         Assert.Equal(new Outcome.Done(), _host.Release(Id("public"), _containers.Select(c => c.Init)));
-        Assert.Equal(new Outcome.Done(), other.Bind(Id("public"), Wish("public", listed.Address, new Port(Transport.Tcp, 8080)), listed, there.Init));
+        Assert.Equal(new Outcome.Done(), other.Bind(Id("public"), Wish("public", listed.Address, new Port(Transport.Tcp, 8080)), listed, there.Init, null));
         // Nobody has asked: it was told.
         Wait.For(() => Neighbour(listed.Address) == Mac(node), "the router to know the other node");
         Assert.NotEqual(Mac(_node), Mac(node));
@@ -226,7 +241,7 @@ public sealed class AddressTests : IDisposable
         return made;
     }
 
-    private void Bind(string name, IPAddress ip, Space container, FarmAddress listed, params Port[] ports) => Assert.Equal(new Outcome.Done(), _host.Bind(Id(name), Wish(name, ip, ports), listed, container.Init));
+    private void Bind(string name, IPAddress ip, Space container, FarmAddress listed, params Port[] ports) => Assert.Equal(new Outcome.Done(), _host.Bind(Id(name), Wish(name, ip, ports), listed, container.Init, null, [.. _containers.Select(c => c.Init)]));
 
     private Dictionary<string, AddressSighting> Seen() =>
         _host.Observe(_containers.Index().ToDictionary(c => Id($"c{c.Index}"), c => c.Item.Init)).ToDictionary(a => a.Key.Workload, a => a.Value);

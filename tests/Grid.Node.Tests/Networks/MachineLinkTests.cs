@@ -76,7 +76,8 @@ public abstract class MachineLinkTests(By by)
         await neighbour.ApplyAsync(neighbour);
         using var tap = Open(emulator, lab.A.Host.TapOf(machine.Id));
         using var atPeer = new Capture(peer.Container, Said);
-        Capture[] others = [.. new[] { peer.Container, lab.A.Space, lab.B.Space, neighbour.Container }.Select(s => new Capture(s, Forged))];
+        // What leaves for the tunnel as well: WireGuard drops much of it by itself.
+        Capture[] others = [.. new[] { peer.Container, lab.A.Space, lab.B.Space, neighbour.Container }.Select(s => new Capture(s, Forged)), new Capture(emulator, Forged, only: machine.Interface)];
         var before = Told6();
 
         using (var socket = peer.Container.Make(() => new Socket(AddressFamily.InterNetworkV6, SocketType.Dgram, ProtocolType.Udp)))
@@ -91,7 +92,7 @@ public abstract class MachineLinkTests(By by)
         {
             foreach (var address in (string[])["fd20::9", $"{peer.Address}", "fd30::2", "::", "::1", "ff02::1", "fe80::1", "fe80::2", "2001:db8::5", $"::ffff:{lab.A.Underlay}"])
                 Write(tap, to, card, Ip6, Datagram.Udp6(IPAddress.Parse(address), peer.Address, Encoding.UTF8.GetBytes(Forged)));
-            foreach (var address in (string[])["fd20::9", "fd30::2", "::1", "fe80::1", "ff02::1", "ff05::2", "2001:db8::5", $"{machine.Address}"])
+            foreach (var address in (string[])["fd30::2", "::1", "fe80::1", "ff02::1", "ff05::2", "2001:db8::5", $"{machine.Address}"])
                 Write(tap, to, card, Ip6, Datagram.Udp6(machine.Address, IPAddress.Parse(address), Encoding.UTF8.GetBytes(Forged)));
             // RFC 4861 §4.2: a router for half an hour, with a prefix from which everybody may make an address; and §4.4, the gateway and the peer are here.
             Write(tap, to, card, Ip6, Datagram.Icmp6(IPAddress.Parse("fe80::2"), IPAddress.Parse("ff02::1"), 134,
@@ -99,6 +100,9 @@ public abstract class MachineLinkTests(By by)
             foreach (var stolen in new[] { MachineLink.Gateway, peer.Address, machine.Address })
                 Write(tap, to, card, Ip6, Datagram.Icmp6(IPAddress.Parse("fe80::2"), IPAddress.Parse("ff02::1"), 136, [0x20, 0, 0, 0, .. stolen.GetAddressBytes(), 2, 1, 2, 0, 0, 0, 0, 9]));
         }
+        // Whoever asks for somebody else, or as somebody else, is not handed on either, whatever stands in the question.
+        foreach (var (from, to) in ((string, string)[])[("2001:db8::5", $"{peer.Address}"), ("fd20::9", $"{peer.Address}"), ("fd20::9", "fe80::1"), ("fe80::7", $"{peer.Address}"), ("fe80::7", "fe80::8")])
+            Write(tap, end, card, Ip6, Datagram.Icmp6(IPAddress.Parse(from), IPAddress.Parse(to), 135, [0, 0, 0, 0, .. peer.Address.GetAddressBytes(), .. Encoding.UTF8.GetBytes(Forged)]));
         // As many link-local addresses as it likes: it has room for sixteen among the thousand neighbours that all of the node may have.
         for (var i = 0; i < 200; i++)
             Ask(IPAddress.Parse($"fe80::{i + 0x100:x}"));
@@ -109,6 +113,9 @@ public abstract class MachineLinkTests(By by)
             var other = IPAddress.Parse($"fe80::{i + 0x1000:x}");
             Write(tap, end, card, Ip6, Datagram.Udp6(other, peer.Address, "to a router"u8));
             Write(tap, end, card, Ip6, Datagram.Udp6(machine.Address, other, "to a neighbour"u8));
+            // RFC 8200 §4.2: an option that whoever does not know it has to complain of.
+            Write(tap, end, card, Ip6, [0x60, 0, 0, 0, 0, 8, 0, 64, .. other.GetAddressBytes(), .. peer.Address.GetAddressBytes(), 59, 0, 0x9e, 4, 0, 0, 0, 0]);
+            Write(tap, end, card, Ip6, Datagram.Icmp6(IPAddress.Parse("fe80::100"), other, 135, [0, 0, 0, 0, .. other.GetAddressBytes(), 1, 1, .. card]));
         }
         Assert.InRange(emulator.Run("/usr/sbin/ip", "-6", "-o", "neigh", "show", "dev", lab.A.Host.TapOf(machine.Id), "nud", "all").Split('\n').Count(l => l.StartsWith("fe80", StringComparison.Ordinal)), 1, 16);
         Assert.Equal(before, Told6());

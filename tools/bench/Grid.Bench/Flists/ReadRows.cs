@@ -13,20 +13,20 @@ using Microsoft.Extensions.Logging;
 
 namespace Grid.Bench.Flists;
 
-/// <summary>One tree as a plain directory, as an flist mounted by engine F, and as a squashfs image mounted by squashfuse_ll.</summary>
+/// <summary>One tree as a plain directory, as an flist mounted by engine F, as a squashfs image mounted by squashfuse_ll, and as an EROFS image mounted by the kernel.</summary>
 internal static class ReadRows
 {
     private const string Cold = "big file read once, nothing here, hub on loopback";
     private const string Curl = "curl | zstd -d | sha256sum";
     private const string Mount = "mount of 100,001 files, tree and data here";
 
-    private static readonly string[] Sides = ["flist", "ext4", "squashfuse_ll"];
+    private static readonly string[] Sides = ["flist", "ext4", "squashfuse_ll", "erofs"];
 
     public static async Task MeasureAsync(Rounds rounds, string tree, string work, int count)
     {
         var corpus = await Corpus.MakeAsync(Path.Combine(work, "ext4"), tree);
         var id = await BuildRows.BuildAsync(corpus.Directory, Path.Combine(work, "store"));
-        await Shell.RunAsync($"zstd -q -3 -T0 '{corpus.Directory}/{Corpus.Big}' -o '{work}/big.zst'; mksquashfs '{corpus.Directory}' '{work}/image' -quiet -no-progress -comp zstd -Xcompression-level 3");
+        await Shell.RunAsync($"zstd -q -3 -T0 '{corpus.Directory}/{Corpus.Big}' -o '{work}/big.zst'; mksquashfs '{corpus.Directory}' '{work}/image' -quiet -no-progress -comp zstd -Xcompression-level 3; mkfs.erofs -zlz4 '{work}/image.erofs' '{corpus.Directory}'");
         await using var hub = await HubServer.StartAsync(new HubOptions { Store = Path.Combine(work, "hub"), Listen = "http://127.0.0.1:0" });
         using var client = new HubClient([hub.Address]);
         using (var store = DirectoryStore.Open(Path.Combine(work, "store")))
@@ -57,7 +57,8 @@ internal static class ReadRows
         }
         await rounds.TimeAsync(Mount, () => MountAsync(work, hub.Address, id, cache));
         var image = Directory.CreateDirectory(At(work, "squashfuse_ll")).FullName;
-        await Shell.RunAsync($"squashfuse_ll '{work}/image' '{image}'");
+        var erofs = Directory.CreateDirectory(At(work, "erofs")).FullName;
+        await Shell.RunAsync($"squashfuse_ll '{work}/image' '{image}'; mount -t erofs -o loop,ro '{work}/image.erofs' '{erofs}'");
         try
         {
             await LocalAsync(rounds, work, count);
@@ -68,7 +69,7 @@ internal static class ReadRows
         finally
         {
             FlistMount.Stop(At(work, "flist"), detach: true);
-            await Shell.RunAsync($"umount -l '{image}'");
+            await Shell.RunAsync($"umount -l '{image}' '{erofs}'");
             await WaitForEndAsync(At(work, "flist"));
         }
     }
@@ -119,6 +120,7 @@ internal static class ReadRows
         {
             rounds.Row($"{what}: flist", $"{what}: ext4", amount, unit, plain);
             rounds.Row($"{what}: flist", $"{what}: squashfuse_ll", amount, unit, fuse);
+            rounds.Row($"{what}: flist", $"{what}: erofs", amount, unit, "");
         }
     }
 

@@ -39,9 +39,10 @@ internal static class NodeBench
                     await IdleAsync(grid, table);
                 else
                     await MeasureAsync(grid, podman, directory, table);
+                // Before what was started is taken down, which may fail.
+                Console.WriteLine($"{Environment.ProcessorCount} cores, load before {load}, after {Load()}");
+                table.Print(Console.Out);
             }
-            Console.WriteLine($"{Environment.ProcessorCount} cores, load before {load}, after {Load()}");
-            table.Print(Console.Out);
             return 0;
         }
         finally
