@@ -43,7 +43,7 @@ internal static class MachineLink
         if (!RoutingTables.IsFour(wish.Address))
             Open6(inside, name, tap, wish.Address);
         // A guest has no say by IPv6 where it has none; a public address of it may be here already.
-        else if (NetworkNamespace.HasSix && !NamespaceView.HasSix(init.Pid, tap))
+        else if (NetworkNamespace.HasSix && !NamespaceView.HasSixBehind(init.Pid, tap))
             inside.Set($"ipv6/conf/{tap}/disable_ipv6", "1");
         inside.Ip([$"link set {name} up", $"link set {tap} up", $"route replace {network} dev {name}", .. Behind(wish.Address, tap, number)]);
     }

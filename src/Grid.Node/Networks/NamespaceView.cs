@@ -91,7 +91,7 @@ internal static class NamespaceView
     public static string? TapOf(int pid, IPAddress address) => Names(pid).Where(n => n.StartsWith(TunnelNames.Tap, StringComparison.Ordinal)).FirstOrDefault(tap => Behind(pid, tap).Contains(address));
 
     /// <summary>An IPv6 address is behind it.</summary>
-    public static bool HasSix(int pid, string tap) => Behind(pid, tap).Any(a => !RoutingTables.IsFour(a));
+    public static bool HasSixBehind(int pid, string tap) => Behind(pid, tap).Any(a => !RoutingTables.IsFour(a));
 
     private static IEnumerable<IPAddress> Behind(int pid, string tap) =>
         from route in Routes(pid, tap) where !route.Via && route.To.PrefixLength == RoutingTables.Bits(route.To.BaseAddress) select route.To.BaseAddress;
