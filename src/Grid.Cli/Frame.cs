@@ -132,7 +132,7 @@ internal sealed class Frame(Shell shell, Options options)
 
     private static Block Line(Problem problem) => Block.Line($"error[{problem.Refusal.Code}]: {(problem.Where is null ? "" : $"{problem.Where}: ")}{problem.Refusal.Detail}", Ink.Bad);
 
-    private static bool IsAway(Outcome outcome) => outcome is Outcome.Failed { Problems: [{ Refusal.Code: CliCode.LedgerUnreachable or CliCode.HubUnreachable }] };
+    public static bool IsAway(Outcome outcome) => outcome is Outcome.Failed { Problems: [{ Refusal.Code: CliCode.LedgerUnreachable or CliCode.HubUnreachable }] };
 
     private bool Colour(ParseResult parsed) => shell.Environment("NO_COLOR") is not { Length: > 0 } && !parsed.GetValue(options.NoColor);
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Grid.Cli.Commands;
 
 namespace Grid.Cli.Tests;
 
@@ -38,6 +39,39 @@ public sealed class CompletionTests
         var found = await ShellAsync(home, shell, line);
         Assert.True(expected.Order(StringComparer.Ordinal).SequenceEqual(found.Order(StringComparer.Ordinal)), $"{what}: {string.Join(' ', found)}");
     }
+
+    [Theory]
+    [InlineData("bash")]
+    [InlineData("zsh")]
+    [InlineData("fish")]
+    public async Task What_a_ledger_says_is_executed_by_no_shell(string shell)
+    {
+        if (!File.Exists($"/usr/bin/{shell}"))
+            Assert.Skip($"{shell} is not installed; run tools/setup.");
+        using var home = new TestShell();
+        home.Write("script", (await home.RunAsync("completion", shell)).Out);
+        var ran = home.PathOf("ran");
+        // A program that passes on whatever it was told.
+        Directory.CreateDirectory(home.PathOf("bin"));
+        home.Write("bin/grid", $"""
+            #!/bin/sh
+            cat <<'END'
+            farm
+            farm$(touch {ran})
+            farm`touch {ran}`
+            farm;touch {ran}
+            farm*
+            END
+            """);
+        File.SetUnixFileMode(home.PathOf("bin/grid"), UnixFileMode.UserRead | UnixFileMode.UserExecute);
+
+        Assert.Contains("farm", await ShellAsync(home, shell, "grid farm show far"));
+        Assert.False(File.Exists(ran));
+    }
+
+    [Fact]
+    public void Nothing_but_names_and_ids_is_offered() => Assert.Equal(["north", "agr1qqq", "my_key.2"], Completion.Items(
+        ["north", "$(touch x)", "a b", "agr1qqq", "\u001b[2J", "a;b", "-f", "*", "my_key.2", "nörd", "x\ny"]).Select(i => i.Label));
 
     private static async Task<string[]> ShellAsync(TestShell home, string shell, string line)
     {

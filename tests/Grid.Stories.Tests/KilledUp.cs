@@ -33,6 +33,13 @@ public sealed class KilledUp
         using var up = Heard.Grid("up", "--directory", Directory, "--once");
         Assert.True(await up.EndAsync() == 0, $"seed {seed}, killed at {string.Join("; ", said)}\n{up.Text}");
         LeavesNothing(seed);
+        // What a person reads, in its order.
+        var at = 0;
+        foreach (var word in new[] { "$ grid flist build", "$ grid plan", "price", " EUR", "$ grid apply", "$ grid agreement countersign", "running", "From inside the container's own network", "The node's receipt is entry", "$ grid verify", "HOLDS", "$ grid cancel", "Gone:" })
+        {
+            at = up.Text.IndexOf(word, at, StringComparison.Ordinal);
+            Assert.True(at >= 0, $"'{word}' is not said, or too early:\n{up.Text}");
+        }
     }
 
     private static void LeavesNothing(int seed)

@@ -16,9 +16,15 @@ public sealed partial class LeftUp : IDisposable
         if (!Environment.IsPrivilegedProcess || !File.Exists("/usr/bin/mmdebstrap"))
             Assert.Skip("grid up needs root and mmdebstrap; run tools/setup.");
         using var up = Heard.Grid("up");
-        await up.SaysAsync("grid status --watch");
+        await up.SaysAsync("grid agreement history hello");
         var environment = up.Exports();
         var (home, directory) = (environment["GRID_HOME"], Path.GetDirectoryName(environment["GRID_HOME"])!);
+
+        // What it says to try is tried, as it is printed.
+        var printed = up.Text.Split('\n').Select(l => l.Trim()).SkipWhile(l => !l.StartsWith("The grid stays up", StringComparison.Ordinal)).Where(l => l.StartsWith("grid ", StringComparison.Ordinal)).ToList();
+        Assert.True(printed.Count >= 5, up.Text);
+        foreach (var line in printed.Where(l => !l.Contains("--watch", StringComparison.Ordinal)))
+            await GridAsync(environment, line.Split(' ')[1..]);
 
         // Somebody looks on meanwhile, in a terminal of their own.
         using var watching = Heard.Grid(environment, "status", "--watch");

@@ -8,7 +8,7 @@ namespace Grid.Cli.Commands;
 
 /// <summary>
 /// Words that live: names from this machine at once, ids from the ledger when it answers within a moment. A shell that waits for completion
-/// must never hang or show an error, so here alone silence is an answer.
+/// must never hang or show an error, so here alone silence is an answer. A ledger's words are nobody's proof, and a shell's line is no place for any but names and ids.
 /// </summary>
 internal static class Completion
 {
@@ -41,7 +41,7 @@ internal static class Completion
     private static IEnumerable<CompletionItem> Local(Frame frame, ParseResult parsed, Func<Session, Book, IEnumerable<string>> words)
     {
         using var session = Session(frame, parsed);
-        return session is not null && session.Book().Try(out var book, out _) ? [.. words(session, book).Select(w => new CompletionItem(w))] : [];
+        return session is not null && session.Book().Try(out var book, out _) ? [.. Items(words(session, book))] : [];
     }
 
     private static IEnumerable<CompletionItem> Live(Frame frame, ParseResult parsed, Func<LedgerClient, CancellationToken, Task<Answer<LedgerView>>> ask, string field) => Live(frame, parsed, async (session, ledger, c) =>
@@ -61,13 +61,16 @@ internal static class Completion
                 var ledger = await session.LedgerAsync(patience.Token).ConfigureAwait(false);
                 return ledger.Try(out var client, out _) ? await ask(session, client, patience.Token).ConfigureAwait(false) : [];
             }, patience.Token).GetAwaiter().GetResult();
-            return [.. found.Select(w => new CompletionItem(w))];
+            return Items(found);
         }
         catch (Exception e) when (e is LedgerUnreachableException or OperationCanceledException)
         {
             return [];
         }
     }
+
+    internal static IEnumerable<CompletionItem> Items(IEnumerable<string> words) =>
+        words.Where(w => w.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.') && !w.StartsWith('-')).Select(w => new CompletionItem(w));
 
     private static Session? Session(Frame frame, ParseResult parsed)
     {

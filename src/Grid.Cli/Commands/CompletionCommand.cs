@@ -6,12 +6,16 @@ namespace Grid.Cli.Commands;
 
 internal static class CompletionCommand
 {
-    // Each script hands the line and the cursor to the program itself, which knows the verbs, the options and the live ids.
+    // Each script hands the line and the cursor to the program itself, which knows the verbs, the options and the live ids. What it says is never a shell's
+    // to expand: some of it comes from a ledger.
     private const string Bash = """
         # grid completion for bash: source <(grid completion bash)
         _grid() {
-          local line="${COMP_LINE}" IFS=$'\n'
-          COMPREPLY=( $(compgen -W "$("${COMP_WORDS[0]}" "[suggest:${COMP_POINT}]" "${line}" 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}") )
+          local found word="${COMP_WORDS[COMP_CWORD]}"
+          COMPREPLY=()
+          while IFS= read -r found; do
+            if [[ -n $found && $found == "$word"* ]]; then COMPREPLY+=("$found"); fi
+          done < <("${COMP_WORDS[0]}" "[suggest:${COMP_POINT}]" "${COMP_LINE}" 2>/dev/null)
         }
         complete -F _grid grid
 

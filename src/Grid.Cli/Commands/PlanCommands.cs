@@ -135,7 +135,8 @@ internal static class PlanCommands
         const string Next = "Run 'grid plan' again, look at it, and apply the new digest.";
         if (plan is null)
         {
-            return problem is Outcome.Failed failed
+            // That nobody could be asked moves nothing.
+            return problem is Outcome.Failed failed && !Frame.IsAway(failed)
                 ? new Outcome.Failed([new Problem(new Refusal(CliCode.PlanMoved, "The plan does not hold any more, for the reasons below.", Next)), .. failed.Problems])
                 : problem;
         }

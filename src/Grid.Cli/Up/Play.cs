@@ -207,12 +207,15 @@ internal abstract class Play(PrivateGrid grid, Prompt prompt)
 
     private async Task StayAsync(CancellationToken cancel)
     {
+        var logs = string.Join(':', Nodes.Select(n => Path.Combine(grid.Node(n.Node).Data, "logs")));
+        Result["environment"] = new JsonObject { ["GRID_HOME"] = grid.Home, ["GRID_ACCOUNT"] = User, ["GRID_HUB"] = grid.Hub, ["GRID_NODE_LOGS"] = logs };
+        prompt.Document(Result);
         prompt.Say($"""
 
             The grid stays up until ctrl-C. Try, in another terminal:
 
               export PATH={AppContext.BaseDirectory.TrimEnd('/')}:$PATH
-              export GRID_HOME={grid.Home} GRID_ACCOUNT={User} GRID_HUB={grid.Hub} GRID_NODE_LOGS={string.Join(':', Nodes.Select(n => Path.Combine(grid.Node(n.Node).Data, "logs")))}
+              export GRID_HOME={grid.Home} GRID_ACCOUNT={User} GRID_HUB={grid.Hub} GRID_NODE_LOGS={logs}
               {string.Join("\n  ", ToTry.Prepend($"grid plan {grid.At("grid.yaml")}"))}
             """);
         try

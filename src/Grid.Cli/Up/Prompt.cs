@@ -15,6 +15,13 @@ internal sealed class Prompt(PrivateGrid grid, Shell shell, Format format, Actio
 
     public void Say(string text) => say(text);
 
+    /// <summary>Writes a document where documents are asked for, to be followed by others.</summary>
+    public void Document(JsonObject document)
+    {
+        if (format != Format.Table)
+            shell.Out.WriteLine(format == Format.Json ? Output.Document.Json(document, oneLine: true) : $"---\n{Output.Document.Yaml(document)}");
+    }
+
     public Task<JsonNode> GridAsync(params string[] arguments) => RunAsync(show: true, arguments);
 
     /// <summary>Without a word.</summary>
