@@ -44,6 +44,22 @@ public sealed class MovedPlans(RealLedger real) : Journeys(real)
         }
     }
 
+    [Fact]
+    public async Task A_hub_that_is_away_has_moved_nothing()
+    {
+        using var shell = new TestShell();
+        var (farm, node) = await PartiesAsync(shell);
+        using var _ = node;
+        var yaml = shell.Write("grid.yaml", Draft("away", farm));
+        var plan = Text(await shell.JsonAsync("plan", yaml), "plan");
+
+        shell.Environment["GRID_HUB"] = "http://127.0.0.1:1";
+        var (code, _, error) = await shell.RunAsync("apply", yaml, "--plan", plan, "--yes", "--no-wait");
+        Assert.Equal(Exit.Error, code);
+        Assert.StartsWith("error[hub-unreachable]", error, StringComparison.Ordinal);
+        Assert.DoesNotContain("plan-moved", error, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(9, true)]
     [InlineData(10, false)]

@@ -24,12 +24,16 @@ public sealed class Tampering
         for (var round = 0; round < 1000; round++)
         {
             var bytes = statement.Bytes.ToArray();
-            bytes[random.Next(bytes.Length)] ^= (byte)(1 << random.Next(8));
+            var at = random.Next(bytes.Length);
+            bytes[at] ^= (byte)(1 << random.Next(8));
             using var content = new ByteArrayContent(bytes) { Headers = { ContentType = new("application/cose") } };
             using var answer = await http.PostAsync("v1/statements", content);
             using var problem = JsonDocument.Parse(await answer.Content.ReadAsStringAsync());
             var code = problem.RootElement.GetProperty("code").GetString()!;
             codes[code] = codes.GetValueOrDefault(code) + 1;
+            // A signature is still one, of something else.
+            if (statement.Signatures.Any(s => statement.Bytes.Span.IndexOf(s.Value.Span) is var start && at >= start && at < start + s.Value.Length))
+                Assert.Equal(RefusalCode.BadSignature, code);
         }
         // It is no statement, or it is not what was signed; nothing was refused for another reason, as that it came too often.
         Assert.Subset(new HashSet<string>([RefusalCode.Malformed, RefusalCode.TooLarge, RefusalCode.UnknownField, RefusalCode.MissingField, RefusalCode.UnknownKind, RefusalCode.UnknownVersion, RefusalCode.BadSignature]), codes.Keys.ToHashSet());

@@ -25,7 +25,13 @@ public sealed class TheMainJob
         Assert.Equal("0.000001625 EUR", result.GetProperty("price").GetProperty("perSecond").GetString());
         Assert.Equal("workload running", result.GetProperty("receipt").GetProperty("what").GetString());
         Assert.StartsWith("node1", result.GetProperty("nodes").GetProperty("north").GetString(), StringComparison.Ordinal);
+        Assert.StartsWith("acct1", result.GetProperty("user").GetString(), StringComparison.Ordinal);
+        foreach (var (field, prefix) in new[] { ("account", "acct1"), ("farm", "farm1"), ("offer", "offer1") })
+            Assert.StartsWith(prefix, result.GetProperty("farmer").GetProperty(field).GetString(), StringComparison.Ordinal);
+        Assert.StartsWith("key1", result.GetProperty("log").GetProperty("key").GetString(), StringComparison.Ordinal);
+        Assert.True(result.GetProperty("log").GetProperty("size").GetInt64() > result.GetProperty("receipt").GetProperty("index").GetInt64());
+        Assert.Matches("^[0-9a-f]{64}$", result.GetProperty("log").GetProperty("root").GetString());
         Assert.All(result.GetProperty("stages").EnumerateArray(), s => Assert.True(s.GetProperty("seconds").GetDouble() > 0));
-        Assert.Contains(result.GetProperty("stages").EnumerateArray(), s => s.GetProperty("stage").GetString() == "run");
+        Assert.Equal(["parties", "node", "root", "flist", "plan", "agree", "run", "page", "verify", "cancel"], result.GetProperty("stages").EnumerateArray().Select(s => s.GetProperty("stage").GetString()));
     }
 }

@@ -108,7 +108,9 @@ internal abstract class Play(PrivateGrid grid, Prompt prompt)
     {
         var bundle = grid.At($"{Agreement}.bundle");
         await prompt.GridAsync("agreement", "export", Agreement, "-f", bundle);
-        Result["bundleVerdict"] = (string?)(await prompt.GridAsync("verify", bundle, "--ledger-key", LedgerKey))["verdict"];
+        var verified = await prompt.GridAsync("verify", bundle, "--ledger-key", LedgerKey);
+        Result["bundleVerdict"] = (string?)verified["verdict"];
+        Result["log"] = new JsonObject { ["key"] = LedgerKey, ["size"] = verified["size"]?.DeepClone(), ["root"] = (string?)verified["root"] };
     }
 
     /// <summary>The first process of a workload. The node's own word on its machine; the agent has no inbound interface.</summary>
