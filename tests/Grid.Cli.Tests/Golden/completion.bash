@@ -1,6 +1,9 @@
 # grid completion for bash: source <(grid completion bash)
 _grid() {
-  local line="${COMP_LINE}" IFS=$'\n'
-  COMPREPLY=( $(compgen -W "$("${COMP_WORDS[0]}" "[suggest:${COMP_POINT}]" "${line}" 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}") )
+  local found word="${COMP_WORDS[COMP_CWORD]}"
+  COMPREPLY=()
+  while IFS= read -r found; do
+    if [[ -n $found && $found == "$word"* ]]; then COMPREPLY+=("$found"); fi
+  done < <("${COMP_WORDS[0]}" "[suggest:${COMP_POINT}]" "${COMP_LINE}" 2>/dev/null)
 }
 complete -F _grid grid
