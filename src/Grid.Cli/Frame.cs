@@ -93,7 +93,7 @@ internal sealed class Frame(Shell shell, Options options)
                 if (format == Format.Table)
                     new Page(shell.Out, colour && shell.Terminal.Out).Write(Wanted(parsed, done));
                 else
-                    shell.Out.WriteLine(format == Format.Json ? Document.Json(done.Document, repeated) : (repeated ? "---\n" : "") + Document.Yaml(done.Document));
+                    shell.Out.WriteLine(Document.Text(done.Document, format, repeated));
                 return done.Code;
             case Outcome.Failed failed:
                 WriteProblems(failed, format, colour && shell.Terminal.Error);
@@ -127,7 +127,7 @@ internal sealed class Frame(Shell shell, Options options)
             ["where"] = p.Where,
         };
         var document = new JsonObject { ["error"] = One(failed.Problems[0]), ["errors"] = new JsonArray([.. failed.Problems.Select(One)]) };
-        shell.Error.WriteLine(format == Format.Json ? Document.Json(document) : Document.Yaml(document));
+        shell.Error.WriteLine(Document.Text(document, format));
     }
 
     private static Block Line(Problem problem) => Block.Line($"error[{problem.Refusal.Code}]: {(problem.Where is null ? "" : $"{problem.Where}: ")}{problem.Refusal.Detail}", Ink.Bad);

@@ -19,6 +19,11 @@ public static class Document
     private static readonly JsonWriterOptions Indented = new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
     private static readonly JsonWriterOptions OneLine = Indented with { Indented = false };
 
+    /// <param name="format">not a table</param>
+    /// <param name="repeated">others follow it, or came before: a line each, or parted as YAML parts them</param>
+    public static string Text(JsonNode node, Format format, bool repeated = false) =>
+        format == Format.Json ? Json(node, repeated) : (repeated ? "---\n" : "") + Yaml(node);
+
     public static string Json(JsonNode node, bool oneLine = false)
     {
         using var buffer = new MemoryStream();

@@ -19,7 +19,7 @@ internal sealed class Prompt(PrivateGrid grid, Shell shell, Format format, Actio
     public void Document(JsonObject document)
     {
         if (format != Format.Table)
-            shell.Out.WriteLine(format == Format.Json ? Output.Document.Json(document, oneLine: true) : $"---\n{Output.Document.Yaml(document)}");
+            shell.Out.WriteLine(Output.Document.Text(document, format, repeated: true));
     }
 
     public Task<JsonNode> GridAsync(params string[] arguments) => RunAsync(show: true, arguments);

@@ -15,8 +15,8 @@ namespace Grid.Agreements;
 ///                ▼ ▼ lapsed         ▼ ▼ lapsed          ▼                  ▼
 ///        Withdrawn Refused Lapsed   Refused Lapsed    Ended ◀── Ending ◀───┘
 /// </code>
-/// Signed by all at once it begins as Agreed; ended by somebody before Ready it is Ended. Nothing runs and nothing is billed before Ready. An amendment is a version on its own way, beside the one in force; it takes force when every
-/// node answered ready, and anything less leaves what is in force untouched.
+/// Signed by all at once it begins as Agreed; ended by somebody before Ready it is Ended. Nothing runs and nothing is billed before Ready. An amendment
+/// is a version on its own way, beside the one in force; it takes force when every node answered ready, and anything less leaves what is in force untouched.
 /// </summary>
 public abstract partial record Agreement
 {
