@@ -2,7 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text;
-using Grid.Machines;
+using Grid.Networks;
 using Grid.Node.Containers;
 using Grid.Node.Containers.Interop;
 using Grid.Node.Networks;
@@ -20,26 +20,12 @@ public abstract class MachineLinkTests(By by)
     [Fact]
     public async Task A_machine_behind_its_tap_hears_its_peers_and_speaks_with_its_own_address_alone()
     {
-        using var lab = new Lab(by);
-        var (machine, peer) = (lab.Join(lab.A, "machine", "10.20.0.1"), lab.Join(lab.B, "peer", "10.20.0.2"));
-        // Another tenant on the machine's node.
-        var neighbour = lab.Join(lab.A, "neighbour", "10.30.0.1", "two");
-        using var emulator = Space.OfEmulator();
-        var wish = machine.Wish([machine, peer]) with { Interface = 0 };
-        Assert.Equal(new Outcome.Done(), await lab.A.Host.ApplyAsync(machine.Id, wish, emulator.Init));
-        await peer.ApplyAsync(machine, peer);
-        await neighbour.ApplyAsync(neighbour);
-        using var tap = Open(emulator, lab.A.Host.TapOf(machine.Id));
-        using var atPeer = new Capture(peer.Container, Said);
-        Capture[] others = [.. new[] { peer.Container, lab.A.Space, lab.B.Space, neighbour.Container }.Select(s => new Capture(s, Forged))];
-
-        using (var socket = peer.Container.Make(() => new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp)))
-            await socket.SendToAsync(Encoding.UTF8.GetBytes(Told), new IPEndPoint(machine.Address, 7), TestContext.Current.CancellationToken);
-        var heard = Hear(tap);
-        Assert.Equal(Machine.Mac(0), Mac(heard.AsSpan(0, 6)));
+        using var scene = await Scene.SetAsync(by, "10.20.0.1", "10.20.0.2", "10.30.0.1");
+        var (lab, machine, peer, neighbour, emulator) = (scene.Lab, scene.Machine, scene.Peer, scene.Neighbour, scene.Emulator);
+        var tap = scene.Tap;
 
         // Answered to whom it came from, first as anybody else: by the link's other end, by everybody, and from another card.
-        var (card, end) = (heard[..6], heard[6..12]);
+        var (card, end) = await scene.HearAsync();
         byte[][] cards = [card, end, [2, 0, 0, 0, 0, 9]];
         foreach (var (to, from) in from to in (byte[][])[end, [255, 255, 255, 255, 255, 255], [1, 0, 0x5e, 0, 0, 1]] from source in cards select (to, source))
         {
@@ -53,11 +39,7 @@ public abstract class MachineLinkTests(By by)
             Write(tap, to, from, Arp, [0, 1, 8, 0, 6, 4, 0, 2, .. from, .. peer.Address.GetAddressBytes(), .. to, .. machine.Address.GetAddressBytes(), .. Encoding.UTF8.GetBytes(Forged)]);
         }
         Write(tap, end, card, Ip4, Datagram.Udp(machine.Address, peer.Address, Encoding.UTF8.GetBytes(Said)));
-        Wait.For(() => atPeer.Found > 0, "what the machine said");
-        foreach (var capture in others)
-            capture.Dispose();
-        Assert.All(others, c => Assert.Equal(0, c.Found));
-        Wait.For(() => lab.A.Host.Observe(_ => emulator.Init)[machine.Id] is TunnelSighting.Present p && p.Fits(wish, DateTimeOffset.UtcNow), "tunnel that fits");
+        scene.OnlyWasSaid();
 
         Assert.Equal(new Outcome.Done(), await lab.A.Host.RemoveAsync(machine.Id));
         Wait.For(() => !emulator.Interfaces.Contains(machine.Interface), "end of the interface");
@@ -66,26 +48,14 @@ public abstract class MachineLinkTests(By by)
     [Fact]
     public async Task By_IPv6_it_has_a_gateway_and_its_own_address_and_changes_nothing_by_what_it_says()
     {
-        using var lab = new Lab(by);
-        var (machine, peer) = (lab.Join(lab.A, "machine", "fd20::2"), lab.Join(lab.B, "peer", "fd20::3"));
-        var neighbour = lab.Join(lab.A, "neighbour", "fd30::2", "two");
-        using var emulator = Space.OfEmulator();
-        var wish = machine.Wish([machine, peer]) with { Interface = 0 };
-        Assert.Equal(new Outcome.Done(), await lab.A.Host.ApplyAsync(machine.Id, wish, emulator.Init));
-        await peer.ApplyAsync(machine, peer);
-        await neighbour.ApplyAsync(neighbour);
-        using var tap = Open(emulator, lab.A.Host.TapOf(machine.Id));
-        using var atPeer = new Capture(peer.Container, Said);
+        using var scene = await Scene.SetAsync(by, "fd20::2", "fd20::3", "fd30::2");
+        var (lab, machine, peer, emulator, tap) = (scene.Lab, scene.Machine, scene.Peer, scene.Emulator, scene.Tap);
         // What leaves for the tunnel as well: WireGuard drops much of it by itself.
-        Capture[] others = [.. new[] { peer.Container, lab.A.Space, lab.B.Space, neighbour.Container }.Select(s => new Capture(s, Forged)), new Capture(emulator, Forged, only: machine.Interface)];
+        using var leaves = new Capture(emulator, Forged, only: machine.Interface);
         var before = Told6();
 
-        using (var socket = peer.Container.Make(() => new Socket(AddressFamily.InterNetworkV6, SocketType.Dgram, ProtocolType.Udp)))
-            await socket.SendToAsync(Encoding.UTF8.GetBytes(Told), new IPEndPoint(machine.Address, 7), TestContext.Current.CancellationToken);
         // Nobody asked for the machine: it is known.
-        var heard = Hear(tap);
-        Assert.Equal(Machine.Mac(0), Mac(heard.AsSpan(0, 6)));
-        var (card, end) = (heard[..6], heard[6..12]);
+        var (card, end) = await scene.HearAsync();
 
         byte[] all = [0x33, 0x33, 0, 0, 0, 1];
         foreach (var to in (byte[][])[end, [255, 255, 255, 255, 255, 255], all])
@@ -121,11 +91,9 @@ public abstract class MachineLinkTests(By by)
         Assert.Equal(before, Told6());
 
         Write(tap, end, card, Ip6, Datagram.Udp6(machine.Address, peer.Address, Encoding.UTF8.GetBytes(Said)));
-        Wait.For(() => atPeer.Found > 0, "what the machine said");
-        foreach (var capture in others)
-            capture.Dispose();
-        Assert.All(others, c => Assert.Equal(0, c.Found));
-        Wait.For(() => lab.A.Host.Observe(_ => emulator.Init)[machine.Id] is TunnelSighting.Present p && p.Fits(wish, DateTimeOffset.UtcNow), "tunnel that fits");
+        scene.OnlyWasSaid();
+        leaves.Dispose();
+        Assert.Equal(0, leaves.Found);
 
         // RFC 4861 §4.3, to whom it concerns.
         void Ask(IPAddress from) => Write(tap, [0x33, 0x33, 0xff, 0, 0, 1], card, Ip6,
@@ -140,38 +108,88 @@ public abstract class MachineLinkTests(By by)
         string Told6() => emulator.Run("/usr/sbin/ip", "-6", "-o", "addr", "show") + emulator.Run("/usr/sbin/ip", "-6", "route", "show", "table", "all") + emulator.Run("/usr/sbin/ip", "-6", "neigh", "show", $"{machine.Address}");
     }
 
-    private static byte[] Hear(SafeFileHandle tap)
-    {
-        var frame = new byte[2048];
-        while (Posix.WaitReadable(tap, TimeSpan.FromSeconds(15)))
-        {
-            var count = Posix.Read(tap, frame);
-            if (frame.AsSpan(0, count).IndexOf(Encoding.UTF8.GetBytes(Told)) >= 0)
-                return frame[..count];
-        }
-        throw new IOException("The machine hears nothing.");
-    }
-
     private static void Write(SafeFileHandle tap, byte[] to, byte[] from, int protocol, byte[] what)
     {
         using var stream = new FileStream(new SafeFileHandle(tap.DangerousGetHandle(), ownsHandle: false), FileAccess.Write, 0);
         stream.Write([.. to, .. from, (byte)(protocol >> 8), (byte)protocol, .. what]);
     }
 
-    private static string Mac(ReadOnlySpan<byte> bytes) => string.Join(':', bytes.ToArray().Select(b => $"{b:x2}"));
-
-    private static SafeFileHandle Open(Space space, string name)
+    /// <summary>A machine and its peer, and another tenant on the machine's node, while everybody listens for what was forged.</summary>
+    private sealed class Scene : IDisposable
     {
-        SafeFileHandle? tap = null;
-        var thread = new Thread(() =>
+        private readonly Tunnel _wish;
+        private readonly Capture _atPeer;
+        private readonly Capture[] _others;
+
+        private Scene(Lab lab, Member machine, Member peer, Member neighbour, Space emulator, Tunnel wish)
         {
-            using var inside = Posix.OpenPath(space.Path);
-            if (Sched.setns(Posix.Number(inside), Sched.CLONE_NEWNET) == 0)
-                tap = Interop.Tap(name);
-        });
-        thread.Start();
-        thread.Join();
-        return tap ?? throw new IOException("setns");
+            (Lab, Machine, Peer, Neighbour, Emulator, _wish) = (lab, machine, peer, neighbour, emulator, wish);
+            Tap = emulator.Inside(() => Interop.Tap(lab.A.Host.TapOf(machine.Id)));
+            _atPeer = new Capture(peer.Container, Said);
+            _others = [.. new[] { peer.Container, lab.A.Space, lab.B.Space, neighbour.Container }.Select(s => new Capture(s, Forged))];
+        }
+
+        public Lab Lab { get; }
+
+        public Member Machine { get; }
+
+        public Member Peer { get; }
+
+        public Member Neighbour { get; }
+
+        public Space Emulator { get; }
+
+        public SafeFileHandle Tap { get; }
+
+        public static async Task<Scene> SetAsync(By by, string address, string ofPeer, string ofNeighbour)
+        {
+            var lab = new Lab(by);
+            var (machine, peer, neighbour) = (lab.Join(lab.A, "machine", address), lab.Join(lab.B, "peer", ofPeer), lab.Join(lab.A, "neighbour", ofNeighbour, "two"));
+            var emulator = Space.OfEmulator();
+            var wish = machine.Wish([machine, peer]) with { Interface = 0 };
+            Assert.Equal(new Outcome.Done(), await lab.A.Host.ApplyAsync(machine.Id, wish, emulator.Init));
+            await peer.ApplyAsync(machine, peer);
+            await neighbour.ApplyAsync(neighbour);
+            return new Scene(lab, machine, peer, neighbour, emulator, wish);
+        }
+
+        /// <summary>The peer says something to the machine.</summary>
+        /// <returns>the hardware addresses of the machine's card and of the link's other end</returns>
+        public async Task<(byte[] Card, byte[] End)> HearAsync()
+        {
+            using (var socket = Peer.Container.Make(() => new Socket(Machine.Address.AddressFamily, SocketType.Dgram, ProtocolType.Udp)))
+                await socket.SendToAsync(Encoding.UTF8.GetBytes(Told), new IPEndPoint(Machine.Address, 7), TestContext.Current.CancellationToken);
+            var frame = new byte[2048];
+            while (Posix.WaitReadable(Tap, TimeSpan.FromSeconds(15)))
+            {
+                var count = Posix.Read(Tap, frame);
+                if (frame.AsSpan(0, count).IndexOf(Encoding.UTF8.GetBytes(Told)) < 0)
+                    continue;
+                Assert.Equal(Grid.Machines.Machine.Mac(0), string.Join(':', frame[..6].Select(b => $"{b:x2}")));
+                return (frame[..6], frame[6..12]);
+            }
+            throw new IOException("The machine hears nothing.");
+        }
+
+        /// <summary>What the machine said by its own address has come, nothing that was forged has, and the tunnel is as it is wished.</summary>
+        public void OnlyWasSaid()
+        {
+            Wait.For(() => _atPeer.Found > 0, "what the machine said");
+            foreach (var capture in _others)
+                capture.Dispose();
+            Assert.All(_others, c => Assert.Equal(0, c.Found));
+            Wait.For(() => Lab.A.Host.Observe(_ => Emulator.Init)[Machine.Id] is TunnelSighting.Present p && p.Fits(_wish, DateTimeOffset.UtcNow), "tunnel that fits");
+        }
+
+        public void Dispose()
+        {
+            _atPeer.Dispose();
+            foreach (var capture in _others)
+                capture.Dispose();
+            Tap.Dispose();
+            Emulator.Dispose();
+            Lab.Dispose();
+        }
     }
 }
 
