@@ -50,6 +50,25 @@ public static class FlistMount
         }
     }
 
+    /// <summary>
+    /// Shows a mounted flist in a second place, as the files of other owners: through the same mount where the kernel maps ids for FUSE (Linux 6.12), else by
+    /// a mount of its own with the same cache.
+    /// </summary>
+    /// <param name="mounted">as it was mounted</param>
+    /// <param name="target">an existing directory</param>
+    /// <param name="owners">whose the files are there</param>
+    /// <param name="patience">as of <see cref="StartAsync"/></param>
+    /// <param name="cancellation">as of <see cref="StartAsync"/></param>
+    /// <exception cref="IOException">the kernel did not show it</exception>
+    public static async Task<MountOutcome> ShowAsync(MountSpec mounted, string target, IdRange owners, TimeSpan patience, CancellationToken cancellation)
+    {
+        if (!IdmappedBind.TryCreate(mounted.Mountpoint, target, owners))
+            return await StartAsync(mounted with { Mountpoint = target, Owners = owners }, patience, cancellation).ConfigureAwait(false);
+        return Find(target) is { } view
+            ? new MountOutcome.Mounted(view)
+            : new MountOutcome.Failed(MountFailure.MachineCannot, $"{mounted.Mountpoint} is no mounted flist.");
+    }
+
     /// <summary>The flist mounted on a directory, the topmost when there are several; null when there is none.</summary>
     public static MountedFlist? Find(string mountpoint) =>
         MountTable.Read().LastOrDefault(m => m.Mountpoint == mountpoint) is { } line && MountedFlist.TryRead(line, out var mounted) ? mounted : null;

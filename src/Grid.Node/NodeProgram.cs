@@ -4,7 +4,6 @@ using Grid.Addresses;
 using Grid.Client;
 using Grid.Flists.Admission;
 using Grid.Flists.Hub;
-using Grid.Flists.Mount;
 using Grid.Gateways;
 using Grid.Machines;
 using Grid.Networks;
@@ -50,8 +49,6 @@ internal static partial class NodeProgram
         using var ledger = new LedgerClient(
             new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, UseProxy = false }) { BaseAddress = options.Ledger, Timeout = Timeout.InfiniteTimeSpan },
             new LedgerTrust(options.Origin, options.LedgerKey), new FileCheckpointStore(Path.Combine(options.Paths.Data, "seen.checkpoint")), time);
-        if (Environment.OSVersion.Version < IdmappedBind.Since)
-            throw NodeException.CannotRun($"its kernel is Linux {Environment.OSVersion.Version}, and containers see their files through FUSE mounts with mapped ids, which Linux has since {IdmappedBind.Since}.");
         var containers = ContainerHost.Open(options.Paths.Containers, time, out var why) ?? throw NodeException.CannotRun(why);
         var log = logging.CreateLogger("Grid.Node");
         if (!inMemory)

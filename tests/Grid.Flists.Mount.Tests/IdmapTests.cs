@@ -6,11 +6,15 @@ namespace Grid.Flists.Mount.Tests;
 public sealed class IdmapTests
 {
     private const uint Base = 300_000;
+    private static readonly IdRange Owners = new(Base, 65_536);
 
+    /// <param name="mapped">by the kernel, as since Linux 6.12, or by a mount of its own, as before</param>
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task A_container_range_sees_the_trees_root_as_its_own(bool lazy)
+    [InlineData(true, true)]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(false, false)]
+    public async Task A_container_range_sees_the_trees_root_as_its_own(bool lazy, bool mapped)
     {
         await using var flist = new TestFlist();
         var content = RandomNumberGenerator.GetBytes(3 * Chunk.Size + 5);
@@ -21,12 +25,10 @@ public sealed class IdmapTests
         await flist.MountAsync(lazy);
         var view = Directory.CreateDirectory(Path.Combine(flist.Home, "view")).FullName;
         await Tools.ShellAsync("/", $"chmod 755 {flist.Home}");
-        if (!IdmappedBind.IsSupported(flist.Mountpoint))
-            Assert.Skip("this kernel has no idmapped FUSE mounts (Linux 6.12)");
-        IdmappedBind.Create(flist.Mountpoint, view, Base, 65_536);
+        await ShowAsync(flist, view, mapped);
         try
         {
-            if (!lazy)
+            if (!lazy && mapped)
                 flist.Switch($"hold-{flist.Inode("secret")}", true);
             Assert.Equal($"{Base}:{Base} {Base + 33}:{Base + 44} 65534:65534", await Tools.TextAsync(view, "echo $(stat -c %u:%g secret daemon beyond)"));
             Assert.Equal("0:0", await Tools.TextAsync(flist.Mountpoint, "stat -c %u:%g secret"));
@@ -48,25 +50,61 @@ public sealed class IdmapTests
         }
         finally
         {
-            IdmappedBind.Remove(view);
+            FlistMount.Stop(view, detach: true);
         }
     }
 
-    [Fact]
-    public async Task A_view_keeps_the_flist_alive_until_it_is_removed()
+    /// <summary>Access lists name owners too: the kernel decides by them, and shows them to the container as the tree has them.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task An_access_list_moves_with_the_owners(bool mapped)
+    {
+        await using var flist = new TestFlist();
+        // user::rw-, user:33:r--, group::---, mask::r--, other::---
+        var list = Convert.FromHexString("02000000" + "01000600ffffffff" + "0200040021000000" + "04000000ffffffff" + "10000400ffffffff" + "20000000ffffffff");
+        flist.Root.Set("listed"u8.ToArray(), flist.File_("l"u8.ToArray(), mode: 0x1A0, xattrs: XattrSet.Of([("system.posix_acl_access"u8.ToArray(), list)])));
+        await flist.MountAsync(lazy: true);
+        var view = Directory.CreateDirectory(Path.Combine(flist.Home, "view")).FullName;
+        await Tools.ShellAsync("/", $"chmod 755 {flist.Home}");
+        await ShowAsync(flist, view, mapped);
+        try
+        {
+            string As(uint id) => $"setpriv --reuid={id} --regid={id} --clear-groups --inh-caps=-all --bounding-set=-all -- cat listed";
+            Assert.Equal("l", await Tools.TextAsync(view, As(Base + 33)));
+            await Assert.ThrowsAsync<IOException>(() => Tools.TextAsync(view, As(Base + 34)));
+            await Assert.ThrowsAsync<IOException>(() => Tools.TextAsync(view, As(33)));
+        }
+        finally
+        {
+            FlistMount.Stop(view, detach: true);
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_view_keeps_the_flist_alive_until_it_is_removed(bool mapped)
     {
         await using var flist = new TestFlist();
         flist.Add("file", "content"u8.ToArray());
         await flist.MountAsync(lazy: true);
         var view = Directory.CreateDirectory(Path.Combine(flist.Home, "view")).FullName;
-        if (!IdmappedBind.IsSupported(flist.Mountpoint))
-            Assert.Skip("this kernel has no idmapped FUSE mounts (Linux 6.12)");
-        IdmappedBind.Create(flist.Mountpoint, view, Base, 65_536);
+        await ShowAsync(flist, view, mapped);
         Assert.True(FlistMount.Stop(flist.Mountpoint));
         Assert.Equal(flist.Meta.Root, FlistMount.Find(view)!.Root);
         Assert.Equal("content", await File.ReadAllTextAsync(Path.Combine(view, "file")));
-        IdmappedBind.Remove(view);
+        Assert.True(FlistMount.Stop(view));
 
         Assert.True(await TestFlist.Eventually(() => flist.Processes("flist-mount-").Length == 0));
+    }
+
+    private static async Task ShowAsync(TestFlist flist, string view, bool mapped)
+    {
+        var cancel = TestContext.Current.CancellationToken;
+        if (mapped)
+            Assert.SkipUnless(IdmappedBind.TryCreate(flist.Mountpoint, view, Owners), "this kernel has no idmapped FUSE mounts (Linux 6.12)");
+        else
+            Assert.IsType<MountOutcome.Mounted>(await FlistMount.StartAsync(flist.Spec with { Mountpoint = view, Owners = Owners }, TimeSpan.FromSeconds(30), cancel));
     }
 }

@@ -166,7 +166,7 @@ public sealed class ProtocolTests
             File.WriteAllBytes(StoredFlist.ObjectPath(_directory, 1), content);
             var log = new MountLog(TextWriter.Null, TimeProvider.System);
             var memory = new MountMemory(_memory, meta.Count);
-            _server = new FlistServer(new FlistTree(meta), new StoredFlist(meta, _directory), _device, memory, log, threads: 4, CancellationToken.None);
+            _server = new FlistServer(new FlistTree(meta, owners: null), new StoredFlist(meta, _directory), _device, memory, log, threads: 4, CancellationToken.None);
         }
 
         public static byte[] Request(Opcode opcode, ulong node, ReadOnlySpan<byte> body)

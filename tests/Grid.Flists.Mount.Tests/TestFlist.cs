@@ -98,10 +98,10 @@ internal sealed class TestFlist : IAsyncDisposable
 
     public string Log() => File.Exists(LogPath) ? File.ReadAllText(LogPath) : "";
 
-    /// <summary>The processes of this mount: those whose command line names its mount point and the verb.</summary>
+    /// <summary>The processes of its mounts: those whose command line names its directory and the verb.</summary>
     public int[] Processes(string verb) => [.. Directory.EnumerateDirectories("/proc")
         .Select(d => int.TryParse(Path.GetFileName(d), out var pid) ? pid : 0)
-        .Where(pid => pid > 0 && CommandLine(pid) is var line && line.Contains(verb) && line.Contains(Mountpoint))];
+        .Where(pid => pid > 0 && CommandLine(pid) is var line && line.Contains(verb) && line.Contains(Home))];
 
     /// <summary>Polls a condition until it holds or half a minute has passed.</summary>
     public static async Task<bool> Eventually(Func<bool> condition)

@@ -13,11 +13,7 @@ public sealed class TheMainJob
         if (!Environment.IsPrivilegedProcess || !File.Exists("/usr/bin/mmdebstrap"))
             Assert.Skip("grid up needs root and mmdebstrap; run tools/setup.");
         var result = await UpOnce.RunAsync();
-        Assert.Equal("done", result.GetProperty("verdict").GetString());
-        Assert.Equal("holds", result.GetProperty("bundleVerdict").GetString());
-        Assert.Equal("running", result.GetProperty("status").GetString());
-        Assert.True(result.GetProperty("gone").GetBoolean());
-        Assert.StartsWith("Hello from inside", result.GetProperty("page").GetString(), StringComparison.Ordinal);
+        UpOnce.IsDone(result);
         Assert.StartsWith("agr1", result.GetProperty("agreement").GetString(), StringComparison.Ordinal);
         Assert.StartsWith("fl1", result.GetProperty("flist").GetString(), StringComparison.Ordinal);
         Assert.StartsWith("st1", result.GetProperty("plan").GetString(), StringComparison.Ordinal);

@@ -5,7 +5,8 @@ using Microsoft.Win32.SafeHandles;
 namespace Grid.Flists.Mount.Fuse;
 
 /// <summary>
-/// One open /dev/fuse. All threads and all successive daemons share one descriptor, so that the kernel can send again what a killed daemon had read.
+/// One open /dev/fuse. All threads and all successive daemons share one descriptor, so that the kernel can send again what a killed daemon had read; where it
+/// cannot (before Linux 6.9), each daemon has a clone.
 /// </summary>
 internal sealed class FuseDevice(SafeFileHandle file) : IDisposable
 {
@@ -50,6 +51,18 @@ internal sealed class FuseDevice(SafeFileHandle file) : IDisposable
     {
         var notice = new OutHeader { Length = OutHeader.Size, Error = NotifyResend };
         return Send(MemoryMarshal.AsBytes(new Span<OutHeader>(ref notice)));
+    }
+
+    /// <summary>
+    /// A descriptor of this process alone for the same connection. What was read from it and not answered fails when the process ends, and does not wait for ever.
+    /// </summary>
+    /// <exception cref="PosixException"/>
+    public FuseDevice Clone()
+    {
+        var clone = Fcntl.Open("/dev/fuse", Fcntl.O_RDWR | Fcntl.O_CLOEXEC);
+        if (clone.IsInvalid || SysIoctl.Ioctl(clone, SysIoctl.FUSE_DEV_IOC_CLONE, (uint)file.DangerousGetHandle()) < 0)
+            throw new PosixException("clone /dev/fuse");
+        return new FuseDevice(clone);
     }
 
     /// <summary>Registers a local file for passthrough; the kernel keeps its own reference, the handle may be closed afterwards.</summary>

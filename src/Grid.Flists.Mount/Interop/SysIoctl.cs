@@ -6,6 +6,9 @@ namespace Grid.Flists.Mount.Interop;
 /// <summary>sys/ioctl.h, with the requests of /dev/fuse (linux/fuse.h, "Device ioctls").</summary>
 internal static partial class SysIoctl
 {
+    // _IOR(229, 0, uint32_t)
+    public const nuint FUSE_DEV_IOC_CLONE = 0x8004_E500;
+
     // _IOW(229, 1, struct fuse_backing_map) and _IOW(229, 2, uint32_t)
     public const nuint FUSE_DEV_IOC_BACKING_OPEN = 0x4010_E501;
     public const nuint FUSE_DEV_IOC_BACKING_CLOSE = 0x4004_E502;

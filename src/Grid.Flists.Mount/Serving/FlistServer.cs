@@ -107,7 +107,7 @@ internal sealed class FlistServer
                 return Put(body, Statistics());
             case Opcode.GetXattr when _tree.HasXattrs:
                 var get = request.Read<GetXattrIn>();
-                return Xattrs.Get(_tree.Meta, Inode(header.Node), request.Name(Unsafe.SizeOf<GetXattrIn>()), get.Size, body);
+                return Xattrs.Get(_tree, Inode(header.Node), request.Name(Unsafe.SizeOf<GetXattrIn>()), get.Size, body);
             case Opcode.ListXattr when _tree.HasXattrs:
                 return Xattrs.List(_tree.Meta, Inode(header.Node), request.Read<GetXattrIn>().Size, body);
             case Opcode.Access or Opcode.Destroy:

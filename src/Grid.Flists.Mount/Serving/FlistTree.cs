@@ -12,11 +12,13 @@ internal sealed class FlistTree
     private const ulong Forever = int.MaxValue;
 
     private readonly MetaFile _meta;
+    private readonly IdRange? _owners;
     private readonly Dictionary<int, int> _firstOfGroup = [];
 
-    public FlistTree(MetaFile meta)
+    /// <param name="owners">whose the files are on this machine; as the tree says when it is null</param>
+    public FlistTree(MetaFile meta, IdRange? owners)
     {
-        _meta = meta;
+        (_meta, _owners) = (meta, owners);
         for (var i = 0; i < meta.Count; i++)
         {
             var inode = meta[i];
@@ -33,6 +35,8 @@ internal sealed class FlistTree
     }
 
     public MetaFile Meta => _meta;
+
+    public IdRange? Owners => _owners;
 
     public long Size { get; }
 
@@ -59,8 +63,8 @@ internal sealed class FlistTree
             Ctime = meta.MtimeSeconds,
             Mode = meta.StatMode,
             Nlink = (uint)meta.Nlink,
-            Uid = meta.Uid,
-            Gid = meta.Gid,
+            Uid = _owners?.Of(meta.Uid) ?? meta.Uid,
+            Gid = _owners?.Of(meta.Gid) ?? meta.Gid,
             Rdev = meta.Rdev,
             BlockSize = 4096,
         };

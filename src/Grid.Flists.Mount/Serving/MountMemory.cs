@@ -37,6 +37,9 @@ internal sealed unsafe class MountMemory : IDisposable
         set => Volatile.Write(ref Unsafe.AsRef<ulong>(_start), (ulong)value);
     }
 
+    /// <summary>The kernel sends again what a daemon read and did not answer (protocol 7.40).</summary>
+    public bool CanResend => (Negotiated & InitFlags.HasResend) != 0;
+
     public ref OpenInode this[int inode]
     {
         get

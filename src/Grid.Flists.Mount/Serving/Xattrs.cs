@@ -8,9 +8,9 @@ namespace Grid.Flists.Mount.Serving;
 /// <summary>GETXATTR and LISTXATTR. With size 0 the answer is how many bytes there are; with too small a size it is ERANGE (getxattr(2)).</summary>
 internal static class Xattrs
 {
-    public static int Get(MetaFile meta, int inode, ReadOnlySpan<byte> name, uint size, Span<byte> body)
+    public static int Get(FlistTree tree, int inode, ReadOnlySpan<byte> name, uint size, Span<byte> body)
     {
-        var xattrs = meta.Xattrs(inode);
+        var xattrs = tree.Meta.Xattrs(inode);
         while (xattrs.Next())
         {
             if (!xattrs.Name.SequenceEqual(name))
@@ -20,6 +20,8 @@ internal static class Xattrs
             if (xattrs.Value.Length > size || xattrs.Value.Length > body.Length)
                 return -(int)Errno.ERANGE;
             xattrs.Value.CopyTo(body);
+            if (tree.Owners is { } owners)
+                OwnerXattrs.Shift(name, body[..xattrs.Value.Length], owners);
             return xattrs.Value.Length;
         }
         return -(int)Errno.ENODATA;

@@ -49,22 +49,29 @@ public static class MountDaemon
     // True when no read is under way any more.
     private static bool Serve(MountSpec spec, OpenedFlist flist, FuseDevice device, Lifeline lifeline, MountLog log, FileStream ready)
     {
-        var tree = new FlistTree(flist.Meta);
+        var tree = new FlistTree(flist.Meta, spec.Owners);
         using var memory = new MountMemory(new SafeFileHandle(MemoryFile, ownsHandle: true), flist.Meta.Count);
         // A content that blocks its thread while it fetches must not leave the others without one.
         ThreadPool.SetMinThreads(32, 4);
         var threads = Math.Clamp(Environment.ProcessorCount * 2, 4, 16);
         using var unmounted = new CancellationTokenSource();
-        var server = new FlistServer(tree, flist.Content, device, memory, log, threads, unmounted.Token);
-
         if (device.State == FuseDeviceState.Fresh)
+        {
             lifeline.WhileSupervised(() => Mount(spec, flist.Meta));
+            // INIT, which the kernel sends first of all: with it is known what it can do.
+            var first = new FlistServer(tree, flist.Content, device, memory, log, threads, unmounted.Token);
+            Take(device, first, log, () => memory.Negotiated == 0);
+        }
+        else if (memory.CanResend)
+            log.Write(device.Resend() ? "serving again; unanswered requests were asked for again" : "serving again; the kernel does not ask again");
         else
-            log.Write(device.Resend() ? "serving again; unanswered requests were asked for again" : "serving again; the kernel cannot ask again");
+            log.Write("serving again; what was unanswered has failed, for this kernel cannot ask again");
+        using var ours = memory.CanResend ? device : device.Clone();
+        var server = new FlistServer(tree, flist.Content, ours, memory, log, threads, unmounted.Token);
 
         var serving = new Thread[threads];
         for (var i = 0; i < threads; i++)
-            (serving[i] = new Thread(() => Take(device, server, log), 256 * 1024) { Name = $"fuse {i}" }).Start();
+            (serving[i] = new Thread(() => Take(ours, server, log, () => true), 256 * 1024) { Name = $"fuse {i}" }).Start();
         ReadAhead.Raise(spec.Mountpoint);
         lifeline.Ready();
         Say(ready, "ready");
@@ -85,14 +92,14 @@ public static class MountDaemon
     }
 
     // A failure of the device ends the process: the supervisor starts another and no request is lost.
-    private static void Take(FuseDevice device, FlistServer server, MountLog log)
+    private static void Take(FuseDevice device, FlistServer server, MountLog log, Func<bool> more)
     {
         var request = GC.AllocateUninitializedArray<byte>(FuseDevice.RequestSize, pinned: true);
         var scratch = GC.AllocateUninitializedArray<byte>(FlistServer.ScratchSize, pinned: true);
         try
         {
             int length;
-            while ((length = device.Read(request)) >= 0)
+            while (more() && (length = device.Read(request)) >= 0)
             {
                 if (length > 0)
                     server.Handle(request.AsSpan(0, length), scratch);

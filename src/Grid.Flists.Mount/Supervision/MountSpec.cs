@@ -9,14 +9,16 @@ namespace Grid.Flists.Mount;
 /// <param name="CacheDirectory">the flist cache, absolute</param>
 /// <param name="Hubs">where to fetch from, in order, at least one; none of them is asked for what the cache holds</param>
 /// <param name="LogPath">appended to by the daemon, absolute</param>
-public sealed record MountSpec(FlistId Flist, string Mountpoint, string CacheDirectory, ImmutableArray<Uri> Hubs, string LogPath)
+/// <param name="Owners">whose files they are on this machine; as the flist says when it is null</param>
+public sealed record MountSpec(FlistId Flist, string Mountpoint, string CacheDirectory, ImmutableArray<Uri> Hubs, string LogPath, IdRange? Owners = null)
 {
-    internal ImmutableArray<string> ToArguments() => [Flist.ToString(), Mountpoint, CacheDirectory, LogPath, .. Hubs.Select(h => h.AbsoluteUri)];
+    internal ImmutableArray<string> ToArguments() =>
+        [Flist.ToString(), Mountpoint, CacheDirectory, LogPath, Owners?.ToString() ?? "", .. Hubs.Select(h => h.AbsoluteUri)];
 
     /// <exception cref="FormatException"/>
-    internal static MountSpec FromArguments(ReadOnlySpan<string> arguments) => arguments is [var flist, var mountpoint, var cache, var log, .. var hubs]
-        ? new MountSpec(Id.Parse<FlistId>(flist), mountpoint, cache, [.. hubs.ToArray().Select(h => new Uri(h))], log)
-        : throw new FormatException("A mount needs an flist id, a mount point, a cache directory and a log path.");
+    internal static MountSpec FromArguments(ReadOnlySpan<string> arguments) => arguments is [var flist, var mountpoint, var cache, var log, var owners, .. var hubs]
+        ? new MountSpec(Id.Parse<FlistId>(flist), mountpoint, cache, [.. hubs.ToArray().Select(h => new Uri(h))], log, owners.Length == 0 ? null : IdRange.Parse(owners))
+        : throw new FormatException("A mount needs an flist id, a mount point, a cache directory, a log path and its owners.");
 }
 
 /// <summary>An flist that a daemon has opened and will serve.</summary>

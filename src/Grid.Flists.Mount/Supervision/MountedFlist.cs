@@ -10,6 +10,9 @@ public sealed record MountedFlist(string Mountpoint, FlistId Flist, Digest Root)
 
     private const string Scheme = "grid:";
 
+    /// <summary>The kernel's number of the mount, which all views of it share: major:minor.</summary>
+    public string Device { get; private init; } = "";
+
     internal string Source => $"{Scheme}{Flist}@{Root}";
 
     internal static bool TryRead(MountLine line, [NotNullWhen(true)] out MountedFlist? mounted)
@@ -21,7 +24,7 @@ public sealed record MountedFlist(string Mountpoint, FlistId Flist, Digest Root)
             return false;
         try
         {
-            mounted = new MountedFlist(line.Mountpoint, id, Digest.ParseHex(root));
+            mounted = new MountedFlist(line.Mountpoint, id, Digest.ParseHex(root)) { Device = line.Device };
             return true;
         }
         catch (FormatException)

@@ -18,11 +18,16 @@ internal sealed class FlistMounts(NodePaths paths, ImmutableArray<Uri> hubs)
     /// <summary>The flists mounted in this mount namespace, by mount point.</summary>
     public static ILookup<string, MountedFlist> Look() => FlistMount.All().ToLookup(m => m.Mountpoint);
 
-    /// <summary>Of those, the node's own, and whether each is served.</summary>
-    public ImmutableDictionary<FlistId, Sighting<FlistSeen>> Seen(ILookup<string, MountedFlist> mounts) => mounts
-        .SelectMany(m => m.Select(f => f.Flist).Distinct(), (m, flist) => (Mountpoint: m.Key, Flist: flist))
-        .Where(m => m.Mountpoint == paths.FlistMount(m.Flist))
-        .ToImmutableDictionary(m => m.Flist, m => Answers(m.Mountpoint));
+    /// <summary>Of those, the node's own, and whether each is served, in every place where it is shown by a mount of its own.</summary>
+    public ImmutableDictionary<FlistId, Sighting<FlistSeen>> Seen(ILookup<string, MountedFlist> mounts)
+    {
+        var own = mounts.SelectMany(m => m).Where(m => m.Mountpoint == paths.FlistMount(m.Flist)).Select(m => m.Flist).ToHashSet();
+        return mounts.SelectMany(m => m)
+            .Where(m => own.Contains(m.Flist) && (m.Mountpoint == paths.FlistMount(m.Flist) || m.Mountpoint.StartsWith(paths.Roots + "/", StringComparison.Ordinal)))
+            .DistinctBy(m => m.Device)
+            .ToLookup(m => m.Flist, m => m.Mountpoint)
+            .ToImmutableDictionary(m => m.Key, m => m.Select(Answers).Aggregate(Worse));
+    }
 
     public bool IsMounted(FlistId flist) => FlistMount.Find(paths.FlistMount(flist)) is not null;
 
@@ -33,13 +38,7 @@ internal sealed class FlistMounts(NodePaths paths, ImmutableArray<Uri> hubs)
         Directory.CreateDirectory(paths.FlistMounts, DirectoryModes.Private);
         Directory.CreateDirectory(mountpoint);
         Directory.CreateDirectory(paths.Logs, DirectoryModes.Private);
-        return await FlistMount.StartAsync(new MountSpec(flist, mountpoint, paths.Cache, hubs, paths.FlistLog(flist)), Patience, cancel) switch
-        {
-            MountOutcome.Mounted => new Outcome.Done(),
-            MountOutcome.Failed { Failure: MountFailure.MachineCannot } f => new Outcome.Broken(f.Reason),
-            MountOutcome.Failed f => new Outcome.Transient(Because(f.Failure, f.Reason)),
-            _ => throw new System.Diagnostics.UnreachableException(),
-        };
+        return OutcomeOf(await FlistMount.StartAsync(SpecOf(flist), Patience, cancel));
     }
 
     /// <summary>Done also when it is not mounted; tried again while it is in use.</summary>
@@ -47,17 +46,29 @@ internal sealed class FlistMounts(NodePaths paths, ImmutableArray<Uri> hubs)
 
     /// <summary>Shows a container its root.</summary>
     /// <param name="anew">one that a cut-short start left may be of another range of ids than is free now</param>
-    public Outcome Show(ContainerId id, FlistId flist, UidRange uids, bool anew)
+    public async Task<Outcome> ShowAsync(ContainerId id, FlistId flist, UidRange uids, bool anew, CancellationToken cancel)
     {
         var root = paths.Root(id);
-        if (!anew && FlistMount.Find(root)?.Flist == flist)
+        var place = await Effect.Run(() =>
+        {
+            if (!anew && FlistMount.Find(root)?.Flist == flist)
+                return new Outcome.Done();
+            if (Unmount(root, detach: true) is not Outcome.Done and var busy)
+                return busy;
+            ContainerPlace.Make(paths.RootPlace(id), uids);
+            Directory.CreateDirectory(root, DirectoryModes.Private);
             return new Outcome.Done();
-        if (Unmount(root, detach: true) is not Outcome.Done and var busy)
-            return busy;
-        ContainerPlace.Make(paths.RootPlace(id), uids);
-        Directory.CreateDirectory(root, DirectoryModes.Private);
-        IdmappedBind.Create(paths.FlistMount(flist), root, uids.First, UidRange.Count);
-        return new Outcome.Done();
+        });
+        if (place is not Outcome.Done || FlistMount.Find(root) is not null)
+            return place;
+        try
+        {
+            return OutcomeOf(await FlistMount.ShowAsync(SpecOf(flist), root, uids.Ids, Patience, cancel));
+        }
+        catch (Exception e) when (Effect.IsOfTheMachine(e))
+        {
+            return new Outcome.Transient(e.Message);
+        }
     }
 
     /// <summary>Takes a container's root away; done also when it has none.</summary>
@@ -74,6 +85,20 @@ internal sealed class FlistMounts(NodePaths paths, ImmutableArray<Uri> hubs)
     public string? Unread(Workload workload, DateTimeOffset now) =>
         workload is Runnable runs && paths.FlistLog(runs.Flist) is var log && now - File.GetLastWriteTimeUtc(log) < Recent
             && ReadFailure.Last(log) is { } failure && now - failure.At < Recent ? Because(failure.Failure, failure.Reason) : null;
+
+    private MountSpec SpecOf(FlistId flist) => new(flist, paths.FlistMount(flist), paths.Cache, hubs, paths.FlistLog(flist));
+
+    private static Outcome OutcomeOf(MountOutcome outcome) => outcome switch
+    {
+        MountOutcome.Mounted => new Outcome.Done(),
+        MountOutcome.Failed { Failure: MountFailure.MachineCannot } f => new Outcome.Broken(f.Reason),
+        MountOutcome.Failed f => new Outcome.Transient(Because(f.Failure, f.Reason)),
+        _ => throw new System.Diagnostics.UnreachableException(),
+    };
+
+    // Not served says more than does not answer, and that more than served.
+    private static Sighting<FlistSeen> Worse(Sighting<FlistSeen> a, Sighting<FlistSeen> b) =>
+        a is Sighting<FlistSeen>.Present({ Serving: true }) || b is Sighting<FlistSeen>.Present({ Serving: false }) ? b : a;
 
     private static Outcome Unmount(string mountpoint, bool detach)
     {

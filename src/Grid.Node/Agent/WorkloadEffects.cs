@@ -22,7 +22,7 @@ internal sealed class WorkloadEffects(NodeHosts hosts)
     {
         Step.MountFlist s => MountAsync(s.Flist, cancel),
         Step.UnmountFlist s => Task.Run(() => Unmount(s.Flist), cancel),
-        Step.Start s => StartAsync(s.Wish, s.Generation),
+        Step.Start s => StartAsync(s.Wish, s.Generation, cancel),
         Step.Stop s => StopAsync(s, cancel),
         Step.Remove s => RemoveAsync(ContainerId.Of(s.Key)),
         Step.Pause s => PauseAsync(ContainerId.Of(s.Key)),
@@ -60,7 +60,7 @@ internal sealed class WorkloadEffects(NodeHosts hosts)
         return outcome;
     }
 
-    private async Task<Outcome> StartAsync(Wish wish, long generation)
+    private async Task<Outcome> StartAsync(Wish wish, long generation, CancellationToken cancel)
     {
         var workload = (Runnable)wish.Workload;
         var id = ContainerId.Of(wish.Key);
@@ -81,10 +81,10 @@ internal sealed class WorkloadEffects(NodeHosts hosts)
         if (uids is not { } range)
             return new Outcome.Transient("Every range of user ids is taken.");
 
-        if (await Effect.Run(() => hosts.Flists.Show(id, workload.Flist, range, anew: sighting[id] is not Observation.Present)) is not Outcome.Done and var unseen)
+        if (await hosts.Flists.ShowAsync(id, workload.Flist, range, anew: sighting[id] is not Observation.Present, cancel) is not Outcome.Done and var unseen)
             return unseen;
         var (spec, unprepared) = workload is Machine
-            ? await PrepareAsync(wish, generation, range, sighting[id])
+            ? await PrepareAsync(wish, id, generation, range, sighting[id])
             : await DescribeAsync(wish, generation, range, hosts.Paths.Root(id), sighting[id]);
         if (spec is null)
             return unprepared;
@@ -113,7 +113,7 @@ internal sealed class WorkloadEffects(NodeHosts hosts)
         return container.Secrets.IsEmpty ? (spec, new Outcome.Done()) : hosts.Secrets.Give(spec, container, wish.User, anew: seen is not Observation.Present);
     }
 
-    private async Task<(ContainerSpec? Spec, Outcome Outcome)> PrepareAsync(Wish wish, long generation, UidRange range, Observation seen)
+    private async Task<(ContainerSpec? Spec, Outcome Outcome)> PrepareAsync(Wish wish, ContainerId id, long generation, UidRange range, Observation seen)
     {
         var machine = (Machine)wish.Workload;
         if (hosts.Machines is null)
@@ -126,7 +126,7 @@ internal sealed class WorkloadEffects(NodeHosts hosts)
         {
             return credentials.Select(c => c.Value.Refusal).FirstOrDefault(r => r is not null) is { } refusal
                 ? (null, new Outcome.Refused(refusal))
-                : await hosts.Machines.PrepareAsync(wish, generation, range, hosts.Paths.FlistMount(machine.Flist), hosts.Volumes?.Host, taps, mtu, [.. credentials.Select(c => (c.Name, c.Value.Bytes))], anew: seen is not Observation.Present);
+                : await hosts.Machines.PrepareAsync(wish, generation, range, (hosts.Paths.FlistMount(machine.Flist), hosts.Paths.Root(id)), hosts.Volumes?.Host, taps, mtu, [.. credentials.Select(c => (c.Name, c.Value.Bytes))], anew: seen is not Observation.Present);
         }
         finally
         {

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
+using Grid.Flists.Mount;
 
 namespace Grid.Node.Containers;
 
@@ -12,6 +13,9 @@ namespace Grid.Node.Containers;
 public readonly record struct UidRange(uint First)
 {
     public const int Count = 65_536;
+
+    /// <summary>As those who show files to it want it.</summary>
+    public IdRange Ids => new(First, Count);
 
     /// <summary>Ranges below are the distribution's and systemd's (user sub-ids end at 600,100,000; systemd-nspawn's at 1,879,048,191).</summary>
     public const uint Base = 0x4000_0000;

@@ -85,17 +85,17 @@ public sealed class MachineHost
     public IEnumerable<ContainerId> Known() => ContainerId.NamedIn(_run);
 
     /// <summary>Makes everything that the emulator sees, anew, and says how it is started.</summary>
-    /// <param name="flistMount">the flist as it is mounted</param>
+    /// <param name="flist">the flist as it is mounted, and as the emulator sees it</param>
     /// <param name="anew">false: what is there is its own, and perhaps in use</param>
     /// <param name="taps">of its networks, in their order</param>
     /// <param name="credentials">its secrets, opened</param>
     public async Task<(ContainerSpec? Spec, Outcome Outcome)> PrepareAsync(
-        Wish wish, long generation, UidRange uids, string flistMount, VolumeHost? volumes, ImmutableArray<string> taps, int mtu,
+        Wish wish, long generation, UidRange uids, (string Mount, string View) flist, VolumeHost? volumes, ImmutableArray<string> taps, int mtu,
         IReadOnlyCollection<(string Name, byte[] Value)> credentials, bool anew)
     {
         var machine = (Machine)wish.Workload;
         var id = ContainerId.Of(wish.Key);
-        var outcome = anew || !Directory.Exists(Of(id)) ? await Effect.Run(() => Assemble(id, machine, uids, flistMount, credentials)) : new Outcome.Done();
+        var outcome = anew || !Directory.Exists(Of(id)) ? await Effect.Run(() => Assemble(id, machine, uids, flist, credentials)) : new Outcome.Done();
         for (var i = 0; anew && i < machine.Disks.Length && outcome is Outcome.Done; i++)
         {
             if (volumes is null)
@@ -189,9 +189,9 @@ public sealed class MachineHost
 
     private string RootOf(ContainerId id) => Path.Combine(Of(id), "root");
 
-    private Outcome Assemble(ContainerId id, Machine machine, UidRange uids, string flistMount, IEnumerable<(string Name, byte[] Value)> credentials)
+    private Outcome Assemble(ContainerId id, Machine machine, UidRange uids, (string Mount, string View) flist, IEnumerable<(string Name, byte[] Value)> credentials)
     {
-        var image = _images.Make(machine.Flist, flistMount);
+        var image = _images.Make(machine.Flist, flist.Mount);
         Hide(id);
         ContainerPlace.Make(Of(id), uids);
         var (tree, root, keys) = (Path.Combine(Of(id), "tree"), RootOf(id), Path.Combine(Of(id), "keys"));
@@ -205,14 +205,23 @@ public sealed class MachineHost
             File.CreateSymbolicLink(Path.Combine(tree, name), $"usr/{name}");
         foreach (var file in machine.Disks.Select((_, i) => $"{Emulator.Disks[1..]}/{i}").Prepend(Emulator.Root[1..]))
             File.Create(Path.Combine(tree, file)).Dispose();
-        IdmappedBind.Create(tree, root, uids.First, UidRange.Count);
-        IdmappedBind.Create("/usr", root + "/usr", uids.First, UidRange.Count);
-        IdmappedBind.Create(keys, root + Emulator.Keys, uids.First, UidRange.Count);
-        IdmappedBind.Create(image, root + Emulator.Root, uids.First, UidRange.Count);
-        IdmappedBind.Create(flistMount, root + Emulator.Flist, uids.First, UidRange.Count);
+        // In memory, of which a view with mapped ids cannot be had everywhere (tmpfs: Linux 6.3).
+        Give(tree, uids);
+        Give(keys, uids);
+        MountApi.Show(tree, root);
+        IdmappedBind.Create("/usr", root + "/usr", uids.Ids);
+        MountApi.Show(keys, root + Emulator.Keys);
+        IdmappedBind.Create(image, root + Emulator.Root, uids.Ids);
+        MountApi.Show(flist.View, root + Emulator.Flist);
         if (DevicesOf(id, machine) is { IsEmpty: false } devices)
             MakeDevices(Path.Combine(Of(id), "dev"), devices, uids);
         return new Outcome.Done();
+    }
+
+    private static void Give(string directory, UidRange uids)
+    {
+        foreach (var path in Directory.EnumerateFileSystemEntries(directory, "*", SearchOption.AllDirectories).Prepend(directory))
+            SysStat.SetOwner(path, uids.First, uids.First);
     }
 
     private void MakeRun() => Directory.CreateDirectory(_run, DirectoryModes.Passed);

@@ -9,7 +9,7 @@ namespace Grid.Node.Secrets;
 /// </summary>
 internal static class RunDirectory
 {
-    private const string Type = "tmpfs", Source = "grid-run";
+    private const string Source = "grid-run";
 
     /// <summary>Some ten KiB for each workload.</summary>
     private const string Size = "256m";
@@ -24,7 +24,7 @@ internal static class RunDirectory
         // What an earlier agent left there belongs to workloads that run; it is not covered.
         if (!Environment.IsPrivilegedProcess || Directory.EnumerateFileSystemEntries(path).Any())
             return false;
-        using var mount = MountApi.Mount(Type, Source, [("size", Size), ("mode", "0755"), ("noswap", null)]);
+        using var mount = MemoryMount.Make(Source, Size, "0755");
         MountApi.Place(mount, path);
         return true;
     }
@@ -33,12 +33,12 @@ internal static class RunDirectory
     public static void Leave(string path)
     {
         path = Path.GetFullPath(path);
-        if (MountLine.Read("self").LastOrDefault(m => m.Point == path) is { Type: Type, Source: Source })
+        if (MountLine.Read("self").LastOrDefault(m => m.Point == path) is { Type: MemoryMount.Tmpfs or MemoryMount.Ramfs, Source: Source })
             MountApi.Unmount(path);
     }
 
     // By the deepest mount that the path lies in; of several on one point, the last.
     private static bool IsInMemory(string path) =>
         MountLine.Read("self").Where(m => MountLine.Within(path, m.Point)).Aggregate((MountLine?)null, (deepest, m) => m.Point.Length >= (deepest?.Point.Length ?? 0) ? m : deepest)
-            is { Type: Type or "ramfs" };
+            is { Type: MemoryMount.Tmpfs or MemoryMount.Ramfs };
 }

@@ -55,8 +55,7 @@ internal sealed class SecretPlaces(string directory)
 
     private static void Make(string at, IEnumerable<(Secret Secret, byte[] Value)> files, uint owner, uint group)
     {
-        string Text(uint id) => id.ToString(CultureInfo.InvariantCulture);
-        using var mount = MountApi.Mount("tmpfs", "secrets", [("size", "4m"), ("mode", "0500"), ("uid", Text(owner)), ("gid", Text(group)), ("noswap", null)]);
+        using var mount = MemoryMount.Make("secrets", "4m", "0500", owner, group);
         foreach (var (secret, value) in files)
         {
             var path = $"/proc/self/fd/{Posix.Number(mount)}/{secret.FileName}";

@@ -141,13 +141,13 @@ public sealed partial class VolumeHost : IDisposable
         Directory.CreateDirectory(at);
         while (MountLine.Read("self").Any(m => m.Point == at))
             Posix.Detach(at);
-        IdmappedBind.Create(PathOf(key), at, uids.First, UidRange.Count, writable: true);
+        IdmappedBind.Create(PathOf(key), at, uids.Ids, writable: true);
         return new Outcome.Done();
     });
 
     /// <summary>Shows a disk to one machine, as <see cref="AttachAsync"/> does with files, and writes down what opens it.</summary>
     /// <param name="at">a file, there already</param>
-    /// <param name="secret">a file that is made, for root alone, on a tmpfs; the passphrase of the disk's LUKS header</param>
+    /// <param name="secret">a file that is made, for that machine's root alone, on a tmpfs; the passphrase of the disk's LUKS header</param>
     public Task<Outcome> AttachDiskAsync(WorkloadKey key, string at, string secret, UidRange uids) => OnDisk(() =>
     {
         if (Locate(IdOf(key), out var fault) is not { Form: VolumeForm.Disk, Detached: null } files)
@@ -160,12 +160,13 @@ public sealed partial class VolumeHost : IDisposable
             var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite };
             using var file = new FileStream(secret, options);
             file.Write(LuksHeader.Passphrase(opener));
+            SysStat.SetOwner(secret, uids.First, uids.First);
         }
         finally
         {
             CryptographicOperations.ZeroMemory(opener);
         }
-        IdmappedBind.Create(files.Image, at, uids.First, UidRange.Count, writable: true);
+        IdmappedBind.Create(files.Image, at, uids.Ids, writable: true);
         return new Outcome.Done();
     });
 

@@ -161,7 +161,7 @@ public sealed partial class Machine : IDisposable
     {
         var view = Path.Combine(Paths.Run, "roots", name);
         Directory.CreateDirectory(view);
-        IdmappedBind.Create(Tree, view, uids.First, UidRange.Count);
+        IdmappedBind.Create(Tree, view, uids.Ids);
         return view;
     }
 

@@ -28,7 +28,7 @@ public sealed class ConsoleTests(Containers.Machine on)
         var id = ContainerId.Of(key);
         try
         {
-            var (spec, prepared) = await machines!.PrepareAsync(new Wish(key, default, machine, Paused: false), 1, Containers.Machine.Uids, flist, null, [], 0, [], anew: true);
+            var (spec, prepared) = await machines!.PrepareAsync(new Wish(key, default, machine, Paused: false), 1, Containers.Machine.Uids, (flist, flist), null, [], 0, [], anew: true);
             Assert.Equal(new Outcome.Done(), prepared);
             Assert.Equal(new Outcome.Done(), await on.Host.StartAsync(spec!));
             await on.UntilAsync(id, p => p.Phase is Phase.Exited);

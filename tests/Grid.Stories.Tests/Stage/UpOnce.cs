@@ -30,6 +30,16 @@ internal static class UpOnce
         return document.RootElement.Clone();
     }
 
+    /// <summary>What it says when all of it went well.</summary>
+    public static void IsDone(JsonElement result)
+    {
+        Assert.Equal("done", result.GetProperty("verdict").GetString());
+        Assert.Equal("holds", result.GetProperty("bundleVerdict").GetString());
+        Assert.Equal("running", result.GetProperty("status").GetString());
+        Assert.True(result.GetProperty("gone").GetBoolean());
+        Assert.StartsWith("Hello from inside", result.GetProperty("page").GetString(), StringComparison.Ordinal);
+    }
+
     private static string Script([CallerFilePath] string here = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(here)!, "../../../tools/up"));
 
     // Where they were not published, the program has the name of its assembly.

@@ -9,7 +9,7 @@ namespace Grid.Node.Volumes.Interop;
 internal static unsafe partial class MountApi
 {
     private const int AT_FDCWD = -100, AT_EMPTY_PATH = 0x1000, UMOUNT_NOFOLLOW = 8;
-    private const uint MOVE_MOUNT_F_EMPTY_PATH = 4, ClosedOnExec = 1;
+    private const uint MOVE_MOUNT_F_EMPTY_PATH = 4, ClosedOnExec = 1, OPEN_TREE_CLONE = 1, OPEN_TREE_CLOEXEC = 0x80000;
     private const uint MOUNT_ATTR_RDONLY = 1, MOUNT_ATTR_NOSUID = 2, MOUNT_ATTR_NODEV = 4, MOUNT_ATTR_NOEXEC = 8;
     private const uint FSCONFIG_SET_FLAG = 0, FSCONFIG_SET_STRING = 1, FSCONFIG_CMD_CREATE = 6;
 
@@ -34,12 +34,17 @@ internal static unsafe partial class MountApi
         return mount >= 0 ? new SafeFileHandle(mount, true) : throw Failed(context, "fsmount");
     }
 
-    public static void MakeReadOnly(SafeFileHandle mount)
+    public static void MakeReadOnly(SafeFileHandle mount) => Set(mount, MOUNT_ATTR_RDONLY);
+
+    /// <summary>Shows a directory in a second place: read-only, nosuid, nodev.</summary>
+    public static void Show(string source, string target)
     {
-        // struct mount_attr: what is set, what is cleared, propagation, user namespace.
-        var attributes = stackalloc ulong[4] { MOUNT_ATTR_RDONLY, 0, 0, 0 };
-        if (mount_setattr(Posix.Number(mount), "", AT_EMPTY_PATH, attributes, 32) != 0)
-            throw Posix.Failed("mount_setattr");
+        var tree = open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        if (tree < 0)
+            throw Posix.Failed($"open_tree {source}");
+        using var mount = new SafeFileHandle(tree, true);
+        Set(mount, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+        Place(mount, target);
     }
 
     public static void Place(SafeFileHandle mount, string target)
@@ -54,6 +59,14 @@ internal static unsafe partial class MountApi
         if (umount2(target, UMOUNT_NOFOLLOW) == 0)
             return true;
         return Marshal.GetLastSystemError() is FcntlH.EBUSY ? false : throw Posix.Failed($"umount {target}");
+    }
+
+    private static void Set(SafeFileHandle mount, uint what)
+    {
+        // struct mount_attr: what is set, what is cleared, propagation, user namespace.
+        var attributes = stackalloc ulong[4] { what, 0, 0, 0 };
+        if (mount_setattr(Posix.Number(mount), "", AT_EMPTY_PATH, attributes, 32) != 0)
+            throw Posix.Failed("mount_setattr");
     }
 
     // What went wrong stands in the context, one message per read: "e ext4: …".
@@ -75,6 +88,9 @@ internal static unsafe partial class MountApi
 
     [LibraryImport("libc")]
     private static partial int fsmount(int context, uint flags, uint attributes);
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int open_tree(int from, string path, uint flags);
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int mount_setattr(int from, string path, uint flags, ulong* attributes, nuint size);
