@@ -5,12 +5,16 @@ namespace Grid.Flists.Mount.Tests;
 
 public sealed class RestartTests(ITestOutputHelper output)
 {
+    // FUSE_NOTIFY_RESEND, which Debian 12's own kernel lacks: ../Grid.Node.Tests/on-debian runs these on it.
+    private static readonly bool CanResend = Environment.OSVersion.Version >= new Version(6, 9);
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
     public async Task Killing_the_daemon_again_and_again_fails_no_read(bool lazy)
     {
         const int kills = 10;
+        Assert.SkipUnless(CanResend, "this kernel does not ask again what a daemon did not answer (Linux 6.9)");
         await using var flist = new TestFlist();
         var content = RandomNumberGenerator.GetBytes(64 << 20);
         flist.Add("large", content);
@@ -65,7 +69,7 @@ public sealed class RestartTests(ITestOutputHelper output)
     }
 
     [Fact]
-    public async Task A_read_that_waits_is_answered_by_the_next_daemon()
+    public async Task A_read_that_waits_is_answered_by_the_next_daemon_or_fails_where_the_kernel_does_not_ask_again()
     {
         await using var flist = new TestFlist();
         flist.Add("file", "content"u8.ToArray());
@@ -73,10 +77,14 @@ public sealed class RestartTests(ITestOutputHelper output)
         flist.Switch($"hold-{flist.Inode("file")}", true);
         var read = Task.Factory.StartNew(() => File.ReadAllText(flist.At("file")), TaskCreationOptions.LongRunning);
         await KillDaemon(flist);
-        Assert.False(read.IsCompleted);
+        Assert.False(CanResend && read.IsCompleted);
         flist.Switch($"hold-{flist.Inode("file")}", false);
 
-        Assert.Equal("content", await read.WaitAsync(TimeSpan.FromSeconds(10)));
+        if (CanResend)
+            Assert.Equal("content", await read.WaitAsync(TimeSpan.FromSeconds(10)));
+        else
+            await Assert.ThrowsAsync<IOException>(() => read.WaitAsync(TimeSpan.FromSeconds(10)));
+        Assert.Equal("content", await File.ReadAllTextAsync(flist.At("file")));
     }
 
     [Fact]

@@ -13,7 +13,7 @@ public sealed class StockDebian
     [Fact]
     public async Task Up_once_is_done_on_Debians_own_kernel()
     {
-        using var machine = await DebianMachine.MakeAsync($"{DebianMachine.Programs}/grid-cli up --once -o json");
+        using var machine = await DebianMachine.MakeAsync($"{DebianMachine.Installed}/grid-cli up --once -o json");
         var (output, after, console) = await machine.RunAsync();
         Assert.True(after is ["exit 0", ..], $"{string.Join('\n', after)}\n{output}\n{console}");
         Assert.StartsWith("6.1.", after[1], StringComparison.Ordinal);

@@ -10,7 +10,7 @@ namespace Grid.Stories.Tests.Stage;
 internal sealed class DebianMachine : IDisposable
 {
     /// <summary>Where the programs are in it.</summary>
-    public const string Programs = "/opt/grid";
+    public const string Installed = "/opt/grid";
 
     private const string Emulator = "/usr/bin/qemu-system-x86_64", Mmdebstrap = "/usr/bin/mmdebstrap", Mke2fs = "/usr/sbin/mke2fs";
 
@@ -66,10 +66,11 @@ internal sealed class DebianMachine : IDisposable
         using var emulator = Process.Start(new ProcessStartInfo(Emulator,
         [
             "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "4096", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-            "-kernel", At("vmlinuz"), "-initrd", At("initrd.img"), "-append", "console=ttyS0 root=/dev/vda rw panic=-1 net.ifnames=0 mitigations=off",
+            "-kernel", At("vmlinuz"), "-initrd", At("initrd.img"), "-append", "console=ttyS0 root=/dev/vda rw panic=-1 net.ifnames=0 mitigations=off systemd.getty_auto=no",
             "-drive", $"file={At("disk")},format=raw,if=virtio,cache=unsafe", "-netdev", "user,id=net", "-device", "virtio-net,netdev=net",
             "-serial", $"file:{At("console")}", "-serial", $"file:{At("output")}", "-serial", $"file:{At("after")}",
-        ]) { RedirectStandardError = true })!;
+        ])
+        { RedirectStandardError = true })!;
         var said = emulator.StandardError.ReadToEndAsync();
         using var patience = new CancellationTokenSource(Patience);
         try
@@ -96,7 +97,7 @@ internal sealed class DebianMachine : IDisposable
         var root = At("root");
         await DoAsync(Mmdebstrap, "--variant=minbase", $"--include={Packages}", $"--essential-hook={NoCluster}", "--quiet", "bookworm", root);
         var runtime = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "../../.."));
-        foreach (var (from, to) in new[] { (Path.GetDirectoryName(Stage.Programs.Find("grid-cli"))!, Programs), (Path.Combine(runtime, "shared"), "/usr/share/dotnet/shared"), (Path.Combine(runtime, "host"), "/usr/share/dotnet/host") })
+        foreach (var (from, to) in new[] { (Path.GetDirectoryName(Programs.Find("grid-cli"))!, Installed), (Path.Combine(runtime, "shared"), "/usr/share/dotnet/shared"), (Path.Combine(runtime, "host"), "/usr/share/dotnet/host") })
         {
             Directory.CreateDirectory(Path.GetDirectoryName(root + to)!);
             await DoAsync("/usr/bin/cp", "-a", from, root + to);
