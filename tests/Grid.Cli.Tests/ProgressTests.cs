@@ -31,6 +31,29 @@ public sealed partial class ProgressTests(RealLedger real)
         Assert.DoesNotContain('\e', building + pushing + pulling);
     }
 
+    /// <summary>What is compressed is unpacked before anything of it can be built, which may take as long.</summary>
+    [Theory]
+    [InlineData("-czf")]
+    [InlineData("--zstd", "-cf")]
+    public async Task An_archive_says_how_far_it_is_unpacked(params string[] form)
+    {
+        using var shell = Home();
+        using (var tar = Process.Start("/usr/bin/tar", [.. form, shell.PathOf("tree"), "-C", shell.PathOf("root"), "."]))
+            await tar.WaitForExitAsync(TestContext.Current.CancellationToken);
+        var (code, _, said) = await shell.RunAsync("flist", "build", shell.PathOf("tree"));
+        Assert.Equal(Exit.Ok, code);
+        var tenths = Line().Matches(said).Select(m => (m.Groups[1].Value, int.Parse(m.Groups[2].Value))).ToList();
+        Assert.Equal(["unpacking", "building"], tenths.Select(t => t.Item1).Distinct());
+        foreach (var stage in tenths.GroupBy(t => t.Item1, t => t.Item2))
+        {
+            Assert.Equal(stage.Distinct().Order(), stage);
+            Assert.Equal(100, stage.Last());
+        }
+        Assert.True(tenths.Count(t => t.Item1 == "unpacking") > 2, said);
+
+        Assert.Matches("unpacking.*━.*[0-9]+%", await OnTerminalAsync(shell, "flist", "build", shell.PathOf("tree")));
+    }
+
     [Theory]
     [InlineData("-q")]
     [InlineData("-o", "json")]

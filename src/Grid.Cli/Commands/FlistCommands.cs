@@ -159,8 +159,11 @@ internal static class FlistCommands
     {
         using var store = Store(session);
         await using var packs = new PackWriter(store);
-        var built = await Progress.RunAsync(session, "building", progress => FlistBuilder.BuildAsync(
-            source, options with { Progress = new Mapped<BuildProgress>(progress, p => (p.Bytes, p.TotalBytes)) }, packs, cancellation)).ConfigureAwait(false);
+        var built = await Progress.RunAsync(session, stage => FlistBuilder.BuildAsync(source, options with
+        {
+            Unpacking = new Mapped<UnpackProgress>(stage("unpacking"), p => (p.Bytes, p.TotalBytes)),
+            Progress = new Mapped<BuildProgress>(stage("building"), p => (p.Bytes, p.TotalBytes)),
+        }, packs, cancellation)).ConfigureAwait(false);
         await packs.CompleteAsync(cancellation).ConfigureAwait(false);
         store.PutMeta(built.Meta);
         var (id, manifest) = (built.Manifest.Id, built.Manifest);

@@ -6,19 +6,27 @@ namespace Grid.Cli.Output;
 internal static class Progress
 {
     /// <param name="run">reports how much is done of how much, in any unit</param>
-    public static async Task<T> RunAsync<T>(Session session, string title, Func<IProgress<(long Done, long Of)>, Task<T>> run)
+    public static Task<T> RunAsync<T>(Session session, string title, Func<IProgress<(long Done, long Of)>, Task<T>> run) =>
+        RunAsync(session, stage => run(stage(title)));
+
+    /// <summary>The same of a task in stages, each shown from its first report on.</summary>
+    /// <param name="run">is given what makes a stage of a title</param>
+    public static async Task<T> RunAsync<T>(Session session, Func<Func<string, IProgress<(long Done, long Of)>>, Task<T>> run)
     {
         if (session.Quiet || session.Format != Format.Table || !session.Shell.Terminal.Error)
-            return await run(new Lines(session, title)).ConfigureAwait(false);
+            return await run(title => new Lines(session, title)).ConfigureAwait(false);
         return await Screen.Live(session).Progress().AutoClear(true)
             .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new RemainingTimeColumn())
-            .StartAsync(bars => run(new Bar(bars.AddTask(Markup.Escape(title))))).ConfigureAwait(false);
+            .StartAsync(bars => run(title => new Bar(() => bars.AddTask(Markup.Escape(title))))).ConfigureAwait(false);
     }
 
-    private sealed class Bar(ProgressTask task) : IProgress<(long Done, long Of)>
+    private sealed class Bar(Func<ProgressTask> add) : IProgress<(long Done, long Of)>
     {
+        private readonly Lazy<ProgressTask> _task = new(add);
+
         public void Report((long Done, long Of) value)
         {
+            var task = _task.Value;
             task.MaxValue = long.Max(1, value.Of);
             task.Value = value.Done;
         }

@@ -41,11 +41,18 @@ public sealed record BuildOptions
     public int Workers { get; init; } = int.Max(2, Environment.ProcessorCount);
 
     public IProgress<BuildProgress>? Progress { get; init; }
+
+    /// <summary>Of an archive that must be unpacked or hashed before anything in it can be built; a directory has none of it.</summary>
+    public IProgress<UnpackProgress>? Unpacking { get; init; }
 }
 
 /// <param name="Bytes">read and hashed so far</param>
 /// <param name="TotalBytes">of all files, a hard-linked file counted once</param>
 public readonly record struct BuildProgress(long Files, long TotalFiles, long Bytes, long TotalBytes);
+
+/// <param name="Bytes">of the archives as they are, read so far</param>
+/// <param name="TotalBytes">of those known of; an archive within an archive is known when the outer one is unpacked</param>
+public readonly record struct UnpackProgress(long Bytes, long TotalBytes);
 
 /// <summary>Something the source had and the flist does not.</summary>
 /// <param name="What">"socket", "device", "xattr security.selinux", …</param>

@@ -40,6 +40,7 @@ public sealed class OciSource(string path) : ITreeSource
     {
         var archives = new FileSlice[image.Layers.Count];
         var bad = new FlistBuildException?[archives.Length];
+        spool.Expect(image.Layers.Sum(l => l.Slice.Length));
         Parallel.For(0, archives.Length, new ParallelOptions { MaxDegreeOfParallelism = options.Workers, CancellationToken = cancellation }, (n, loop) =>
         {
             try

@@ -36,6 +36,11 @@ internal sealed class Spool(BuildOptions options) : IDisposable
     private readonly List<SafeFileHandle> _files = [];
     private readonly Lock _lock = new();
     private long _written;
+    private long _read;
+    private long _expected;
+
+    /// <summary>So many bytes of archives are going to be unpacked with their hashes.</summary>
+    public void Expect(long bytes) => Interlocked.Add(ref _expected, bytes);
 
     /// <summary>The bytes of an archive, decompressed when they start like gzip or zstd, otherwise where they are.</summary>
     /// <param name="compressed">the hash of the slice as it is</param>
@@ -44,16 +49,16 @@ internal sealed class Spool(BuildOptions options) : IDisposable
     {
         Span<byte> magic = stackalloc byte[6];
         magic = magic[..slice.Read(magic, 0)];
-        using var outer = new HashingStream(new SliceStream(slice));
+        using var outer = new HashingStream(new SliceStream(slice, this));
         if (!IsCompressed(magic))
         {
-            outer.Drain(cancellation);
+            Drain(outer, cancellation);
             compressed = plain = outer.Digest();
             return slice;
         }
         using var unpacked = Decompressor(magic, outer);
         var file = Write(unpacked, out plain, cancellation);
-        outer.Drain(cancellation);
+        Drain(outer, cancellation);
         compressed = outer.Digest();
         return file;
     }
@@ -65,7 +70,8 @@ internal sealed class Spool(BuildOptions options) : IDisposable
         magic = magic[..slice.Read(magic, 0)];
         if (!IsCompressed(magic))
             return slice;
-        using var unpacked = Decompressor(magic, new SliceStream(slice));
+        Expect(slice.Length);
+        using var unpacked = Decompressor(magic, new SliceStream(slice, this));
         return Write(unpacked, out _, cancellation);
     }
 
@@ -73,6 +79,8 @@ internal sealed class Spool(BuildOptions options) : IDisposable
     public FileSlice Keep(Stream stream, CancellationToken cancellation) => Write(stream, out _, cancellation);
 
     public void Dispose() => _files.ForEach(f => f.Dispose());
+
+    private void Report() => options.Unpacking?.Report(new UnpackProgress(Interlocked.Read(ref _read), Interlocked.Read(ref _expected)));
 
     private static bool IsCompressed(ReadOnlySpan<byte> magic)
     {
@@ -103,7 +111,9 @@ internal sealed class Spool(BuildOptions options) : IDisposable
                     throw new FlistBuildException(FlistBuildCode.OutputLimit, $"The source unpacks to more than {options.OutputLimit} bytes; raise the limit if it is meant to.");
                 hash.AppendData(buffer, 0, got);
                 RandomAccess.Write(file, buffer.AsSpan(0, got), length);
+                Report();
             }
+            Report();
             digest = new Digest(hash.GetHashAndReset());
             return new FileSlice(file, 0, length);
         }
@@ -111,6 +121,14 @@ internal sealed class Spool(BuildOptions options) : IDisposable
         {
             ArrayPool<byte>.Shared.Return(buffer);
         }
+    }
+
+    private void Drain(Stream from, CancellationToken cancellation)
+    {
+        var buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
+        for (; from.Read(buffer) > 0; Report())
+            cancellation.ThrowIfCancellationRequested();
+        ArrayPool<byte>.Shared.Return(buffer);
     }
 
     private static int Read(Stream from, byte[] buffer)
@@ -135,7 +153,7 @@ internal sealed class Spool(BuildOptions options) : IDisposable
         return file;
     }
 
-    private sealed class SliceStream(FileSlice slice) : ReadOnlyStream
+    private sealed class SliceStream(FileSlice slice, Spool spool) : ReadOnlyStream
     {
         private long _at;
 
@@ -143,6 +161,7 @@ internal sealed class Spool(BuildOptions options) : IDisposable
         {
             var got = slice.Read(buffer, _at);
             _at += got;
+            Interlocked.Add(ref spool._read, got);
             return got;
         }
     }
@@ -156,14 +175,6 @@ internal sealed class Spool(BuildOptions options) : IDisposable
             var got = inner.Read(buffer);
             _hash.AppendData(buffer[..got]);
             return got;
-        }
-
-        public void Drain(CancellationToken cancellation)
-        {
-            var buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
-            while (Read(buffer) > 0)
-                cancellation.ThrowIfCancellationRequested();
-            ArrayPool<byte>.Shared.Return(buffer);
         }
 
         public Digest Digest() => new(_hash.GetHashAndReset());
