@@ -110,22 +110,10 @@ public sealed partial class ProgressTests(RealLedger real)
 
     private static string Id(string text) => FlistId().Match(text).Value;
 
-    // script(1) gives it a terminal of its own, and hands on what is written there.
     private static async Task<string> OnTerminalAsync(TestShell shell, params string[] arguments)
     {
-        var start = new ProcessStartInfo("/usr/bin/script", ["-qfec", $"stty cols 200; exec {Path.Combine(AppContext.BaseDirectory, "grid-cli")} {string.Join(' ', arguments)}", "/dev/null"])
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            StandardOutputEncoding = System.Text.Encoding.UTF8,
-        };
-        foreach (var (name, value) in new[] { ("GRID_HOME", shell.Home), ("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("LC_ALL", "C.UTF-8") })
-            start.Environment[name] = value;
-        using var script = Process.Start(start)!;
-        var text = await script.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
-        await script.WaitForExitAsync(TestContext.Current.CancellationToken);
-        Assert.True(script.ExitCode == 0, text);
-        return text;
+        using var terminal = new TerminalSession(shell, arguments);
+        return await terminal.EndAsync();
     }
 
     [GeneratedRegex("^([a-z]+): ([0-9]+) %$", RegexOptions.Multiline)]

@@ -48,7 +48,7 @@ internal sealed class AgreementEndpoints(Sequencer sequencer, LogRelay logs, Tim
         var agreement = Requests.Id<AgreementId>(id);
         var snapshot = sequencer.Current;
         return snapshot.State.Agreements.TryGetValue(agreement, out var found)
-            ? TypedResults.Ok(new AgreementDocument(snapshot.Size - 1, AgreementView.Of(found, snapshot.Histories.ChangedAt(agreement))))
+            ? TypedResults.Ok(new AgreementDocument(snapshot.Size - 1, AgreementView.Of(found, snapshot.Histories.ChangedAt(agreement)), snapshot.Histories.Of(agreement.Value)!.Index))
             : Missing(agreement);
     }
 

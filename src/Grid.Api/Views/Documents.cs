@@ -37,7 +37,8 @@ public sealed record OfferDocument(long Index, OfferView Offer);
 
 public sealed record NameDocument(long Index, NameView Name);
 
-public sealed record AgreementDocument(long Index, AgreementView Agreement);
+/// <param name="Newest">the index of the newest entry about it, receipts included, which change nothing that the view shows</param>
+public sealed record AgreementDocument(long Index, AgreementView Agreement, long Newest);
 
 /// <param name="Asked">the number of the newest of <paramref name="Asks"/>, to be given with the next call; only to who gave one</param>
 /// <param name="Asks">signed requests for logs (application/cbor)</param>

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using Grid.Agreements;
 using Grid.Cli.Output;
@@ -36,7 +37,8 @@ internal static class Waiting
             // The view only says whether a look is worth it; what is shown and decided on is the verified bundle.
             if (!(await ledger.AgreementAsync(id, cancellation).ConfigureAwait(false)).Try(out var view, out var refusal))
                 return refusal;
-            var now = view.Body.TryGetProperty("agreement", out var body) ? body.GetRawText() : view.Body.GetRawText();
+            // Receipts change nothing of the view itself, and say what is waited for.
+            var now = Said(view.Body, "agreement") + Said(view.Body, "newest");
             if (now != seen)
             {
                 if (!(await ledger.BundleAsync(id, receipts: true, cancellation).ConfigureAwait(false)).Try(out var bundle, out refusal))
@@ -55,6 +57,8 @@ internal static class Waiting
             await Task.Delay(LookEvery, session.Shell.Time, cancellation).ConfigureAwait(false);
         }
     }
+
+    private static string Said(JsonElement body, string name) => body.TryGetProperty(name, out var said) ? said.GetRawText() : "";
 
     /// <returns>null while it is worth waiting</returns>
     private static int? Verdict(VerifiedAgreement verified, StatementId? version) => verified.Agreement switch
