@@ -14,10 +14,9 @@ public readonly record struct IdRange(uint First, uint Count)
 
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{First}+{Count}");
 
-    /// <exception cref="FormatException"/>
-    internal static IdRange Parse(string text) =>
+    internal static IdRange? TryParse(string text) =>
         text.Split('+') is [var first, var count]
         && uint.TryParse(first, NumberStyles.None, CultureInfo.InvariantCulture, out var from) && uint.TryParse(count, NumberStyles.None, CultureInfo.InvariantCulture, out var many)
             ? new IdRange(from, many)
-            : throw new FormatException($"{text} is no range of ids.");
+            : null;
 }

@@ -12,13 +12,18 @@ namespace Grid.Flists.Mount;
 /// <param name="Owners">whose files they are on this machine; as the flist says when it is null</param>
 public sealed record MountSpec(FlistId Flist, string Mountpoint, string CacheDirectory, ImmutableArray<Uri> Hubs, string LogPath, IdRange? Owners = null)
 {
+    // Without owners as it always was: a supervisor that runs starts the daemons of the program that lies there now.
     internal ImmutableArray<string> ToArguments() =>
-        [Flist.ToString(), Mountpoint, CacheDirectory, LogPath, Owners?.ToString() ?? "", .. Hubs.Select(h => h.AbsoluteUri)];
+        [Flist.ToString(), Mountpoint, CacheDirectory, LogPath, .. Owners is { } owners ? [owners.ToString()] : (string[])[], .. Hubs.Select(h => h.AbsoluteUri)];
 
     /// <exception cref="FormatException"/>
-    internal static MountSpec FromArguments(ReadOnlySpan<string> arguments) => arguments is [var flist, var mountpoint, var cache, var log, var owners, .. var hubs]
-        ? new MountSpec(Id.Parse<FlistId>(flist), mountpoint, cache, [.. hubs.ToArray().Select(h => new Uri(h))], log, owners.Length == 0 ? null : IdRange.Parse(owners))
-        : throw new FormatException("A mount needs an flist id, a mount point, a cache directory, a log path and its owners.");
+    internal static MountSpec FromArguments(ReadOnlySpan<string> arguments)
+    {
+        if (arguments is not [var flist, var mountpoint, var cache, var log, .. var hubs])
+            throw new FormatException("A mount needs an flist id, a mount point, a cache directory and a log path.");
+        var owners = hubs is [var first, ..] ? IdRange.TryParse(first) : null;
+        return new MountSpec(Id.Parse<FlistId>(flist), mountpoint, cache, [.. hubs[(owners is null ? 0 : 1)..].ToArray().Select(h => new Uri(h))], log, owners);
+    }
 }
 
 /// <summary>An flist that a daemon has opened and will serve.</summary>
