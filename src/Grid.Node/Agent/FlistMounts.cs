@@ -46,30 +46,17 @@ internal sealed class FlistMounts(NodePaths paths, ImmutableArray<Uri> hubs)
 
     /// <summary>Shows a container its root.</summary>
     /// <param name="anew">one that a cut-short start left may be of another range of ids than is free now</param>
-    public async Task<Outcome> ShowAsync(ContainerId id, FlistId flist, UidRange uids, bool anew, CancellationToken cancel)
+    public Task<Outcome> ShowAsync(ContainerId id, FlistId flist, UidRange uids, bool anew, CancellationToken cancel) => Effect.Run(() =>
     {
         var root = paths.Root(id);
-        var place = await Effect.Run(() =>
-        {
-            if (!anew && FlistMount.Find(root)?.Flist == flist)
-                return new Outcome.Done();
-            if (Unmount(root, detach: true) is not Outcome.Done and var busy)
-                return busy;
-            ContainerPlace.Make(paths.RootPlace(id), uids);
-            Directory.CreateDirectory(root, DirectoryModes.Private);
+        if (!anew && FlistMount.Find(root)?.Flist == flist)
             return new Outcome.Done();
-        });
-        if (place is not Outcome.Done || FlistMount.Find(root) is not null)
-            return place;
-        try
-        {
-            return OutcomeOf(await FlistMount.ShowAsync(SpecOf(flist), root, uids.Ids, Patience, cancel));
-        }
-        catch (Exception e) when (Effect.IsOfTheMachine(e))
-        {
-            return new Outcome.Transient(e.Message);
-        }
-    }
+        if (Unmount(root, detach: true) is not Outcome.Done and var busy)
+            return busy;
+        ContainerPlace.Make(paths.RootPlace(id), uids);
+        Directory.CreateDirectory(root, DirectoryModes.Private);
+        return OutcomeOf(FlistMount.ShowAsync(SpecOf(flist), root, uids.Ids, Patience, cancel).GetAwaiter().GetResult());
+    });
 
     /// <summary>Takes a container's root away; done also when it has none.</summary>
     public Outcome Hide(ContainerId id)

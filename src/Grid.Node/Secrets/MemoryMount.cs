@@ -11,8 +11,6 @@ internal static class MemoryMount
 {
     public const string Tmpfs = "tmpfs", Ramfs = "ramfs";
 
-    private const int EINVAL = 22;
-
     /// <summary>Mounts it where nobody sees it yet.</summary>
     /// <param name="size">at most, as mount(8) writes it; only the agent writes, and no more than it must</param>
     /// <param name="mode">of its root, octal</param>
@@ -23,7 +21,7 @@ internal static class MemoryMount
         {
             return MountApi.Mount(Tmpfs, source, [("size", size), ("mode", mode), ("uid", Text(owner)), ("gid", Text(group)), ("noswap", null)]);
         }
-        catch (Win32Exception e) when (e.NativeErrorCode == EINVAL)
+        catch (Win32Exception e) when (e.NativeErrorCode == Posix.EINVAL)
         {
             return OfEveryKernel(source, mode, owner, group);
         }
