@@ -95,12 +95,12 @@ internal sealed class DebianMachine : IDisposable
     private async Task InstallAsync(string job)
     {
         var root = At("root");
-        await DoAsync(Mmdebstrap, "--variant=minbase", $"--include={Packages}", $"--essential-hook={NoCluster}", "--quiet", "bookworm", root);
+        await Command.DoAsync(Mmdebstrap, "--variant=minbase", $"--include={Packages}", $"--essential-hook={NoCluster}", "--quiet", "bookworm", root);
         var runtime = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "../../.."));
         foreach (var (from, to) in new[] { (Path.GetDirectoryName(Programs.Find("grid-cli"))!, Installed), (Path.Combine(runtime, "shared"), "/usr/share/dotnet/shared"), (Path.Combine(runtime, "host"), "/usr/share/dotnet/host") })
         {
             Directory.CreateDirectory(Path.GetDirectoryName(root + to)!);
-            await DoAsync("/usr/bin/cp", "-a", from, root + to);
+            await Command.DoAsync("/usr/bin/cp", "-a", from, root + to);
         }
         await File.WriteAllTextAsync(root + "/root/job", Job.Replace("JOB", job, StringComparison.Ordinal) + '\n');
         File.SetUnixFileMode(root + "/root/job", (UnixFileMode)0b111_000_000);
@@ -113,15 +113,7 @@ internal sealed class DebianMachine : IDisposable
         File.Copy(Directory.GetFiles(root + "/boot", "initrd.img-*").Single(), At("initrd.img"));
         using (var disk = new FileStream(At("disk"), FileMode.CreateNew))
             disk.SetLength(12L << 30);
-        await DoAsync(Mke2fs, "-q", "-t", "ext4", "-d", root, At("disk"));
+        await Command.DoAsync(Mke2fs, "-q", "-t", "ext4", "-d", root, At("disk"));
         Directory.Delete(root, recursive: true);
-    }
-
-    private static async Task DoAsync(string program, params string[] arguments)
-    {
-        using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true })!;
-        var said = await process.StandardError.ReadToEndAsync();
-        await process.WaitForExitAsync();
-        Assert.True(process.ExitCode == 0, $"{program}: {said}");
     }
 }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 
@@ -80,14 +79,7 @@ public static class Systems
         }
         var root = stage.At("system");
         // "extract" unpacks and runs no maintainer script: what is in the tree is what is in the packages.
-        using (var process = Process.Start(new ProcessStartInfo(Mmdebstrap,
-            ["--variant=extract", "--include=linux-image-cloud-amd64,busybox-static,e2fsprogs", "--quiet", "bookworm", root])
-        { RedirectStandardError = true })!)
-        {
-            var said = await process.StandardError.ReadToEndAsync();
-            await process.WaitForExitAsync();
-            Assert.True(process.ExitCode == 0, said);
-        }
+        await Command.DoAsync(Mmdebstrap, "--variant=extract", "--include=linux-image-cloud-amd64,busybox-static,e2fsprogs", "--quiet", "bookworm", root);
         Directory.Delete(Path.Combine(root, "dev"), recursive: true);
         // What the story does not read is left out, for its time's sake.
         foreach (var unread in new[] { "usr/share", "var" })
