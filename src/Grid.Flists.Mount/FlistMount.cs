@@ -5,8 +5,9 @@ using Grid.Flists.Mount.Interop;
 namespace Grid.Flists.Mount;
 
 /// <summary>
-/// Engine F: an flist as a read-only, nosuid, nodev file system. The mount belongs to nobody who asked for it: it lives until it is unmounted, whatever
-/// happens to the process that started it.
+/// An flist as a read-only, nosuid, nodev file system. The mount belongs to nobody who asked for it: it lives until it is unmounted, whatever happens to the
+/// process that started it. What is all here is shown by the kernel alone (engine K, <see cref="ComposedMount"/>); the rest by a daemon that fetches what is touched
+/// (engine F), and so is everything where the kernel cannot.
 /// </summary>
 public static class FlistMount
 {
@@ -18,6 +19,8 @@ public static class FlistMount
     {
         if (!Directory.Exists(spec.Mountpoint))
             return new MountOutcome.Failed(MountFailure.MachineCannot, $"{spec.Mountpoint} is no directory.");
+        if (ComposedMount.TryStart(spec) is { } composed)
+            return new MountOutcome.Mounted(composed);
         var host = MountHost.OfMounts;
         var start = new ProcessStartInfo(host.Path, [.. host.Arguments, MountVerbs.Supervisor, .. spec.ToArguments()])
         {
@@ -52,7 +55,7 @@ public static class FlistMount
 
     /// <summary>
     /// Shows a mounted flist in a second place, as the files of other owners: through the same mount where the kernel maps ids for FUSE (Linux 6.12), else by
-    /// a mount of its own with the same cache.
+    /// a mount of its own with the same cache. A mount of which everything is here by now is the kernel's from then on.
     /// </summary>
     /// <param name="mounted">as it was mounted</param>
     /// <param name="target">an existing directory</param>
@@ -62,6 +65,8 @@ public static class FlistMount
     /// <exception cref="IOException">the kernel did not show it</exception>
     public static async Task<MountOutcome> ShowAsync(MountSpec mounted, string target, IdRange owners, TimeSpan patience, CancellationToken cancellation)
     {
+        if (Find(mounted.Mountpoint) is { IsComposed: false })
+            ComposedMount.TakeOver(mounted);
         if (!IdmappedBind.TryCreate(mounted.Mountpoint, target, owners))
             return await StartAsync(mounted with { Mountpoint = target, Owners = owners }, patience, cancellation).ConfigureAwait(false);
         return Find(target) is { } view

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Grid.Flists.Mount.Interop;
+using Microsoft.Win32.SafeHandles;
 
 namespace Grid.Flists.Mount;
 
@@ -28,17 +29,24 @@ public static class IdmappedBind
         using var tree = SysMount.OpenTree(Fcntl.AT_FDCWD, source, SysMount.OPEN_TREE_CLONE | SysMount.OPEN_TREE_CLOEXEC);
         if (tree.IsInvalid)
             throw new PosixException($"open_tree {source}");
-        using var namespaceFile = UserNamespace.Create(owners.First, owners.Count);
-        var attributes = new SysMount.MountAttributes
-        {
-            Set = SysMount.MOUNT_ATTR_IDMAP | SysMount.MOUNT_ATTR_NOSUID | SysMount.MOUNT_ATTR_NODEV
-                | (writable ? SysMount.MOUNT_ATTR_NOEXEC : SysMount.MOUNT_ATTR_RDONLY),
-            UserNamespace = (ulong)namespaceFile.DangerousGetHandle(),
-        };
-        if (SysMount.SetAttributes(tree, "", Fcntl.AT_EMPTY_PATH, attributes, (nuint)Unsafe.SizeOf<SysMount.MountAttributes>()) < 0)
+        var attributes = SysMount.MOUNT_ATTR_NOSUID | SysMount.MOUNT_ATTR_NODEV | (writable ? SysMount.MOUNT_ATTR_NOEXEC : SysMount.MOUNT_ATTR_RDONLY);
+        if (!TryMap(tree, owners, attributes))
             return (Errno)Marshal.GetLastPInvokeError() is Errno.EINVAL ? false : throw new PosixException($"mount_setattr {source} idmap");
         if (SysMount.MoveMount(tree, "", Fcntl.AT_FDCWD, target, SysMount.MOVE_MOUNT_F_EMPTY_PATH) < 0)
             throw new PosixException($"move_mount {target}");
         return true;
+    }
+
+    /// <summary>Shifts the owners in a mount that nobody sees yet; false, with the errno, when the kernel did not.</summary>
+    /// <param name="attributes">what else it is from now on: MOUNT_ATTR_…</param>
+    internal static bool TryMap(SafeFileHandle mount, IdRange owners, ulong attributes)
+    {
+        using var namespaceFile = UserNamespace.Create(owners.First, owners.Count);
+        var change = new SysMount.MountAttributes
+        {
+            Set = SysMount.MOUNT_ATTR_IDMAP | attributes,
+            UserNamespace = (ulong)namespaceFile.DangerousGetHandle(),
+        };
+        return SysMount.SetAttributes(mount, "", Fcntl.AT_EMPTY_PATH, change, (nuint)Unsafe.SizeOf<SysMount.MountAttributes>()) == 0;
     }
 }

@@ -19,15 +19,17 @@ public sealed class MountTests
     }
 
     [Theory]
-    [InlineData(1, true)]
-    [InlineData(2, false)]
-    [InlineData(3, true)]
-    public async Task The_mounted_tree_is_the_tree(int seed, bool lazy)
+    [InlineData(1, Engine.Daemon, true)]
+    [InlineData(2, Engine.Daemon, false)]
+    [InlineData(3, Engine.Daemon, true)]
+    [InlineData(21, Engine.Kernel, false)]
+    [InlineData(22, Engine.Kernel, false)]
+    public async Task The_mounted_tree_is_the_tree(int seed, Engine engine, bool lazy)
     {
         await using var flist = new TestFlist();
         RandomTree.Fill(flist, seed, 300);
         RandomTree.WritePlain(flist);
-        await flist.MountAsync(lazy);
+        await flist.MountAsync(engine, lazy);
 
         Assert.Equal(await Tools.StatAllAsync(flist.Plain), await Tools.StatAllAsync(flist.Mountpoint));
         Assert.Equal(await Tools.HashAllAsync(flist.Plain), await Tools.HashAllAsync(flist.Mountpoint));
@@ -37,13 +39,15 @@ public sealed class MountTests
         Assert.Equal(await Tools.StatAllAsync(flist.Plain), await Tools.StatAllAsync(flist.Mountpoint));
     }
 
-    [Fact]
-    public async Task Extended_attributes_are_those_of_the_tree()
+    [Theory]
+    [InlineData(Engine.Daemon)]
+    [InlineData(Engine.Kernel)]
+    public async Task Extended_attributes_are_those_of_the_tree(Engine engine)
     {
         await using var flist = new TestFlist();
         RandomTree.Fill(flist, 4, 200);
         RandomTree.WritePlain(flist);
-        await flist.MountAsync(lazy: true);
+        await flist.MountAsync(engine);
 
         var checkedNames = 0;
         foreach (var (plain, mounted) in Paths(flist))
@@ -61,8 +65,10 @@ public sealed class MountTests
         Assert.True(checkedNames > 20);
     }
 
-    [Fact]
-    public async Task An_access_list_of_the_tree_lets_in_and_keeps_out()
+    [Theory]
+    [InlineData(Engine.Daemon)]
+    [InlineData(Engine.Kernel)]
+    public async Task An_access_list_of_the_tree_lets_in_and_keeps_out(Engine engine)
     {
         await using var flist = new TestFlist();
         // Version 2: user::rw-, user:1234:r--, group::---, mask::r--, other::--- (linux/posix_acl_xattr.h)
@@ -72,7 +78,7 @@ public sealed class MountTests
             32, 0, 0, 0, 255, 255, 255, 255,
         ];
         flist.Root.Set("listed"u8.ToArray(), flist.File_("x"u8.ToArray(), mode: 0x1A0, xattrs: XattrSet.Of([("system.posix_acl_access"u8.ToArray(), acl)])));
-        await flist.MountAsync(lazy: true);
+        await flist.MountAsync(engine);
         await Tools.ShellAsync("/", $"chmod 755 {flist.Home}");
 
         Assert.Equal("x", await Tools.TextAsync("/", $"setpriv --reuid=1234 --regid=1234 --clear-groups cat {flist.At("listed")}"));
@@ -80,14 +86,15 @@ public sealed class MountTests
     }
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task A_program_runs_from_the_mount(bool lazy)
+    [InlineData(Engine.Daemon, true)]
+    [InlineData(Engine.Daemon, false)]
+    [InlineData(Engine.Kernel, false)]
+    public async Task A_program_runs_from_the_mount(Engine engine, bool lazy)
     {
         await using var flist = new TestFlist();
         var program = await File.ReadAllBytesAsync("/bin/cat");
         flist.Add("cat", program, mode: 0x1ED);
-        await flist.MountAsync(lazy);
+        await flist.MountAsync(engine, lazy);
 
         Assert.Equal("run", await Tools.TextAsync("/", $"echo run | {flist.At("cat")}"));
         using var map = System.IO.MemoryMappedFiles.MemoryMappedFile.CreateFromFile(
@@ -96,26 +103,30 @@ public sealed class MountTests
         Assert.Equal(SHA256.HashData(program), await SHA256.HashDataAsync(view));
     }
 
-    [Fact]
-    public async Task Nothing_can_be_written()
+    [Theory]
+    [InlineData(Engine.Daemon)]
+    [InlineData(Engine.Kernel)]
+    public async Task Nothing_can_be_written(Engine engine)
     {
         await using var flist = new TestFlist();
         flist.Add("file", "x"u8.ToArray(), mode: 0x1FF);
-        await flist.MountAsync(lazy: true);
+        await flist.MountAsync(engine);
 
         foreach (var line in (string[])["echo >> file", "> file", "touch new", "rm file", "mkdir d", "ln file g", "mv file g", "chmod 1 file", "ln -s a b"])
             Assert.Contains("Read-only file system", (await Assert.ThrowsAsync<IOException>(() => Tools.ShellAsync(flist.Mountpoint, line))).Message);
     }
 
-    [Fact]
-    public async Task A_directory_of_ten_thousand_names_is_listed_whole()
+    [Theory]
+    [InlineData(Engine.Daemon)]
+    [InlineData(Engine.Kernel)]
+    public async Task A_directory_of_ten_thousand_names_is_listed_whole(Engine engine)
     {
         await using var flist = new TestFlist();
         var many = TestFlist.Directory_(0);
         flist.Root.Set("many"u8.ToArray(), many);
         for (var i = 0; i < 10_000; i++)
             many.Set(System.Text.Encoding.ASCII.GetBytes($"file-{i:D5}"), flist.File_([]));
-        await flist.MountAsync(lazy: true);
+        await flist.MountAsync(engine);
 
         Assert.Equal(
             Enumerable.Range(0, 10_000).Select(i => $"file-{i:D5}"),

@@ -5,7 +5,8 @@ namespace Grid.Flists.Mount.Tests;
 /// <summary>A seeded tree with everything a flist may hold, written beside as plain files by ordinary system calls.</summary>
 internal static class RandomTree
 {
-    public static void Fill(TestFlist flist, int seed, int entries)
+    /// <param name="largest">no file has more bytes</param>
+    public static void Fill(TestFlist flist, int seed, int entries, int largest = int.MaxValue)
     {
         var random = new Random(seed);
         List<DirectoryNode> directories = [flist.Root];
@@ -32,7 +33,8 @@ internal static class RandomTree
                     directory.Set(name, files[random.Next(files.Count)]);
                     break;
                 default:
-                    var content = new byte[random.Next(6) switch { 0 => 0, 1 => Chunk.Size * 2, 2 => random.Next(3 * Chunk.Size), _ => random.Next(5000) }];
+                    var size = random.Next(6) switch { 0 => 0, 1 => Chunk.Size * 2, 2 => random.Next(3 * Chunk.Size), _ => random.Next(5000) };
+                    var content = new byte[Math.Min(size, largest)];
                     random.NextBytes(content);
                     var file = flist.File_(content, attributes.Mode, attributes.Uid, attributes.Gid, attributes.Mtime, attributes.Xattrs);
                     files.Add(file);

@@ -1,8 +1,20 @@
 using System.Diagnostics;
 using System.Text;
+using Grid.Flists.Cache;
+using Grid.Flists.Hub;
 using Grid.Units;
 
 namespace Grid.Flists.Mount.Tests;
+
+/// <summary>Who answers what is asked of a mount.</summary>
+public enum Engine
+{
+    /// <summary>Engine F.</summary>
+    Daemon,
+
+    /// <summary>Engine K.</summary>
+    Kernel,
+}
 
 /// <summary>A temporary directory with an flist (<see cref="StoredFlist"/>), a mount point, and the tree itself as plain files to compare with.</summary>
 internal sealed class TestFlist : IAsyncDisposable
@@ -87,12 +99,66 @@ internal sealed class TestFlist : IAsyncDisposable
             File.Delete(Path.Combine(Home, name));
     }
 
+    public Task<MountedFlist> MountAsync(Engine engine, bool lazy = true) => engine == Engine.Kernel ? MountComposedAsync() : MountAsync(lazy);
+
     public async Task<MountedFlist> MountAsync(bool lazy)
     {
         Store(lazy);
         var outcome = await FlistMount.StartAsync(Spec, Patience, TestContext.Current.CancellationToken);
         return outcome is MountOutcome.Mounted(var mounted) ? mounted : throw new InvalidOperationException($"{outcome}\n{Log()}");
     }
+
+    /// <summary>
+    /// Mounts it by the kernel alone: lays a cache out as another boot would have left it, and lets a daemon prove it and make the image.
+    /// </summary>
+    public async Task<MountedFlist> MountComposedAsync()
+    {
+        Store(lazy: false);
+        Lay(Meta);
+        foreach (var (file, content) in _contents)
+            Put(ObjectOf(file), content);
+        using (var hub = new HubClient(CachedSpec.Hubs.Select(h => h.AbsoluteUri)))
+        await using (var cache = FlistCache.Open(CacheDirectory, hub))
+            Assert.SkipUnless(ComposedMount.IsPossible(cache), "this kernel mounts no EROFS from a file (Linux 6.12)");
+        Assert.False((await MountCachedAsync()).IsComposed);
+        Assert.True(await Eventually(HasImage), Log());
+        await UnmountAsync();
+        var mounted = await MountCachedAsync();
+        Assert.True(mounted.IsComposed);
+        return mounted;
+    }
+
+    public async Task<MountedFlist> MountCachedAsync()
+    {
+        var outcome = await FlistMount.StartAsync(CachedSpec, Patience, TestContext.Current.CancellationToken);
+        return outcome is MountOutcome.Mounted(var mounted) ? mounted : throw new InvalidOperationException($"{outcome}\n{Log()}");
+    }
+
+    public async Task UnmountAsync()
+    {
+        FlistMount.Stop(Mountpoint, detach: true);
+        Assert.True(await Eventually(() => Processes("flist-mount-").Length == 0));
+    }
+
+    public string CacheDirectory => Path.Combine(Home, "cache");
+
+    public string ObjectOf(FileNode file)
+    {
+        var name = ContentId.Of(file.Size, file.Chunks).ToString();
+        return Path.Combine(CacheDirectory, "objects", name[..2], name);
+    }
+
+    public string Image => Path.Combine(CacheDirectory, "images", WholeFlist.NameOf(CachedSpec.Flist, Meta.Root));
+
+    /// <summary>Whether there is an image that was made in this boot.</summary>
+    public bool HasImage()
+    {
+        using var whole = WholeFlist.TryHold(CacheDirectory, CachedSpec.Flist);
+        return whole is not null;
+    }
+
+    /// <summary>Of the flist as a hub has it, whose hub is not there.</summary>
+    public MountSpec CachedSpec => Spec with { Flist = Manifest.Of(Meta, "", StartDefaults.None, []).Id, CacheDirectory = CacheDirectory, Hubs = [new Uri("http://127.0.0.1:1")] };
 
     public MountSpec Spec => new(new FlistId(Meta.Root), Mountpoint, Home, [], LogPath);
 
@@ -125,6 +191,21 @@ internal sealed class TestFlist : IAsyncDisposable
             Process.GetProcessById(left).Kill();
         // Directory.Delete knows only names that are text.
         await Tools.ShellAsync("/", $"rm -rf --one-file-system {Home}");
+    }
+
+    /// <summary>Lays a tree into the cache, without the files' bytes.</summary>
+    public FlistId Lay(MetaFile meta)
+    {
+        var manifest = Manifest.Of(meta, "", StartDefaults.None, []);
+        Put(Path.Combine(CacheDirectory, "manifests", manifest.Id.ToString()), manifest.Encode());
+        Put(Path.Combine(CacheDirectory, "meta", meta.Root.ToString()), meta.Bytes.ToArray());
+        return manifest.Id;
+    }
+
+    private static void Put(string path, byte[] bytes)
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        File.WriteAllBytes(path, bytes);
     }
 
     private static string CommandLine(int pid)

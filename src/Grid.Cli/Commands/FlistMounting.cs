@@ -34,8 +34,8 @@ internal static class FlistMounting
             return await FlistMount.StartAsync(spec, Patience, cancellation).ConfigureAwait(false) switch
             {
                 MountOutcome.Mounted m => Outcome.Of(
-                    new JsonObject { ["id"] = id.ToString(), ["root"] = m.Mount.Root.ToString(), ["mountpoint"] = m.Mount.Mountpoint },
-                    new Block.Fields([("flist", id.ToString()), ("root", m.Mount.Root.ToString()), ("mounted on", m.Mount.Mountpoint)]), new Block.Next($"grid flist unmount {m.Mount.Mountpoint}")),
+                    new JsonObject { ["id"] = id.ToString(), ["root"] = m.Mount.Root.ToString(), ["mountpoint"] = m.Mount.Mountpoint, ["engine"] = m.Mount.IsComposed ? "kernel" : "daemon" },
+                    new Block.Fields([("flist", id.ToString()), ("root", m.Mount.Root.ToString()), ("mounted on", m.Mount.Mountpoint), ("shown by", m.Mount.IsComposed ? "the kernel: everything is here" : "a daemon")]), new Block.Next($"grid flist unmount {m.Mount.Mountpoint}")),
                 MountOutcome.Failed { Failure: MountFailure.FlistUnavailable } f => new Refusal(CliCode.MountFailed, f.Reason, $"Put it on the hub with 'grid flist push {id}', or name another hub with --hub."),
                 MountOutcome.Failed { Failure: MountFailure.MachineCannot } f when !Environment.IsPrivilegedProcess => new Refusal(CliCode.MountFailed, f.Reason, "Mounting needs root."),
                 MountOutcome.Failed f => new Refusal(CliCode.MountFailed, $"{f.Reason} ({f.Failure})", $"See {spec.LogPath}."),
@@ -51,7 +51,7 @@ internal static class FlistMounting
         {
             var path = Path.GetFullPath(session.Value(directory));
             if (FlistMount.Find(path) is not { } mount)
-                return Task.FromResult<Outcome>(new Refusal(RefusalCode.NotFound, $"No flist is mounted on {path}.", "See 'findmnt -t fuse.flist'."));
+                return Task.FromResult<Outcome>(new Refusal(RefusalCode.NotFound, $"No flist is mounted on {path}.", "See 'grep grid: /proc/mounts'."));
             return Task.FromResult(FlistMount.Stop(path)
                 ? Outcome.Of(new JsonObject { ["id"] = mount.Flist.ToString(), ["mountpoint"] = path }, Block.Line($"{mount.Flist} is unmounted from {path}"))
                 : new Refusal(RefusalCode.WrongState, $"Files on {path} are in use.", "End what uses them and try again."));

@@ -3,7 +3,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Grid.Flists.Mount.Interop;
 
-/// <summary>sys/mount.h: mount(2), umount2(2) and the mount calls by descriptor (open_tree, move_mount, mount_setattr).</summary>
+/// <summary>sys/mount.h: mount(2), umount2(2) and the mount calls by descriptor (fsopen, fsconfig, fsmount, open_tree, move_mount, mount_setattr).</summary>
 internal static partial class SysMount
 {
     public const ulong MS_RDONLY = 1;
@@ -14,6 +14,12 @@ internal static partial class SysMount
     public const uint OPEN_TREE_CLONE = 1;
     public const uint OPEN_TREE_CLOEXEC = Fcntl.O_CLOEXEC;
     public const uint MOVE_MOUNT_F_EMPTY_PATH = 4;
+    public const uint MOVE_MOUNT_BENEATH = 0x200;
+    public const uint FSOPEN_CLOEXEC = 1;
+    public const uint FSMOUNT_CLOEXEC = 1;
+    public const uint FSCONFIG_SET_FLAG = 0;
+    public const uint FSCONFIG_SET_STRING = 1;
+    public const uint FSCONFIG_CMD_CREATE = 6;
     public const ulong MOUNT_ATTR_RDONLY = 1;
     public const ulong MOUNT_ATTR_NOSUID = 2;
     public const ulong MOUNT_ATTR_NODEV = 4;
@@ -44,4 +50,13 @@ internal static partial class SysMount
 
     [LibraryImport("libc", EntryPoint = "move_mount", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int MoveMount(SafeFileHandle from, string fromPath, int to, string toPath, uint flags);
+
+    [LibraryImport("libc", EntryPoint = "fsopen", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial SafeFileHandle OpenFileSystem(string type, uint flags);
+
+    [LibraryImport("libc", EntryPoint = "fsconfig", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int Configure(SafeFileHandle context, uint command, string? key, string? value, int aux);
+
+    [LibraryImport("libc", EntryPoint = "fsmount", SetLastError = true)]
+    public static partial SafeFileHandle MakeMount(SafeFileHandle context, uint flags, uint attributes);
 }

@@ -80,6 +80,8 @@ public sealed class CachedMount : IFlistContent, IAsyncDisposable
                 }
                 await Task.Delay(pause, _ending.Token).ConfigureAwait(false);
             }
+            if (ComposedMount.IsPossible(_cache))
+                await ComposeAsync().ConfigureAwait(false);
             // The largest work of its life is done, and it may live for months: what that was done with goes back to the machine.
             await Task.Delay(Quiet, _ending.Token).ConfigureAwait(false);
             GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive);
@@ -87,6 +89,18 @@ public sealed class CachedMount : IFlistContent, IAsyncDisposable
         catch (OperationCanceledException) when (_ending.IsCancellationRequested)
         {
             // Unmounted.
+        }
+    }
+
+    private async Task ComposeAsync()
+    {
+        try
+        {
+            await _flist.ComposeBehindAsync(Quiet, _ending.Token).ConfigureAwait(false);
+        }
+        catch (IOException)
+        {
+            // A full or failing disk: this mount serves on, and so will the next.
         }
     }
 }

@@ -87,7 +87,7 @@ public static class MountDaemon
     {
         var options = $"fd={DeviceFile},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions";
         var source = new MountedFlist(spec.Mountpoint, spec.Flist, meta.Root).Source;
-        if (SysMount.Mount(source, spec.Mountpoint, MountedFlist.Type, SysMount.MS_RDONLY | SysMount.MS_NOSUID | SysMount.MS_NODEV, options) < 0)
+        if (SysMount.Mount(source, spec.Mountpoint, MountedFlist.Served, SysMount.MS_RDONLY | SysMount.MS_NOSUID | SysMount.MS_NODEV, options) < 0)
             throw new PosixException($"mount {spec.Mountpoint}");
     }
 

@@ -1,37 +1,34 @@
 using System.Diagnostics.CodeAnalysis;
+using Grid.Flists.Cache;
 using Grid.Units;
 
 namespace Grid.Flists.Mount;
 
-/// <summary>An flist that is mounted, as the kernel's own mount table says: source <c>grid:fl1…@root</c>, type <c>fuse.flist</c>.</summary>
+/// <summary>
+/// An flist that is mounted, as the kernel's own mount table says: source <c>grid:fl1…@root</c>, type <c>fuse.flist</c> where a daemon serves it, <c>erofs</c>
+/// where the kernel does, and the source is the file with that name.
+/// </summary>
 public sealed record MountedFlist(string Mountpoint, FlistId Flist, Digest Root)
 {
-    internal const string Type = "fuse.flist";
-
-    private const string Scheme = "grid:";
+    internal const string Served = "fuse.flist", Composed = "erofs";
 
     /// <summary>The kernel's number of the mount, which all views of it share: major:minor.</summary>
     public string Device { get; private init; } = "";
 
-    internal string Source => $"{Scheme}{Flist}@{Root}";
+    /// <summary>The kernel shows it by itself, of what is all here.</summary>
+    public bool IsComposed { get; private init; }
+
+    internal string Source => $"{WholeFlist.Scheme}{Flist}@{Root}";
 
     internal static bool TryRead(MountLine line, [NotNullWhen(true)] out MountedFlist? mounted)
     {
         mounted = null;
-        if (line.Type != Type || !line.Source.StartsWith(Scheme, StringComparison.Ordinal)
-            || line.Source[Scheme.Length..].Split('@') is not [var flist, var root]
-            || !Id.TryParse<FlistId>(flist, out var id) || root.Length != 2 * Digest.Size)
+        var source = System.IO.Path.GetFileName(line.Source);
+        if (line.Type is not (Served or Composed) || WholeFlist.RootOf(source) is not { } root
+            || !Id.TryParse<FlistId>(source[WholeFlist.Scheme.Length..source.IndexOf('@')], out var id))
             return false;
-        try
-        {
-            mounted = new MountedFlist(line.Mountpoint, id, Digest.ParseHex(root)) { Device = line.Device };
-            return true;
-        }
-        catch (FormatException)
-        {
-            // Somebody else's mount that looks like ours: not ours.
-            return false;
-        }
+        mounted = new MountedFlist(line.Mountpoint, id, root) { Device = line.Device, IsComposed = line.Type == Composed };
+        return true;
     }
 }
 

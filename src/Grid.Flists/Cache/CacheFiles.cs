@@ -8,7 +8,7 @@ namespace Grid.Flists.Cache;
 /// <summary>
 /// The folders of a cache, which several processes share without locks: names appear by rename, and whoever reads a file proves it first.
 /// <code>
-/// meta/ROOT   manifests/fl1…   objects/ab/CONTENT   partial/ab/CONTENT{,.map}   proofs/BOOT/ab/CONTENT   pins/ROOT.*   staging/
+/// meta/ROOT   manifests/fl1…   objects/ab/CONTENT   partial/ab/CONTENT{,.map}   proofs/BOOT/ab/CONTENT   pins/ROOT.*   images/grid:fl1…@ROOT   turn   staging/
 /// </code>
 /// A proof says that an object was hashed in this boot and how the file looked then (<see cref="Seal"/>). A process that dies cannot undo what the
 /// kernel holds, so proofs outlive it; a boot makes all of them void, and every object is hashed again at its first use.
@@ -23,7 +23,7 @@ internal sealed class CacheFiles
         _directory = Path.GetFullPath(directory);
         var boot = File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();
         _proofs = Path.Combine(_directory, "proofs", boot);
-        foreach (var part in (ReadOnlySpan<string>)["meta", "manifests", "objects", "partial", "pins", "staging", _proofs])
+        foreach (var part in (ReadOnlySpan<string>)["meta", "manifests", "objects", "partial", "pins", "images", "staging", _proofs])
             Directory.CreateDirectory(Path.Combine(_directory, part));
         foreach (var old in Directory.EnumerateDirectories(Path.Combine(_directory, "proofs")).Where(d => d != _proofs))
             Directory.Delete(old, recursive: true);
@@ -39,15 +39,26 @@ internal sealed class CacheFiles
 
     public string Pins => Path.Combine(_directory, "pins");
 
+    public string Images => Path.Combine(_directory, "images");
+
     public string Metas => Path.Combine(_directory, "meta");
 
-    public string ObjectPath(Digest content) => Fan("objects", content);
+    /// <summary>Where an object lies below <see cref="Objects"/>.</summary>
+    public static string ObjectName(Digest content)
+    {
+        var text = content.ToString();
+        return Path.Combine(text[..2], text);
+    }
+
+    public string ObjectPath(Digest content) => Path.Combine(Objects, ObjectName(content));
 
     public string PartialPath(Digest content) => Fan("partial", content);
 
     public string MetaPath(Digest root) => Path.Combine(Metas, root.ToString());
 
-    public string ManifestPath(FlistId id) => Path.Combine(_directory, "manifests", id.ToString());
+    public string ManifestPath(FlistId id) => ManifestPath(_directory, id);
+
+    public static string ManifestPath(string directory, FlistId id) => Path.Combine(directory, "manifests", id.ToString());
 
     public string ProofPath(Digest content) => Fan(_proofs, content);
 
@@ -80,6 +91,37 @@ internal sealed class CacheFiles
         catch (FileNotFoundException)
         {
             // Evicted by another process this moment.
+        }
+    }
+
+    /// <summary>Nothing of a tree is evicted until the pin is disposed, or its process ends.</summary>
+    public FileStream Pin(Digest root) =>
+        new(Path.Combine(Pins, $"{root}.{Guid.NewGuid():n}"), FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
+
+    /// <summary>Waits until no other process has the turn at what nobody waits for, and has it until it is disposed or the process ends.</summary>
+    public async Task<FileStream> TurnAsync(TimeProvider time, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            try
+            {
+                return new FileStream(Path.Combine(_directory, "turn"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1);
+            }
+            catch (IOException e) when (e is not (DirectoryNotFoundException or FileNotFoundException))
+            {
+                await Task.Delay(TimeSpan.FromSeconds(1), time, cancellation).ConfigureAwait(false);
+            }
+        }
+    }
+
+    /// <summary>An image names objects: it goes before any of them does.</summary>
+    /// <param name="kept">of which trees they stay</param>
+    public void RemoveImages(Func<Digest, bool> kept)
+    {
+        foreach (var image in Directory.EnumerateFiles(Images))
+        {
+            if (WholeFlist.RootOf(Path.GetFileName(image)) is not { } root || !kept(root))
+                Remove(image);
         }
     }
 
@@ -185,9 +227,5 @@ internal sealed class CacheFiles
         Prove(content, file);
     }
 
-    private string Fan(string part, Digest name)
-    {
-        var text = name.ToString();
-        return Path.Combine(_directory, part, text[..2], text);
-    }
+    private string Fan(string part, Digest name) => Path.Combine(_directory, part, ObjectName(name));
 }

@@ -1,4 +1,5 @@
 using Grid.Flists.Content;
+using Grid.Flists.Erofs;
 using Grid.Flists.Hub;
 using Grid.Flists.Packs;
 using Grid.Flists.Store;
@@ -20,6 +21,8 @@ public sealed class CachedFlist : IFlistContent, IDisposable
     private const int BehindChunks = ReadRequest / Chunk.Size;
     // Writing a small file costs more than fetching it, and a read that comes meanwhile shares the processor with what was begun.
     private const int BehindFiles = 64;
+    // Looked at only, a file takes some µs; what takes longer was hashed.
+    private static readonly TimeSpan Noticeable = TimeSpan.FromMilliseconds(1);
 
     private readonly FlistCache _cache;
     private readonly FlistSource _source;
@@ -143,6 +146,39 @@ public sealed class CachedFlist : IFlistContent, IDisposable
             batch.Clear();
             bytes = 0;
         }
+    }
+
+    /// <summary>
+    /// Hashes what is here and was not hashed in this boot, and makes the image by which a kernel shows it (<see cref="WholeFlist"/>). Nothing happens when there
+    /// is one, when a file is missing, or when the tree fits into none. One process at a time does so with a cache, and rests four times as long as it hashes:
+    /// nobody waits for it, and after a boot there is much to do.
+    /// </summary>
+    /// <exception cref="IOException">the cache cannot be written</exception>
+    public async Task ComposeBehindAsync(TimeSpan quiet, CancellationToken cancellation)
+    {
+        await using var turn = await _cache.Files.TurnAsync(_cache.Time, cancellation).ConfigureAwait(false);
+        if (!ErofsLayout.Fits(Meta) || WholeFlist.Read(_cache.Files, Id, Meta.Root) is not null)
+            return;
+        using var staged = new StagedFile(_cache.Files.Staging);
+        var image = new ErofsImage(Meta, staged.Stream.SafeFileHandle);
+        var seals = new Dictionary<Digest, Seal>();
+        var buffer = new byte[Chunk.Size];
+        for (var inode = 0; inode < Meta.Count; inode++)
+        {
+            if (!image.Has(inode))
+                continue;
+            await _quiet.ForAsync(quiet, cancellation).ConfigureAwait(false);
+            var began = _cache.Time.GetTimestamp();
+            using var file = TryOpenComplete(inode);
+            if (file is null)
+                return;
+            seals[Meta.Content(inode)] = Seal.Of(file);
+            var copied = image.Copied(inode);
+            image.Put(inode, buffer.AsSpan(0, RandomAccess.Read(file, buffer.AsSpan(0, copied), Meta[inode].Size - copied)));
+            if (_cache.Time.GetElapsedTime(began) is var worked && worked > Noticeable)
+                await Task.Delay(4 * worked, _cache.Time, cancellation).ConfigureAwait(false);
+        }
+        _cache.AddImage(Id, Meta.Root, staged, image.Length, [.. image.Devices.Select(d => Meta.Content(d)).Select(c => (c, seals[c]))]);
     }
 
     private async Task ReadPartialAsync(int inode, Digest content, long size, long offset, Memory<byte> buffer, CancellationToken cancellation)

@@ -4,7 +4,7 @@ using Grid.Units;
 namespace Grid.Flists.Cache;
 
 /// <summary>
-/// Keeps a cache within its size by removing what was not used for longest, down to nine tenths. What any living process has pinned stays.
+/// Keeps a cache within its size by removing what was not used for longest, down to nine tenths. What any living process has pinned stays, and what is mounted.
 /// Removing what another process reads is harmless: its open files keep their bytes, and what it opens next it fetches again.
 /// </summary>
 internal sealed class Eviction(CacheFiles files, long maximumBytes) : IDisposable
@@ -50,6 +50,8 @@ internal sealed class Eviction(CacheFiles files, long maximumBytes) : IDisposabl
         long total;
         try
         {
+            // Who would mount an image pins its tree first: either that is seen here, or the image is not there any more.
+            files.RemoveImages(Pinned().Contains);
             var kept = Pinned();
             var candidates = Candidates(files).ToList();
             total = candidates.Sum(c => c.Bytes);
@@ -74,14 +76,14 @@ internal sealed class Eviction(CacheFiles files, long maximumBytes) : IDisposabl
         }
     }
 
-    // Content ids and roots that living processes hold; a pin whose process died is removed.
+    // Content ids and roots that living processes and mounts hold; a pin whose process died is removed.
     private HashSet<Digest> Pinned()
     {
+        var pins = Directory.EnumerateFiles(files.Pins).Where(pin => !CacheFiles.RemoveIfAbandoned(pin)).Select(pin => Digest.ParseHex(Path.GetFileName(pin).AsSpan(0, 2 * Digest.Size)));
         var pinned = new HashSet<Digest>();
-        foreach (var pin in Directory.EnumerateFiles(files.Pins))
+        foreach (var root in pins.Concat(MountedRoots.Read()))
         {
-            var root = Digest.ParseHex(Path.GetFileName(pin).AsSpan(0, 2 * Digest.Size));
-            if (CacheFiles.RemoveIfAbandoned(pin) || !pinned.Add(root) || !File.Exists(files.MetaPath(root)))
+            if (!pinned.Add(root) || !File.Exists(files.MetaPath(root)))
                 continue;
             using var memory = new MappedFile(files.MetaPath(root));
             var meta = MetaFile.Load(memory.Memory, root);

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Grid.Flists.Content;
+using Grid.Flists.Erofs;
 using Grid.Flists.Hub;
 using Grid.Flists.Store;
 using Grid.Units;
@@ -47,7 +48,7 @@ public sealed class FlistCache : IAsyncDisposable
         new(directory, hubs, options ?? new CacheOptions(), time ?? TimeProvider.System);
 
     /// <summary>The bytes in a cache that its eviction counts, without opening it; 0 where there is none.</summary>
-    public static long SizeOf(string directory) => ((string[])["objects", "partial", "meta"]).Select(part => new DirectoryInfo(Path.Combine(directory, part)))
+    public static long SizeOf(string directory) => ((string[])["objects", "partial", "meta", "images"]).Select(part => new DirectoryInfo(Path.Combine(directory, part)))
         .Where(part => part.Exists).SelectMany(part => part.EnumerateFiles("*", SearchOption.AllDirectories)).Where(file => file.Exists && file.Extension != ".map").Sum(file => file.Length);
 
     /// <summary>
@@ -59,8 +60,7 @@ public sealed class FlistCache : IAsyncDisposable
         try
         {
             var manifest = Manifest.Decode(await ManifestAsync(id, cancellation).ConfigureAwait(false));
-            var pin = new FileStream(
-                Path.Combine(Files.Pins, $"{manifest.Root}.{Guid.NewGuid():n}"), FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
+            var pin = Files.Pin(manifest.Root);
             try
             {
                 var meta = TryLoadMeta(manifest.Root) ?? await FetchMetaAsync(manifest.Root, cancellation).ConfigureAwait(false);
@@ -76,6 +76,14 @@ public sealed class FlistCache : IAsyncDisposable
         {
             throw new FlistReadException($"{id} cannot be opened: {e.Message}", e);
         }
+    }
+
+    /// <summary>The image of an empty tree, gone when it is disposed: to see whether a kernel mounts such a file from here.</summary>
+    public StagedFile StageEmptyImage()
+    {
+        var staged = new StagedFile(Files.Staging);
+        _ = new ErofsImage(MetaFileWriter.Write(new DirectoryNode(new Attributes(0x1C0, 0, 0, 0, XattrSet.Empty))), staged.Stream.SafeFileHandle);
+        return staged;
     }
 
     public async ValueTask DisposeAsync()
@@ -100,6 +108,7 @@ public sealed class FlistCache : IAsyncDisposable
             if (!Matches(file, meta, inode))
             {
                 file.Dispose();
+                Files.RemoveImages(kept: _ => false);
                 Files.RemoveObject(content);
                 return null;
             }
@@ -116,6 +125,18 @@ public sealed class FlistCache : IAsyncDisposable
     {
         Files.AddObject(content, bytes);
         _eviction.Added(bytes.Length);
+    }
+
+    /// <summary>Makes the image of a tree whose every object was hashed in this boot.</summary>
+    /// <param name="seals">of the objects that are devices of it, as they were then</param>
+    internal void AddImage(FlistId id, Digest root, StagedFile image, long length, IReadOnlyList<(Digest, Seal)> devices)
+    {
+        ImageSeals.Write(image.Stream.SafeFileHandle, length, devices);
+        var path = Path.Combine(Files.Images, WholeFlist.NameOf(id, root));
+        image.Commit(path);
+        using var made = CacheFiles.TryOpen(path);
+        if (made is not null)
+            Files.Prove(id.Value, made);
     }
 
     internal void Wrote(int bytes) => _eviction.Added(bytes);

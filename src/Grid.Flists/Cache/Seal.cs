@@ -17,8 +17,16 @@ internal readonly record struct Seal(ulong Inode, ulong Size, long Modified, uin
     {
         if (SysStat.Stat(file, "", SysStat.EmptyPath, SysStat.BasicStats, out var stat) != 0)
             throw new IOException($"A file of the cache cannot be examined: {Marshal.GetLastPInvokeErrorMessage()}.");
-        return new Seal(stat.Inode, stat.Size, stat.Modified.Seconds, stat.Modified.Nanoseconds, stat.Changed.Seconds, stat.Changed.Nanoseconds);
+        return Of(stat);
     }
+
+    public static Seal Of(in SysStat.Statx stat) =>
+        new(stat.Inode, stat.Size, stat.Modified.Seconds, stat.Modified.Nanoseconds, stat.Changed.Seconds, stat.Changed.Nanoseconds);
+
+    public static Seal Decode(ReadOnlySpan<byte> bytes) => new(
+        BinaryPrimitives.ReadUInt64LittleEndian(bytes), BinaryPrimitives.ReadUInt64LittleEndian(bytes[8..]),
+        BinaryPrimitives.ReadInt64LittleEndian(bytes[16..]), BinaryPrimitives.ReadUInt32LittleEndian(bytes[24..]),
+        BinaryPrimitives.ReadInt64LittleEndian(bytes[28..]), BinaryPrimitives.ReadUInt32LittleEndian(bytes[36..]));
 
     public byte[] Encode()
     {

@@ -1,7 +1,7 @@
 using System.ComponentModel;
 using System.Globalization;
+using Grid.Flists.Mount;
 using Grid.Node.Containers.Interop;
-using Grid.Node.Volumes.Interop;
 using Microsoft.Win32.SafeHandles;
 
 namespace Grid.Node.Secrets;

@@ -1,5 +1,5 @@
+using Grid.Flists.Mount;
 using Grid.Node.Containers;
-using Grid.Node.Volumes.Interop;
 
 namespace Grid.Node.Secrets;
 

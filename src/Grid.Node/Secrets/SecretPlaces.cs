@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using Grid.Flists.Mount;
 using Grid.Node.Containers;
 using Grid.Node.Containers.Interop;
 using Grid.Node.Volumes.Interop;

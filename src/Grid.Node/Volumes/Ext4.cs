@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using Grid.Flists.Mount;
 using Grid.Node.Containers;
 using Grid.Node.Containers.Interop;
 using Grid.Node.Volumes.Interop;

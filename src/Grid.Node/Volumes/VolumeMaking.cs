@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.ComponentModel;
 using System.Security.Cryptography;
+using Grid.Flists.Mount;
 using Grid.Node.Containers;
 using Grid.Node.Containers.Interop;
 using Grid.Node.Machines;

@@ -29,7 +29,7 @@ internal sealed class DebianMachine : IDisposable
         export HOME=/root PATH=/usr/sbin:/usr/bin
         cd /root
         JOB >/dev/ttyS1 2>/dev/ttyS0
-        { echo "exit $?"; uname -r; ls -d /tmp/grid* /run/grid* /sys/fs/cgroup/grid* 2>/dev/null; grep -o fuse.flist /proc/mounts; ip -o link | grep -v -e ' lo:' -e ' eth0:'; } >/dev/ttyS2
+        { echo "exit $?"; uname -r; ls -d /tmp/grid* /run/grid* /sys/fs/cgroup/grid* 2>/dev/null; grep -o grid:fl1 /proc/mounts; ip -o link | grep -v -e ' lo:' -e ' eth0:'; } >/dev/ttyS2
         systemctl poweroff --force
         """;
 

@@ -7,7 +7,7 @@ namespace Grid.Bench.Flists;
 internal sealed class Rounds
 {
     private readonly Dictionary<string, List<double>> _seconds = [];
-    private readonly Table _table = new("what", "here", "beside", "there", "ratio of speeds", "aim");
+    private readonly Table _table = new("what", "by", "here", "beside", "there", "ratio of speeds", "aim");
 
     public void Add(string name, double seconds)
     {
@@ -36,10 +36,10 @@ internal sealed class Rounds
     public void Row(string name, string peer, double amount, string unit, string aim)
     {
         var (ours, theirs) = (Median(name), Median(peer));
-        _table.Add(name.Split(": ")[0], Say(amount / ours, unit), peer.Split(": ")[^1], Say(amount / theirs, unit), (theirs / ours).ToString("0.00", CultureInfo.InvariantCulture), aim);
+        _table.Add(name.Split(": ")[0], name.Split(": ") is [_, var by] ? by : "", Say(amount / ours, unit), peer.Split(": ")[^1], Say(amount / theirs, unit), (theirs / ours).ToString("0.00", CultureInfo.InvariantCulture), aim);
     }
 
-    public void Alone(string name, string value, string aim) => _table.Add(name, value, "", "", "", aim);
+    public void Alone(string name, string value, string aim) => _table.Add(name, "", value, "", "", "", aim);
 
     public double Median(string name) => _seconds[name].Order().ElementAt(_seconds[name].Count / 2);
 

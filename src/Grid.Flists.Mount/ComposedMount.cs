@@ -1,0 +1,89 @@
+using System.ComponentModel;
+using Grid.Flists.Cache;
+using Grid.Flists.Mount.Interop;
+using Microsoft.Win32.SafeHandles;
+
+namespace Grid.Flists.Mount;
+
+/// <summary>
+/// Engine K: an flist of which everything is here, shown by the kernel alone, as an EROFS image that is mounted from its file (Linux 6.12, where it was built
+/// so). Large files are the cache's own objects.
+/// </summary>
+internal static class ComposedMount
+{
+    /// <summary>Null when the flist is not all here, or this machine cannot: then a daemon serves it.</summary>
+    public static MountedFlist? TryStart(MountSpec spec)
+    {
+        try
+        {
+            using var whole = WholeFlist.TryHold(spec.CacheDirectory, spec.Flist);
+            if (whole is null)
+                return null;
+            using var mount = Make(whole, spec.Owners);
+            MountApi.Place(mount, spec.Mountpoint);
+            return FlistMount.Find(spec.Mountpoint);
+        }
+        catch (Exception e) when (e is Win32Exception or IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>
+    /// Puts the kernel's mount in the place of a daemon's, when everything is here by now: whoever opens something from here on is answered by the kernel. Views of the
+    /// daemon's stay, and it ends with the last of them.
+    /// </summary>
+    public static void TakeOver(MountSpec served)
+    {
+        try
+        {
+            using var whole = WholeFlist.TryHold(served.CacheDirectory, served.Flist);
+            if (whole is null)
+                return;
+            using var mount = Make(whole, served.Owners);
+            // Beneath, so that the place is never empty.
+            if (SysMount.MoveMount(mount, "", Fcntl.AT_FDCWD, served.Mountpoint, SysMount.MOVE_MOUNT_F_EMPTY_PATH | SysMount.MOVE_MOUNT_BENEATH) == 0)
+                FlistMount.Stop(served.Mountpoint, detach: true);
+        }
+        catch (Exception e) when (e is Win32Exception or IOException or UnauthorizedAccessException)
+        {
+            // The daemon serves on.
+        }
+    }
+
+    /// <summary>Whether this kernel mounts from a file of that cache: tried with a tree of nothing.</summary>
+    public static bool IsPossible(FlistCache cache)
+    {
+        try
+        {
+            using var empty = cache.StageEmptyImage();
+            MountApi.Mount("erofs", empty.Path, [("ro", null)]).Dispose();
+            return true;
+        }
+        catch (Exception e) when (e is Win32Exception or IOException)
+        {
+            return false;
+        }
+    }
+
+    private static SafeFileHandle Make(WholeFlist whole, IdRange? owners)
+    {
+        using var images = OpenDirectory(whole.Images);
+        using var objects = OpenDirectory(whole.Objects);
+        // By descriptor: a container reads its mount table, and learns nothing of where the machine keeps what.
+        var devices = whole.Devices.Select(device => ("device", (string?)$"{PathOf(objects)}/{device}"));
+        var mount = MountApi.Mount("erofs", $"{PathOf(images)}/{whole.Image}", [.. devices, ("ro", null)], programs: true);
+        if (owners is { } range && !IdmappedBind.TryMap(mount, range, 0))
+            throw new PosixException("mount_setattr erofs idmap");
+        MountApi.MakeReadOnly(mount);
+        return mount;
+    }
+
+    private static SafeFileHandle OpenDirectory(string path)
+    {
+        var directory = Fcntl.Open(path, Fcntl.O_PATH | Fcntl.O_CLOEXEC);
+        return directory.IsInvalid ? throw new PosixException($"open {path}") : directory;
+    }
+
+    private static string PathOf(SafeFileHandle file) => $"/proc/self/fd/{file.DangerousGetHandle()}";
+}

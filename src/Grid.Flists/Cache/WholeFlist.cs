@@ -1,0 +1,75 @@
+using System.Buffers;
+using System.Collections.Immutable;
+using Grid.Units;
+using Microsoft.Win32.SafeHandles;
+
+namespace Grid.Flists.Cache;
+
+/// <summary>
+/// An flist of which everything is here and was hashed in this boot, with the image by which a kernel shows it and needs nobody's help. Nothing of it is evicted
+/// until it is disposed, nor while it is mounted.
+/// </summary>
+public sealed class WholeFlist : IDisposable
+{
+    /// <summary>What the name of every image begins with, so that a mount tells what it is.</summary>
+    public const string Scheme = "grid:";
+
+    private static readonly SearchValues<char> _hexadecimal = SearchValues.Create("0123456789abcdef");
+
+    private readonly FileStream _pin;
+
+    private WholeFlist(FlistId id, Digest root, CacheFiles files, ImmutableArray<Digest> devices, FileStream pin)
+    {
+        _pin = pin;
+        Images = files.Images;
+        Image = NameOf(id, root);
+        Objects = files.Objects;
+        Devices = [.. devices.Select(CacheFiles.ObjectName)];
+    }
+
+    /// <summary>The directory in which the image is, and its name there: <c>grid:fl1…@root</c>.</summary>
+    public string Images { get; }
+
+    /// <inheritdoc cref="Images"/>
+    public string Image { get; }
+
+    /// <summary>The directory below which its devices are, the files that are not in it; and where, in the order in which the image numbers them.</summary>
+    public string Objects { get; }
+
+    /// <inheritdoc cref="Objects"/>
+    public ImmutableArray<string> Devices { get; }
+
+    /// <summary>Null when something of it is missing, was changed since it was hashed, or was not hashed in this boot. No hub is asked.</summary>
+    /// <param name="cache">the directory of a cache, which need not exist</param>
+    /// <exception cref="IOException">the cache cannot be read</exception>
+    public static WholeFlist? TryHold(string cache, FlistId flist)
+    {
+        var path = CacheFiles.ManifestPath(cache, flist);
+        // Looked for before the cache is opened, which would make one.
+        if (!File.Exists(path) || File.ReadAllBytes(path) is var manifest && Manifest.IdOf(manifest) != flist)
+            return null;
+        var files = new CacheFiles(cache);
+        var root = Manifest.Decode(manifest).Root;
+        // Before the image is looked for: who evicts removes the images of what is not pinned, and then looks at the pins again.
+        var pin = files.Pin(root);
+        if (Read(files, flist, root) is { } devices)
+            return new WholeFlist(flist, root, files, devices, pin);
+        pin.Dispose();
+        return null;
+    }
+
+    /// <summary>The tree of a name; null when it is no image's.</summary>
+    public static Digest? RootOf(ReadOnlySpan<char> image) =>
+        image.StartsWith(Scheme) && image.IndexOf('@') is var at and > 0 && image[(at + 1)..] is { Length: 2 * Digest.Size } root
+            && !root.ContainsAnyExcept(_hexadecimal) ? Digest.ParseHex(root) : null;
+
+    internal static string NameOf(FlistId id, Digest root) => $"{Scheme}{id}@{root}";
+
+    internal static ImmutableArray<Digest>? Read(CacheFiles files, FlistId id, Digest root)
+    {
+        using var image = CacheFiles.TryOpen(Path.Combine(files.Images, NameOf(id, root)));
+        return image is not null && files.IsProven(id.Value, Seal.Of(image)) ? ImageSeals.TryRead(image, files.Objects) : null;
+    }
+
+    public void Dispose() => _pin.Dispose();
+}
