@@ -72,7 +72,7 @@ internal static class ComposedMount
         using var objects = OpenDirectory(whole.Objects);
         // By descriptor: a container reads its mount table, and learns nothing of where the machine keeps what.
         var devices = whole.Devices.Select(device => ("device", (string?)$"{PathOf(objects)}/{device}"));
-        var mount = MountApi.Mount("erofs", $"{PathOf(images)}/{whole.Image}", [.. devices, ("ro", null)], programs: true);
+        var mount = ReadAhead.Raise(() => MountApi.Mount("erofs", $"{PathOf(images)}/{whole.Image}", [.. devices, ("ro", null)], programs: true), "erofs", whole.Objects);
         if (owners is { } range && !IdmappedBind.TryMap(mount, range, 0))
             throw new PosixException("mount_setattr erofs idmap");
         MountApi.MakeReadOnly(mount);
