@@ -48,7 +48,7 @@ internal sealed class Catalogue(LedgerClient ledger, Book book, CancellationToke
         {
             var (farmName, place) = text.LastIndexOf('/') is var slash and > 0 ? (text[..slash], text[(slash + 1)..]) : (text, null);
             if (!(await FarmAsync(farmName).ConfigureAwait(false)).Try(out var farm, out var refusal))
-                return place is null ? new Refusal(RefusalCode.UnresolvedNode, $"'{text}' is no node that is known here.", "Write a node1… id, a farm's name, or FARM/N. See 'grid node list'.") : refusal;
+                return place is null && refusal.Code == RefusalCode.NotFound ? new Refusal(RefusalCode.UnresolvedNode, $"'{text}' is no node that is known here.", "Write a node1… id, a farm's name, or FARM/N. See 'grid node list'.") : refusal;
             if (!(await NodesOfAsync(farm.Id).ConfigureAwait(false)).Try(out var nodes, out refusal))
                 return refusal;
             if (place is null && nodes.Length != 1)

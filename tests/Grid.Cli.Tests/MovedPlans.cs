@@ -61,6 +61,57 @@ public sealed class MovedPlans(RealLedger real) : Journeys(real)
     }
 
     [Theory]
+    [InlineData("account", "not-found")]
+    [InlineData("book", "config-invalid")]
+    [InlineData("checkpoint", "bad-checkpoint")]
+    [InlineData("draft", "file-unreadable")]
+    [InlineData("hub", "config-invalid")]
+    [InlineData("key", "key-unknown")]
+    [InlineData("secret", "missing-field")]
+    [InlineData("secrets key", "key-file-invalid")]
+    public async Task A_fault_of_this_machine_is_said_as_it_is_without_a_plan(string fault, string code)
+    {
+        using var shell = new TestShell();
+        var (farm, node) = await PartiesAsync(shell);
+        using var _ = node;
+        shell.Environment["API_TOKEN"] = "secret";
+        var yaml = shell.Write("grid.yaml", Draft("own", farm) + "    secrets: { TOKEN: { env: API_TOKEN } }\n");
+        var plan = Text(await shell.JsonAsync("plan", yaml), "plan");
+
+        switch (fault)
+        {
+            case "account":
+                shell.Environment["GRID_ACCOUNT"] = "nobody";
+                break;
+            case "book":
+                shell.Write("book.json", "{");
+                break;
+            case "checkpoint":
+                File.WriteAllText(Assert.Single(Directory.GetFiles(shell.PathOf("seen"), "*.checkpoint")), "damaged");
+                break;
+            case "draft":
+                File.Delete(yaml);
+                break;
+            case "hub":
+                shell.Environment["GRID_HUB"] = "nowhere";
+                break;
+            case "key":
+                File.Delete(Assert.Single(Directory.GetFiles(shell.PathOf("keys"), "alice*")));
+                break;
+            case "secret":
+                shell.Environment.Remove("API_TOKEN");
+                break;
+            case "secrets key":
+                shell.Write("secrets.key", "short");
+                break;
+        }
+        var (ended, _, error) = await shell.RunAsync("apply", yaml, "--yes", "--no-wait", "--quiet");
+        Assert.Equal(Exit.Error, ended);
+        Assert.StartsWith($"error[{code}]", error, StringComparison.Ordinal);
+        Assert.Equal((ended, "", error), await shell.RunAsync("apply", yaml, "--plan", plan, "--yes", "--no-wait", "--quiet"));
+    }
+
+    [Theory]
     [InlineData(9, true)]
     [InlineData(10, false)]
     public async Task A_plan_is_good_until_it_was_to_be_answered(int minutes, bool good)

@@ -32,7 +32,7 @@ internal static class PlanCommands
             var now = session.Now;
             var (plan, problem) = await Planned.MakeAsync(session, ledger, session.Value(file), now, cancellation).ConfigureAwait(false);
             if (plan is null)
-                return problem!;
+                return problem!.Outcome;
             var saved = new PlanFile(1, plan.Id.ToString(), Path.GetFullPath(session.Value(file)), plan.Payload.Issued).Save(session);
             return saved is not null ? saved : new Outcome.Done(Document(plan), Blocks(plan), plan.Changes.IsEmpty ? Exit.Ok : Exit.Negative);
         });
@@ -63,7 +63,7 @@ internal static class PlanCommands
             if (session.Value(digest) is { } id && Moved(session, plan, problem, id) is { } moved)
                 return moved;
             if (plan is null)
-                return problem!;
+                return problem!.Outcome;
             var agreement = plan.Current?.Id ?? new AgreementId(plan.Id.Value);
             if (plan.Changes.IsEmpty && !plan.Waiting)
                 return Outcome.Of(Applied(plan, agreement), Block.Line("Nothing to do: what runs says the same."));
@@ -130,15 +130,14 @@ internal static class PlanCommands
         ["status"] = plan.Changes.IsEmpty ? plan.Current!.Status : "submitted",
     };
 
-    private static Outcome? Moved(Session session, Planned? plan, Outcome? problem, string wanted)
+    private static Outcome? Moved(Session session, Planned? plan, Unplanned? problem, string wanted)
     {
         const string Next = "Run 'grid plan' again, look at it, and apply the new digest.";
         if (plan is null)
         {
-            // That nobody could be asked moves nothing.
-            return problem is Outcome.Failed failed && !Frame.IsAway(failed)
-                ? new Outcome.Failed([new Problem(new Refusal(CliCode.PlanMoved, "The plan does not hold any more, for the reasons below.", Next)), .. failed.Problems])
-                : problem;
+            return problem!.Moved
+                ? new Outcome.Failed([new Problem(new Refusal(CliCode.PlanMoved, "The plan does not hold any more, for the reasons below.", Next)), .. problem.Outcome.Problems])
+                : problem.Outcome;
         }
         // Applied before: there is nothing left to move.
         if (plan.Changes.IsEmpty && plan.Newest!.Id.ToString() == wanted)

@@ -47,6 +47,15 @@ internal sealed record PlanFile(int Version, string Plan, string File, DateTimeO
 [JsonSerializable(typeof(PlanFile))]
 internal sealed partial class PlanContext : JsonSerializerContext;
 
+/// <summary>Why there is no plan of a draft.</summary>
+/// <param name="Moved">true when the file, the ledger or the hub speaks against it, so that a plan of before holds no more; false when this machine is at fault, or nobody could be asked</param>
+internal sealed record Unplanned(Outcome.Failed Outcome, bool Moved)
+{
+    public Unplanned(Refusal refusal, bool moved) : this(new Outcome.Failed([new Problem(refusal)]), moved)
+    {
+    }
+}
+
 /// <summary>A draft resolved against the ledger at one time: the bytes to sign, what they change, and what they rest on.</summary>
 /// <param name="FilesChecked">true when every file that will be executed was seen to be described, at the hub; false when no hub is set or nothing changes</param>
 /// <param name="Current">the agreement of that name as it stands; null when there is none, or it is closed</param>
@@ -66,15 +75,15 @@ internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, by
     /// <param name="path">the draft's file</param>
     /// <param name="now">what times count from; for an old plan, when it was made. Where a draft of it waits, times count from when that was made</param>
     /// <returns>the plan, or why there is none</returns>
-    public static async Task<(Planned? Plan, Outcome? Problem)> MakeAsync(Session session, LedgerClient ledger, string path, DateTimeOffset now, CancellationToken cancellation)
+    public static async Task<(Planned? Plan, Unplanned? Problem)> MakeAsync(Session session, LedgerClient ledger, string path, DateTimeOffset now, CancellationToken cancellation)
     {
         if (!Files.ReadText(path, YamlText.MaximumLength).Try(out var text, out var refusal))
-            return (null, refusal with { Next = path == "grid.yaml" ? "Write a grid.yaml here, or name the file." : refusal.Next });
+            return (null, new(refusal with { Next = path == "grid.yaml" ? "Write a grid.yaml here, or name the file." : refusal.Next }, moved: false));
         if (DraftReader.Read(text, out var faults) is not { } draft)
-            return (null, Located(path, faults));
+            return (null, new(Located(path, faults), Moved: true));
         if (!session.Speaker(session.Context.Account ?? draft.User?.Text).Try(out var speaker, out refusal)
             || !(await LaidDown.LookAsync(session, ledger, draft.Name, cancellation).ConfigureAwait(false)).Try(out var laid, out refusal))
-            return (null, refusal);
+            return (null, new(refusal, moved: false));
         var book = laid.Book;
 
         Agreements.Agreement? current = null;
@@ -82,7 +91,7 @@ internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, by
         if (book.Agreements.TryGetValue(draft.Name, out var known) && Units.Id.TryParse<AgreementId>(known, out var id))
         {
             if (!(await ledger.BundleAsync(id, receipts: false, cancellation).ConfigureAwait(false)).Try(out var bundle, out refusal))
-                return (null, refusal);
+                return (null, new(refusal, moved: false));
             current = bundle.Verified.Agreement;
             first = bundle.Verified.History.First(e => e.Statement.Payload.Body is AgreementTerms t && t.Version == 1).Statement.Payload.Issued;
         }
@@ -95,55 +104,54 @@ internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, by
         var waiting = laid.Waiting.GetValueOrDefault(draft.Name) is { } half && ((AgreementTerms)half.Payload.Body).Amends == (standing is null ? null : new Amends(standing.Agreement.Id, standing.InForce.Id)) ? half : null;
         now = waiting?.Payload.Issued ?? now;
         var sealer = new SecretSealer(session, ledger.Trust.Origin, speaker.Id, Path.GetDirectoryName(Path.GetFullPath(path))!);
-        var (resolved, unresolved) = await new Resolver(new Catalogue(ledger, book, cancellation), sealer, speaker.Id, now).ResolveAsync(draft, standing).ConfigureAwait(false);
+        var resolver = new Resolver(new Catalogue(ledger, book, cancellation), sealer, speaker.Id, now);
+        var (resolved, unresolved) = await resolver.ResolveAsync(draft, standing).ConfigureAwait(false);
         if (resolved is null)
-            return (null, Located(path, unresolved));
+            return (null, new(Located(path, unresolved), resolver.Moved));
 
         var terms = resolved.Terms;
         current = standing is null ? null : current;
         var changes = Difference.Between((current?.Next?.Version ?? current?.Version)?.Terms, terms);
         if (!changes.IsEmpty && current is not (null or Agreements.Agreement.InForce { Amendment: null }))
         {
-            return (null, current.IsInForce
+            return (null, new(current.IsInForce
                 ? new Refusal(current.Next is null ? RefusalCode.WrongState : RefusalCode.Conflict, current.Next is null ? $"The agreement is {current.Status}; it cannot be amended." : $"Another amendment is on its way: {current.Next.Version.Id}.",
                     current.Next is null ? null : "Wait for its outcome, or withdraw it with 'grid agreement cancel --amendment'.")
-                : new Refusal(RefusalCode.WrongState, $"The agreement is {current.Status}: version 1 waits for signatures or answers and cannot be amended yet.", "Wait, or withdraw it with 'grid cancel'."));
+                : new Refusal(RefusalCode.WrongState, $"The agreement is {current.Status}: version 1 waits for signatures or answers and cannot be amended yet.", "Wait, or withdraw it with 'grid cancel'."), moved: true));
         }
         // What is agreed already is not asked for again. That a plan was made long ago is said where it is applied.
         if (!changes.IsEmpty)
         {
             if (!(await new Outlook(ledger, cancellation).AskAsync(resolved, current, session.Now < terms.Term.AnswerBy ? session.Now : now).ConfigureAwait(false)).Try(out var against, out refusal))
-                return (null, refusal);
+                return (null, new(refusal, moved: false));
             if (!against.IsEmpty)
-                return (null, Located(path, [.. against.Select(r => new Fault(draft.Place(r.About), r))]));
+                return (null, new(Located(path, [.. against.Select(r => new Fault(draft.Place(r.About), r))]), Moved: true));
         }
         var (filesChecked, undescribed) = changes.IsEmpty ? (false, null) : await CheckFilesAsync(session, draft, terms, path, cancellation).ConfigureAwait(false);
         if (undescribed is not null)
             return (null, undescribed);
         var payload = new Payload(ledger.Trust.Origin, speaker.Id.Value, now, terms.Term.AnswerBy, terms);
         var plan = new Planned(draft, speaker, payload, payload.Encode(), current, changes, filesChecked, waiting);
-        return waiting is not null && waiting.Id != plan.Id ? (null, LaidDown.SaysOther(draft.Name, waiting)) : (plan, null);
+        return waiting is not null && waiting.Id != plan.Id ? (null, new(LaidDown.SaysOther(draft.Name, waiting), moved: true)) : (plan, null);
     }
 
     // What the ledger and every node will look at too, and refuse.
-    private static async Task<(bool Checked, Outcome? Problem)> CheckFilesAsync(Session session, Draft draft, AgreementTerms terms, string path, CancellationToken cancellation)
+    private static async Task<(bool Checked, Unplanned? Problem)> CheckFilesAsync(Session session, Draft draft, AgreementTerms terms, string path, CancellationToken cancellation)
     {
         if (!session.HubAddress().Try(out var hub, out var refusal))
         {
             // Without a hub the plan says that nobody looked.
-            Outcome? wrong = session.Context.Hub is null ? null : Outcome.FromRefusal(refusal);
-            return (false, wrong);
+            return (false, session.Context.Hub is null ? null : new(refusal, moved: false));
         }
         try
         {
             using var hubs = new HubClient([hub.ToString()], time: session.Shell.Time);
             var broken = await new DescribedFiles(hubs).CheckAsync(terms.Workloads, cancellation).ConfigureAwait(false);
-            Outcome? problem = broken.IsEmpty ? null : Located(path, [.. broken.Select(r => new Fault(draft.Place(r.About), r))]);
-            return (true, problem);
+            return (true, broken.IsEmpty ? null : new(Located(path, [.. broken.Select(r => new Fault(draft.Place(r.About), r))]), Moved: true));
         }
         catch (HubException e)
         {
-            return (false, FlistCommands.Said(e));
+            return (false, new(FlistCommands.Said(e), moved: false));
         }
     }
 

@@ -25,6 +25,9 @@ internal sealed class Resolver(Catalogue catalogue, SecretSealer sealer, Account
 {
     private readonly List<Fault> _faults = [];
 
+    /// <summary>False when one of the faults is this machine's, or an answer that nobody should believe: then nothing is known to have moved.</summary>
+    public bool Moved { get; private set; } = true;
+
     /// <returns>null when there are faults</returns>
     public async Task<(Resolved? Resolved, ImmutableArray<Fault> Faults)> ResolveAsync(Draft draft, Standing? standing)
     {
@@ -67,7 +70,10 @@ internal sealed class Resolver(Catalogue catalogue, SecretSealer sealer, Account
             if (sealer.Seal(secret, workload.Name, node.Joined.Key).Try(out var one, out var refusal))
                 done.Add(one);
             else
+            {
+                Moved = false;
                 _faults.Add(new Fault(secret.Place, refusal));
+            }
         }
         return workload is Runnable runs ? runs with { Secrets = done.ToImmutable() } : workload;
     }
@@ -126,7 +132,10 @@ internal sealed class Resolver(Catalogue catalogue, SecretSealer sealer, Account
 
     private void Fault<T>(Position at, Answer<T> answer)
     {
-        if (!answer.Try(out _, out var refusal))
-            _faults.Add(new Fault(at, refusal));
+        if (answer.Try(out _, out var refusal))
+            return;
+        // Nodes retire, offers come and go. What was ever recorded stays: another no is the address book's, or of an answer that does not hold.
+        Moved &= refusal.Code is RefusalCode.UnresolvedNode or RefusalCode.OfferExpired or CliCode.Ambiguous;
+        _faults.Add(new Fault(at, refusal));
     }
 }
