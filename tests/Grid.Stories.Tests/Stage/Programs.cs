@@ -6,8 +6,10 @@ namespace Grid.Stories.Tests.Stage;
 /// </summary>
 internal static class Programs
 {
-    private static readonly string _directory =
-        Environment.GetEnvironmentVariable("GRID_PROGRAMS") is { Length: > 0 } given ? Path.GetFullPath(given) : AppContext.BaseDirectory;
+    // What a link leads to: where they really are, and stay while any of them runs.
+    private static readonly string _directory = Environment.GetEnvironmentVariable("GRID_PROGRAMS") is { Length: > 0 } given
+        ? Directory.ResolveLinkTarget(given, returnFinalTarget: true)?.FullName ?? Path.GetFullPath(given)
+        : AppContext.BaseDirectory;
 
     public static string Find(string name) => Path.Combine(_directory, name);
 }
