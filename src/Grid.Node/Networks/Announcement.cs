@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Json;
+using Grid.Networks;
 
 namespace Grid.Node.Networks;
 
@@ -25,7 +26,7 @@ internal static class Announcement
         // On other wires nobody asks for addresses.
         if (type is not "ether" || mac is not { Length: HardwareSize })
             return;
-        var frame = RoutingTables.IsFour(address) ? ArpAnnouncement(mac, address) : NeighbourAdvertisementOf(mac, address);
+        var frame = address.IsIPv4() ? ArpAnnouncement(mac, address) : NeighbourAdvertisementOf(mac, address);
         try
         {
             using var socket = space.Make(() => new Socket(AddressFamily.Packet, SocketType.Raw, 0));

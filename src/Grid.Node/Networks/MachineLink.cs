@@ -40,7 +40,7 @@ internal static class MachineLink
         inside.Set("ipv4/conf/all/rp_filter", "1");
         inside.Set($"ipv4/conf/{tap}/proxy_arp", "1");
         inside.Set($"ipv4/neigh/{tap}/proxy_delay", "0");
-        if (!RoutingTables.IsFour(wish.Address))
+        if (!wish.Address.IsIPv4())
             Open6(inside, name, tap, wish.Address);
         // A guest has no say by IPv6 where it has none; a public address of it may be here already.
         else if (NetworkNamespace.HasSix && !NamespaceView.HasSixBehind(init.Pid, tap))
@@ -77,7 +77,7 @@ internal static class MachineLink
     /// <param name="way">the end of the address's link in there</param>
     public static void Lead(NetworkNamespace inside, string way, string tap, IPAddress address)
     {
-        if (RoutingTables.IsFour(address))
+        if (address.IsIPv4())
             Pass(inside, way, tap);
         else
             Open6(inside, way, tap, address);
@@ -87,7 +87,7 @@ internal static class MachineLink
     /// <summary>It is not the machine's any more. The route goes last, for by that it is found again.</summary>
     public static void Leave(NetworkNamespace inside, string way, string tap, IPAddress address)
     {
-        if (RoutingTables.IsFour(address))
+        if (address.IsIPv4())
             Pass(inside, way, tap, Unpaired("ip", way, tap));
         else
             Pass6(inside, way, tap, address, $$"""

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Net;
+using Grid.Networks;
 using Grid.Node.Containers;
 using Grid.Units;
 
@@ -28,7 +29,7 @@ internal static class NamespaceView
         if (Routes(pid, name).ToList() is not [{ Via: false, To: var prefix }])
             return null;
         // fib_trie does not say which interface has an address; the networks of one agreement do not overlap.
-        var addresses = (RoutingTables.IsFour(prefix.BaseAddress) ? Addresses4(pid).Where(prefix.Contains) : Addresses6(pid, name)).Distinct().ToList();
+        var addresses = (prefix.BaseAddress.IsIPv4() ? Addresses4(pid).Where(prefix.Contains) : Addresses6(pid, name)).Distinct().ToList();
         return addresses is [var address] && prefix.Contains(address) ? new TunnelPlace(address, prefix.PrefixLength) : null;
     }
 
@@ -56,7 +57,7 @@ internal static class NamespaceView
     /// <summary>It is up and a default route leads through it, on-link, and the address is one of the namespace's, or of the machine's behind a tap in there.</summary>
     public static bool IsAt(int pid, string name, IPAddress address)
     {
-        var isIPv4 = RoutingTables.IsFour(address);
+        var isIPv4 = address.IsIPv4();
         return (isIPv4 ? Routes4(pid, name) : Routes6(pid, name)).Any(r => r is { Via: false, To.PrefixLength: 0 })
             && ((isIPv4 ? Addresses4(pid) : Addresses6(pid, name)).Contains(address) || TapOf(pid, address) is not null);
     }
@@ -91,7 +92,7 @@ internal static class NamespaceView
     public static string? TapOf(int pid, IPAddress address) => Names(pid).Where(n => n.StartsWith(TunnelNames.Tap, StringComparison.Ordinal)).FirstOrDefault(tap => Behind(pid, tap).Contains(address));
 
     /// <summary>An IPv6 address is behind it.</summary>
-    public static bool HasSixBehind(int pid, string tap) => Behind(pid, tap).Any(a => !RoutingTables.IsFour(a));
+    public static bool HasSixBehind(int pid, string tap) => Behind(pid, tap).Any(a => !a.IsIPv4());
 
     private static IEnumerable<IPAddress> Behind(int pid, string tap) =>
         from route in Routes(pid, tap) where !route.Via && route.To.PrefixLength == RoutingTables.Bits(route.To.BaseAddress) select route.To.BaseAddress;

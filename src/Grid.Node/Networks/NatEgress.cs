@@ -160,20 +160,11 @@ internal sealed class NatEgress(NetworkNamespace node, string scope)
         return new IPAddress(bytes);
     }
 
-    private List<Pass> Passes()
-    {
-        // Listing all is asked for, as a table that is not there is an error whose text alone tells it from others.
-        using var tables = JsonDocument.Parse(node.Run(Programs.Nft, ["-j", "list", "tables"]));
-        if (!tables.RootElement.GetProperty("nftables").EnumerateArray().Any(e => e.TryGetProperty("table", out var t) && t.GetProperty("name").GetString() == _table))
-            return [];
-        using var set = JsonDocument.Parse(node.Run(Programs.Nft, ["-j", "list", "set", "inet", _table, "passes"]));
-        return
-        [
-            .. from entry in set.RootElement.GetProperty("nftables").EnumerateArray()
-               where entry.TryGetProperty("set", out var s) && s.TryGetProperty("elem", out _)
-               from element in entry.GetProperty("set").GetProperty("elem").EnumerateArray()
-               let pair = element.GetProperty("concat")
-               select new Pass(pair[0].GetString()!, IPAddress.Parse(pair[1].GetString()!)),
-        ];
-    }
+    private List<Pass> Passes() =>
+    [
+        .. from set in node.Sets(_table, "passes")
+           from element in set.Elements.EnumerateArray()
+           let pair = element.GetProperty("concat")
+           select new Pass(pair[0].GetString()!, IPAddress.Parse(pair[1].GetString()!)),
+    ];
 }

@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.Text;
+using System.Text.Json;
 using Grid.Node.Containers;
 using Grid.Node.Containers.Interop;
 using Microsoft.Win32.SafeHandles;
@@ -49,6 +50,26 @@ internal sealed class NetworkNamespace : IDisposable
     /// <summary>Several commands of nft(8), in one transaction.</summary>
     /// <exception cref="IOException">one failed, and none is done</exception>
     public void Nft(string commands) => Run(Programs.Nft, ["-f", "/proc/self/fd/3"], commands);
+
+    /// <summary>What sets of a table hold, as nft(8) lists them; nothing when there is no such table, or no set of it holds anything.</summary>
+    /// <param name="set">null: all of the table's</param>
+    /// <exception cref="IOException">it could not be asked</exception>
+    public IReadOnlyList<(string Name, JsonElement Elements)> Sets(string table, string? set = null)
+    {
+        IEnumerable<JsonElement> List(string kind, params string[] what) =>
+            from listed in JsonElement.Parse(Run(Programs.Nft, ["-j", "list", .. what])).GetProperty("nftables").EnumerateArray()
+            where listed.TryGetProperty(kind, out _)
+            select listed.GetProperty(kind);
+        // Listing all is asked for, as a table that is not there is an error whose text alone tells it from others.
+        if (!List("table", "tables").Any(t => t.GetProperty("name").GetString() == table))
+            return [];
+        return
+        [
+            .. from held in set is null ? List("set", "table", "inet", table) : List("set", "set", "inet", table, set)
+               where held.TryGetProperty("elem", out _)
+               select (held.GetProperty("name").GetString()!, held.GetProperty("elem")),
+        ];
+    }
 
     /// <summary>A setting of the namespace, which is that of whoever writes it.</summary>
     /// <param name="setting">below /proc/sys/net</param>

@@ -3,9 +3,9 @@ using System.Collections.Immutable;
 using System.Net;
 using System.Security.Cryptography;
 using System.Text;
-using System.Text.Json;
 using Grid.Addresses;
 using Grid.Farms;
+using Grid.Networks;
 using Grid.Node.Containers;
 
 namespace Grid.Node.Networks;
@@ -111,7 +111,7 @@ internal sealed class PublicAddresses
             }
             if (tables.Holders.Find(h => h.Ip.Equals(wish.Ip) && h.Id != id) is { } other)
                 return new Outcome.Transient($"{wish.Ip} is still with {other.Id}");
-            Forward(RoutingTables.IsFour(wish.Ip));
+            Forward(wish.Ip.IsIPv4());
             var holder = new Holder(id, Outside(id), wish.Ip);
             var gone = tables.Ports.Where(p => p.Ip.Equals(wish.Ip) && !wish.Ports.Contains(p.Port));
             _node.Nft(Rules
@@ -119,7 +119,7 @@ internal sealed class PublicAddresses
                 + string.Concat(gone.Select(p => $"delete element inet {_table} ports{Six(wish.Ip)} {{ {Element(p.Ip, p.Port)} }}\n"))
                 + string.Concat(wish.Ports.Select(p => $"add element inet {_table} ports{Six(wish.Ip)} {{ {Element(wish.Ip, p)} }}\n")));
             // Read for itself: whoever flushed the table left the routes.
-            var routing = RoutingTables.Read(_node, RoutingTables.IsFour(wish.Ip));
+            var routing = RoutingTables.Read(_node, wish.Ip.IsIPv4());
             var whole = routing.Leads(holder) && NamespaceView.IsAt(init.Pid, Inside(id), wish.Ip);
             if (!whole)
                 Link(holder, container, card);
@@ -151,7 +151,7 @@ internal sealed class PublicAddresses
             {
                 using (inside)
                 {
-                    Ip(inside, holder.Ip, RoutingTables.Read(inside, RoutingTables.IsFour(holder.Ip)).Left(holder.Ip, TableOf(holder.Ip)));
+                    Ip(inside, holder.Ip, RoutingTables.Read(inside, holder.Ip.IsIPv4()).Left(holder.Ip, TableOf(holder.Ip)));
                     if (NamespaceView.TapOf(init.Pid, holder.Ip) is { } tap)
                         MachineLink.Leave(inside, Inside(id), tap, holder.Ip);
                 }
@@ -184,12 +184,12 @@ internal sealed class PublicAddresses
             .. NetworkNamespace.NoLinkLocal(holder.Interface), $"link set {holder.Interface} arp off up"]);
         container.Ip([.. NetworkNamespace.NoLinkLocal(inside), $"link set {inside} arp off up"]);
         if (card is null)
-            container.Ip($"addr add {ip}/{RoutingTables.Bits(ip)} dev {inside}{(RoutingTables.IsFour(ip) ? "" : " nodad")}");
+            container.Ip($"addr add {ip}/{RoutingTables.Bits(ip)} dev {inside}{(ip.IsIPv4() ? "" : " nodad")}");
         else
             MachineLink.Lead(container, inside, card.Tap, ip);
         Ip(container, ip,
         [
-            $"route replace default dev {inside} metric {Metric}", $"route replace default dev {inside} table {TableOf(ip)}", .. RoutingTables.Read(container, RoutingTables.IsFour(ip)).MissingRule(ip, TableOf(ip)),
+            $"route replace default dev {inside} metric {Metric}", $"route replace default dev {inside} table {TableOf(ip)}", .. RoutingTables.Read(container, ip.IsIPv4()).MissingRule(ip, TableOf(ip)),
         ]);
         Ip(_node, ip, [$"route replace {ip}/{RoutingTables.Bits(ip)} dev {holder.Interface}"]);
     }
@@ -264,27 +264,21 @@ internal sealed class PublicAddresses
 
     private static string Element(IPAddress ip, Port port) => $"{ip} . {port.ToString().Replace("/", " . ", StringComparison.Ordinal)}";
 
-    private static string Six(IPAddress ip) => RoutingTables.IsFour(ip) ? "" : "6";
+    private static string Six(IPAddress ip) => ip.IsIPv4() ? "" : "6";
 
     private static void Ip(NetworkNamespace space, IPAddress ip, IReadOnlyCollection<string> commands)
     {
         if (commands.Count > 0)
-            space.Run(Programs.Ip, [RoutingTables.IsFour(ip) ? "-4" : "-6", "-batch", "/proc/self/fd/3"], string.Join('\n', commands) + "\n");
+            space.Run(Programs.Ip, [ip.IsIPv4() ? "-4" : "-6", "-batch", "/proc/self/fd/3"], string.Join('\n', commands) + "\n");
     }
 
     private Seen Tables()
     {
-        // Listing all is asked for, as a table that is not there is an error whose text alone tells it from others.
-        using var tables = JsonDocument.Parse(_node.Run(Programs.Nft, ["-j", "list", "tables"]));
-        if (!tables.RootElement.GetProperty("nftables").EnumerateArray().Any(e => e.TryGetProperty("table", out var t) && t.GetProperty("name").GetString() == _table))
-            return new Seen([], [], RoutingTables.None, RoutingTables.None);
-        using var table = JsonDocument.Parse(_node.Run(Programs.Nft, ["-j", "list", "table", "inet", _table]));
         var (holders, ports) = (new List<Holder>(), new List<(IPAddress, Port)>());
-        foreach (var set in table.RootElement.GetProperty("nftables").EnumerateArray().Where(e => e.TryGetProperty("set", out var s) && s.TryGetProperty("elem", out _)).Select(e => e.GetProperty("set")))
+        // Of what is only counted nothing is read.
+        foreach (var (name, elements) in _node.Sets(_table).Where(s => !s.Name.StartsWith("flows", StringComparison.Ordinal)))
         {
-            var name = set.GetProperty("name").GetString()!;
-            // Of what is only counted nothing is read.
-            foreach (var element in name.StartsWith("flows", StringComparison.Ordinal) ? [] : set.GetProperty("elem").EnumerateArray())
+            foreach (var element in elements.EnumerateArray())
             {
                 var (value, comment) = element.TryGetProperty("elem", out var e) ? (e.GetProperty("val"), e.TryGetProperty("comment", out var c) ? c.GetString() : null) : (element, null);
                 var parts = value.GetProperty("concat");
@@ -294,13 +288,13 @@ internal sealed class PublicAddresses
                     holders.Add(new Holder(id, parts[0].GetString()!, IPAddress.Parse(parts[1].GetString()!)));
             }
         }
-        RoutingTables Of(bool isIPv4) => holders.Exists(h => RoutingTables.IsFour(h.Ip) == isIPv4) ? RoutingTables.Read(_node, isIPv4) : RoutingTables.None;
+        RoutingTables Of(bool isIPv4) => holders.Exists(h => h.Ip.IsIPv4() == isIPv4) ? RoutingTables.Read(_node, isIPv4) : RoutingTables.None;
         return new Seen(holders, ports, Of(isIPv4: true), Of(isIPv4: false));
     }
 
     private sealed record Seen(List<Holder> Holders, List<(IPAddress Ip, Port Port)> Ports, RoutingTables Four, RoutingTables Six)
     {
-        public RoutingTables Routing(IPAddress ip) => RoutingTables.IsFour(ip) ? Four : Six;
+        public RoutingTables Routing(IPAddress ip) => ip.IsIPv4() ? Four : Six;
     }
 }
 

@@ -1,7 +1,7 @@
 using System.Net;
-using System.Net.Sockets;
 using System.Text.Json;
 using Grid.Farms;
+using Grid.Networks;
 using Grid.Node.Containers;
 
 namespace Grid.Node.Networks;
@@ -55,10 +55,8 @@ internal sealed class RoutingTables
         .. _routes.Where(r => r.Table == $"{table}").Select(r => $"route del {r.To} dev {r.Device} table {table}"),
     ];
 
-    public static bool IsFour(IPAddress ip) => ip.AddressFamily is AddressFamily.InterNetwork;
-
     /// <summary>Of a prefix that is one address.</summary>
-    public static int Bits(IPAddress ip) => IsFour(ip) ? 32 : 128;
+    public static int Bits(IPAddress ip) => ip.IsIPv4() ? 32 : 128;
 
     private static List<JsonElement> Items(string json)
     {

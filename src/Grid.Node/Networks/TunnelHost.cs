@@ -235,7 +235,7 @@ public sealed class TunnelHost : IDisposable
     /// <summary>The interface is in the container's namespace, down or not what it must be. Nothing that was in it is kept.</summary>
     private static void Place(NetworkNamespace inside, string name, Tunnel wish)
     {
-        var noDuplicates = RoutingTables.IsFour(wish.Address) ? "" : " nodad";
+        var noDuplicates = wish.Address.IsIPv4() ? "" : " nodad";
         // The kernel makes the on-link route with the address, and no other is made.
         inside.Ip([
             "link set lo up", $"link set {name} down", $"addr flush dev {name}", .. NetworkNamespace.NoLinkLocal(name),

@@ -9,7 +9,7 @@ namespace Grid.Networks;
 /// cidr    = { "base": address, "bits": 0..128 }              ; no bit of the base below its bits is set
 /// </code>
 /// </summary>
-internal static class AddressFields
+public static class AddressFields
 {
     private const int LongestAddress = 16;
 

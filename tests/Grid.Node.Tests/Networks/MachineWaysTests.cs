@@ -150,7 +150,7 @@ public abstract class MachineWaysTests(By by)
 
     private static Socket IsServed(Space space, IPAddress address)
     {
-        space.Ip($"addr add {address} dev lo{(RoutingTables.IsFour(address) ? "" : " nodad")}");
+        space.Ip($"addr add {address} dev lo{(address.IsIPv4() ? "" : " nodad")}");
         return space.Served(new IPEndPoint(address, 80));
     }
 }
