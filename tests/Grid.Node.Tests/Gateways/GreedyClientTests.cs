@@ -171,6 +171,46 @@ public sealed class GreedyClientTests
         Assert.Equal([Own, Shop, Shop], names.Order(StringComparer.Ordinal));
     }
 
+    [Fact]
+    public async Task Who_gives_no_leave_for_the_second_piece_of_an_answer_is_let_go_as_for_the_first()
+    {
+        await using var lab = await GatewayLab.SetAsync();
+        var (go, cut) = (new TaskCompletionSource(), new TaskCompletionSource());
+        var id = await lab.OpenAsync("door", Shop, Tls.Terminate, async context =>
+        {
+            if (HttpMethods.IsHead(context.Request.Method))
+                return;
+            try
+            {
+                // So little that Kestrel takes it before there is leave.
+                await context.Response.Body.WriteAsync(new byte[1_000], context.RequestAborted);
+                await context.Response.Body.FlushAsync(context.RequestAborted);
+                await go.Task;
+                while (true)
+                    await context.Response.Body.WriteAsync(new byte[16_384], context.RequestAborted);
+            }
+            catch (Exception e) when (e is IOException or OperationCanceledException)
+            {
+                cut.SetResult();
+            }
+        });
+        await lab.ServingAsync(id);
+        await using var closed = await RawHttp2.OpenAsync(lab, Shop, (RawHttp2.InitialWindow, 0));
+        await closed.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, 1, RawHttp2.Head("GET", Shop));
+        // Once the head of another answer is there, which comes later, the first piece of this has begun to wait.
+        await HeadAsync(1);
+        await closed.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, 3, RawHttp2.Head("HEAD", Shop));
+        await HeadAsync(3);
+        go.SetResult();
+        await cut.Task.WaitAsync(2 * Patience, Cancel);
+
+        async Task HeadAsync(int stream)
+        {
+            while (await closed.ReceiveAsync() is var frame && (frame?.Type, frame?.Stream) != (RawHttp2.Headers, stream))
+                Assert.NotNull(frame);
+        }
+    }
+
     private static async Task<SslStream> AskAsync(SslStream tls, string name)
     {
         await tls.WriteAsync(Encoding.ASCII.GetBytes($"GET / HTTP/1.1\r\nHost: {name}\r\n\r\n"), Cancel);

@@ -32,13 +32,16 @@ internal sealed class Forwarding(IHttpForwarder forwarder)
             return;
         }
         // gRPC needs trailers, which only HTTP/2 has; what says it is gRPC knows it with prior knowledge (RFC 9113 §3.3).
-        var grpc = HttpProtocol.IsHttp2(context.Request.Protocol) && IsGrpc(context.Request.ContentType);
+        var http2 = HttpProtocol.IsHttp2(context.Request.Protocol);
+        var grpc = http2 && IsGrpc(context.Request.ContentType);
         if (grpc)
         {
             // YARP hands on each message as it comes, and lets a stream wait for its next, only under the type's bare name: application/grpc+proto would stay in a buffer.
             context.Items[GrpcType] = context.Request.ContentType;
             context.Request.ContentType = GrpcType;
         }
+        if (http2)
+            ImpatientBody.Put(context);
         var error = await forwarder.SendAsync(context, route.Prefix, route.Http, grpc ? Grpc : Plain, Transformer.Instance, route.Over);
         if (error is not ForwarderError.None && !context.Response.HasStarted && context.Response.StatusCode is StatusCodes.Status502BadGateway or StatusCodes.Status504GatewayTimeout)
             await PlainWords.AnswerAsync(context, context.Response.StatusCode, $"What serves {route.Route.Hostname} does not answer.");
