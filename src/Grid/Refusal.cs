@@ -18,7 +18,7 @@ public sealed record Refusal(string Code, string Detail, string? Next = null)
 }
 
 /// <summary>A part of an agreement's terms, in their own words.</summary>
-/// <param name="Workload">null: the field is one of the term</param>
+/// <param name="Workload">null: the field is one of the term, or is "farms"</param>
 /// <param name="Field">as the signed form calls it; null: all of the workload</param>
-/// <param name="Item">which one, in a field that holds several: a path, a variable, a network, an argument</param>
+/// <param name="Item">which one, in a field that holds several: a path, a variable, a network, an argument, a farm</param>
 public sealed record About(string? Workload, string? Field = null, string? Item = null);

@@ -72,6 +72,24 @@ public sealed class StandingDrafts : IAsyncLifetime
             JsonNode.Parse(error)!["errors"]!.AsArray().Select(e => (e!["code"]!.GetValue<string>(), int.Parse(e["where"]!.GetValue<string>().Split(':')[^2], CultureInfo.InvariantCulture))));
     }
 
+    [Fact]
+    public async Task What_is_too_much_is_found_at_what_takes_most_and_an_offer_where_it_is_named()
+    {
+        var vectors = RefusalVector.All().Where(v => v.Rules == "standing").ToDictionary(v => v.Name, v => v.Statement);
+        await Assert.AllAsync(new[]
+        {
+            ("capacity-cpu", "\"cpu\":"), ("capacity-memory", "\"memory\":"), ("capacity-ssd", "\"size\":"), ("capacity-hdd", "\"size\":"), ("capacity-ipv4", "\"ip\":"),
+            ("offer-ceiling", "\"cpu\":"), ("offer-expired", "\"offer1"), ("offer-withdrawn", "\"offer1"), ("offer-for-another-node", "\"node\":"),
+        }, async found =>
+        {
+            var (name, at) = found;
+            var (_, _, error) = await _shell.RunAsync([.. Plan(vectors[$"standing-{name}"]), "-o", "json"]);
+            var lines = await File.ReadAllLinesAsync(_shell.PathOf("grid.yaml"), TestContext.Current.CancellationToken);
+            var line = int.Parse(JsonNode.Parse(error)!["error"]!["where"]!.GetValue<string>().Split(':')[^2], CultureInfo.InvariantCulture);
+            Assert.True(lines[line - 1].Contains(at, StringComparison.Ordinal), $"{name}: {line}: {lines[line - 1]}");
+        });
+    }
+
     private string[] Plan(Statement statement) => Plan(statement.Payload.By!.Value, (AgreementTerms)statement.Payload.Body);
 
     private string[] Plan(Digest user, AgreementTerms terms)

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Grid.Agreements;
+using Grid.Cli.Yaml;
 using Grid.Client;
 using Grid.Farms;
 using Grid.Nodes;
@@ -12,7 +13,13 @@ using Grid.World;
 namespace Grid.Cli.Drafts;
 
 /// <summary>What a draft came to, and what it rests on.</summary>
-internal sealed record Resolved(AgreementTerms Terms, ImmutableArray<KnownNode> Nodes, ImmutableArray<KnownOffer> Offers);
+/// <param name="Farms">where the draft names the offer of each farm, else the farm's first node</param>
+internal sealed record Resolved(AgreementTerms Terms, ImmutableArray<KnownNode> Nodes, ImmutableArray<KnownOffer> Offers, Draft Draft, ImmutableDictionary<FarmId, Position> Farms)
+{
+    /// <summary>Where that part of the terms is written.</summary>
+    public Position Place(About? about) =>
+        about is { Workload: null, Field: "farms", Item: { } farm } && Id.TryParse<FarmId>(farm, out var id) ? Farms[id] : Draft.Place(about);
+}
 
 /// <summary>
 /// What the ledger would say of terms as it stands, by the function that it decides with, before anything is signed. How a node or an offer began is proven; what

@@ -125,7 +125,7 @@ internal sealed record Planned(Draft Draft, Speaker Speaker, Payload Payload, by
             if (!(await new Outlook(ledger, cancellation).AskAsync(resolved, current, session.Now < terms.Term.AnswerBy ? session.Now : now).ConfigureAwait(false)).Try(out var against, out refusal))
                 return (null, new(refusal, moved: false));
             if (!against.IsEmpty)
-                return (null, new(Located(path, [.. against.Select(r => new Fault(draft.Place(r.About), r))]), Moved: true));
+                return (null, new(Located(path, [.. against.Select(r => new Fault(resolved.Place(r.About), r))]), Moved: true));
         }
         var (filesChecked, undescribed) = changes.IsEmpty ? (false, null) : await CheckFilesAsync(session, draft, terms, path, cancellation).ConfigureAwait(false);
         if (undescribed is not null)

@@ -24,6 +24,7 @@ internal sealed record Standing(Agreement Agreement, DateTimeOffset First)
 internal sealed class Resolver(Catalogue catalogue, SecretSealer sealer, AccountId user, DateTimeOffset now)
 {
     private readonly List<Fault> _faults = [];
+    private readonly Dictionary<FarmId, Position> _farms = [];
 
     /// <summary>False when one of the faults is this machine's, or an answer that nobody should believe: then nothing is known to have moved.</summary>
     public bool Moved { get; private set; } = true;
@@ -58,7 +59,7 @@ internal sealed class Resolver(Catalogue catalogue, SecretSealer sealer, Account
             standing is null ? 1 : standing.InForce.Terms.Version + 1, standing is null ? null : new Amends(standing.Agreement.Id, standing.InForce.Id), user, parts, term,
             new MoneyTerms(currencies[0], rates.Aggregate(Money.Zero, (sum, r) => sum + r.Rate), rates, draft.Grace), workloads, draft.Note);
         Check(draft, terms, standing);
-        return _faults.Count > 0 ? (null, [.. _faults]) : (new Resolved(terms, [.. nodes.Values], [.. offers.Values]), []);
+        return _faults.Count > 0 ? (null, [.. _faults]) : (new Resolved(terms, [.. nodes.Values], [.. offers.Values], draft, _farms.ToImmutableDictionary()), []);
     }
 
     private Placed Place(Placed workload, ImmutableArray<DraftSecret> secrets, KnownNode node)
@@ -105,17 +106,18 @@ internal sealed class Resolver(Catalogue catalogue, SecretSealer sealer, Account
             else if (!farms.Contains(f.Id))
                 _faults.Add(new Fault(farmName.At, new Refusal(RefusalCode.UnresolvedNode, $"No workload is on a node of '{f.Name}'.", "Leave its offer out.")));
             else
-                chosen[f.Id] = o;
+                (chosen[f.Id], _farms[f.Id]) = (o, offerName.At);
         }
         foreach (var id in farms.Where(f => !chosen.ContainsKey(f)))
         {
+            var at = draft.Workloads.Select(w => w.Node).OfType<Named>().First(n => nodes.TryGetValue(n.Text, out var node) && node.Farm == id).At;
+            _farms[id] = at;
             // An amendment stays under the offer that it began with.
             if (standing?.InForce.Terms.Farms.FirstOrDefault(f => f.Farm == id) is { } part && (await catalogue.OfferAsync(part.Offer.ToString()).ConfigureAwait(false)).Try(out var kept, out _))
             {
                 chosen[id] = kept;
                 continue;
             }
-            var at = draft.Workloads.Select(w => w.Node).OfType<Named>().First(n => nodes.TryGetValue(n.Text, out var node) && node.Farm == id).At;
             var farm = await catalogue.FarmAsync(id.ToString()).ConfigureAwait(false);
             if (!farm.Try(out var f, out _))
                 Fault(at, farm);

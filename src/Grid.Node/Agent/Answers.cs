@@ -156,7 +156,7 @@ internal sealed partial class Answers(LedgerClient ledger, DescribedFiles files,
             return taken;
         var held = agreements.Where(a => a.Id != self.Id).Aggregate(Capacity.None, (sum, a) => sum + a.HeldOn(voice.Node));
         var own = self.IsInForce ? self.Version.Terms.DemandOn(voice.Node) : Capacity.None;
-        if (Taken.Room(voice.Node, available, held, own, terms.DemandOn(voice.Node)) is { } full)
+        if (Taken.Room(voice.Node, available, held, own, terms) is { } full)
             return full;
         if (volumes?.Examine(VolumePromises.Of([(self.Id, terms)], voice.Node), VolumePromises.Of(promised, voice.Node)) is { } unplaced)
             return unplaced;

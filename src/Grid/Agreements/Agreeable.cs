@@ -44,13 +44,13 @@ public static class Agreeable
     private static Refusal? CheckOffer(GridState state, AgreementTerms terms, FarmPart part, Agreement? inForce, DateTimeOffset now)
     {
         if (!state.Offers.TryGetValue(part.Offer, out var offer))
-            return new Refusal(RefusalCode.NotFound, $"The offer {part.Offer} is not in this ledger.");
+            return new Refusal(RefusalCode.NotFound, $"The offer {part.Offer} is not in this ledger.") { About = Under(part) };
         if (offer.Terms.Farm != part.Farm)
-            return new Refusal(RefusalCode.OfferMismatch, $"The offer {offer.Id} is not the farm's {part.Farm}.");
+            return new Refusal(RefusalCode.OfferMismatch, $"The offer {offer.Id} is not the farm's {part.Farm}.") { About = Under(part) };
         // A withdrawn offer stops new agreements, never those that began under it.
         var kept = inForce is not null && inForce.Version.Terms.Farms.Any(f => f.Offer == part.Offer);
         if (!kept && !offer.IsOpen(now))
-            return new Refusal(RefusalCode.OfferExpired, $"The offer {offer.Id} is {(offer.Withdrawn ? "withdrawn" : $"expired since {offer.Terms.Expires.Text()}")}.", "Choose an open one.");
+            return new Refusal(RefusalCode.OfferExpired, $"The offer {offer.Id} is {(offer.Withdrawn ? "withdrawn" : $"expired since {offer.Terms.Expires.Text()}")}.", "Choose an open one.") { About = Under(part) };
         return Meets(terms, part, offer.Id, offer.Terms);
     }
 
@@ -62,7 +62,7 @@ public static class Agreeable
         if (terms.Term.Notice < offer.Notice)
             return new Refusal(RefusalCode.OfferMismatch, $"The offer asks for {offer.Notice.TotalSeconds} s of notice; the agreement gives {terms.Term.Notice.TotalSeconds} s.") { About = new About(null, "notice") };
         if (terms.Money.Currency != offer.Currency)
-            return new Refusal(RefusalCode.PriceMismatch, $"The offer is in {offer.Currency}, the agreement in {terms.Money.Currency}.");
+            return new Refusal(RefusalCode.PriceMismatch, $"The offer is in {offer.Currency}, the agreement in {terms.Money.Currency}.") { About = Under(part) };
         var use = Capacity.None;
         foreach (var node in part.Nodes)
         {
@@ -71,12 +71,14 @@ public static class Agreeable
                 return new Refusal(RefusalCode.UnsupportedKind, $"The offer {id} has no {kind}, which the agreement wants on {node}.") { About = Wanting(terms, node, kind) };
         }
         if (!use.FitsIn(offer.Ceiling))
-            return new Refusal(RefusalCode.OfferMismatch, $"The offer allows {offer.Ceiling}; the agreement takes {use}.");
+            return new Refusal(RefusalCode.OfferMismatch, $"The offer allows {offer.Ceiling}; the agreement takes {use}.") { About = Taken.Most(part.Nodes.SelectMany(terms.On), use.Beyond(offer.Ceiling)) };
         var (rate, agreed) = (offer.Prices.Rate(use), terms.Money.Parts.First(p => p.Farm == part.Farm).Rate);
         return rate == agreed
             ? null
-            : new Refusal(RefusalCode.PriceMismatch, $"By the offer {id} it costs {rate} per second, not {agreed}.");
+            : new Refusal(RefusalCode.PriceMismatch, $"By the offer {id} it costs {rate} per second, not {agreed}.") { About = Under(part) };
     }
+
+    private static About Under(FarmPart part) => new(null, "farms", $"{part.Farm}");
 
     private static About At(AgreementTerms terms, NodeId node) => new(terms.On(node).First().Name, "node");
 
@@ -99,6 +101,6 @@ public static class Agreeable
         if (terms.Gateways.Where(g => g.Node == id).Select(g => GatewayRules.CheckDomain(g, node.Report.Domain)).FirstOrDefault(r => r is not null) is { } unproven)
             return unproven;
         var own = inForce?.HeldOn(id) ?? Capacity.None;
-        return Taken.Room(id, node.Offered, node.Held - own, own, terms.DemandOn(id)) is { } full ? full with { About = At(terms, id) } : null;
+        return Taken.Room(id, node.Offered, node.Held - own, own, terms);
     }
 }

@@ -1,6 +1,7 @@
 using Grid.Addresses;
 using Grid.Gateways;
 using Grid.Units;
+using Grid.Workloads;
 
 namespace Grid.Agreements;
 
@@ -23,13 +24,21 @@ public static class Taken
     /// <param name="offered">what the node has for agreements in all</param>
     /// <param name="others">what other agreements hold of it</param>
     /// <param name="own">what the version in force holds, until the next takes its place; nothing for a first version</param>
-    /// <param name="wanted">what the terms ask of it</param>
-    public static Refusal? Room(NodeId node, Capacity offered, Capacity others, Capacity own, Capacity wanted)
+    public static Refusal? Room(NodeId node, Capacity offered, Capacity others, Capacity own, AgreementTerms terms)
     {
-        var held = others + Capacity.Max(own, wanted);
+        var held = others + Capacity.Max(own, terms.DemandOn(node));
         // A node that has less than it promised keeps its promises, and who asks for no more of something than is promised anyway makes none.
-        return held.FitsIn(Capacity.Max(offered, others + own))
+        var bound = Capacity.Max(offered, others + own);
+        return held.FitsIn(bound)
             ? null
-            : new Refusal(RefusalCode.Capacity, $"The node {node} offers {offered}; with this it would hold {held}.", "Ask for less, or choose another node.");
+            : new Refusal(RefusalCode.Capacity, $"The node {node} offers {offered}; with this it would hold {held}.", "Ask for less, or choose another node.") { About = Most(terms.On(node), held.Beyond(bound)) };
+    }
+
+    /// <summary>Of the first thing of which there is too much, what takes most.</summary>
+    internal static About Most(IEnumerable<Placed> workloads, Capacity beyond)
+    {
+        (string Field, Func<Capacity, long> Of)[] parts = [("cpu", c => c.Cpu.Value), ("memory", c => c.Memory.Value), ("size", c => c.Ssd.Value), ("size", c => c.Hdd.Value), ("ip", c => c.PublicIPv4)];
+        var (field, of) = parts.First(p => p.Of(beyond) > 0);
+        return new About(workloads.MaxBy(w => of(w.Demand))!.Name, field);
     }
 }

@@ -82,6 +82,9 @@ public readonly record struct Capacity(MilliCores Cpu, Bytes Memory, Bytes Ssd, 
     public bool FitsIn(Capacity other) =>
         Cpu.Value <= other.Cpu.Value && Memory <= other.Memory && Ssd <= other.Ssd && Hdd <= other.Hdd && PublicIPv4 <= other.PublicIPv4;
 
+    /// <summary>How much there is of each part above the same part of the other.</summary>
+    public Capacity Beyond(Capacity other) => Max(this, other) - other;
+
     public bool IsNegative => Cpu.Value < 0 || Memory.Value < 0 || Ssd.Value < 0 || Hdd.Value < 0 || PublicIPv4 < 0;
 
     public override string ToString() => $"cpu {Cpu}, memory {Memory}, ssd {Ssd}, hdd {Hdd}, ipv4 {PublicIPv4}";
