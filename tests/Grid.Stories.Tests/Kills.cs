@@ -65,9 +65,9 @@ public sealed class Kills
         Assert.Equal(pids.OrderBy(p => p.Key), node.Running().OrderBy(p => p.Key));
         // One mount of the flist, one root for each container in a place of its own, and nothing else.
         await Wait.ForAsync("nothing to be left over", () => node.Traces().Count == 1 + 3 * pids.Count, stage.Logs);
-        // As the kernel counts: each program once, a shim for each, and the two processes of the mount.
+        // As the kernel counts: each program once, a shim for each, and the two processes of the mount, while one of those that began with it is there.
         Assert.Equal(pids.Count, Count("httpd\0"));
-        await Wait.ForAsync("each to have its shim, and the mount its two processes", () => node.Mentioning().Count == pids.Count + 2,
+        await Wait.ForAsync("each to have its shim, and the mount its two processes", () => node.Mentioning().Count == pids.Count + (2 * node.Served()),
             () => string.Join('\n', node.Mentioning().Select(p => $"{p} {StageNode.Reads($"/proc/{p}/cmdline").Replace('\0', ' ')}")) + stage.Logs());
 
         foreach (var id in running)

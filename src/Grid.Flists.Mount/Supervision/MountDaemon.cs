@@ -91,7 +91,7 @@ public static class MountDaemon
             throw new PosixException($"mount {spec.Mountpoint}");
     }
 
-    // A failure of the device ends the process: the supervisor starts another and no request is lost.
+    // A failure of the device ends the process: the supervisor starts another, which asks again for what was not answered, where the kernel can (Linux 6.9).
     private static void Take(FuseDevice device, FlistServer server, MountLog log, Func<bool> more)
     {
         var request = GC.AllocateUninitializedArray<byte>(FuseDevice.RequestSize, pinned: true);

@@ -26,7 +26,10 @@ public sealed partial class StageNode
         ];
     }
 
-    /// <summary>Those, and what else a workload may leave: cgroups, loop devices, links, rules and routes, volumes and their keys on whatever disk, sockets of WireGuard.</summary>
+    /// <summary>How many of its flists a daemon serves, with its supervisor beside it; the kernel shows the others by itself.</summary>
+    public int Served() => FlistMount.All().Where(m => m.Mountpoint.StartsWith(Run + "/", StringComparison.Ordinal) && !m.IsComposed).DistinctBy(m => m.Device).Count();
+
+    /// <summary>What <see cref="Traces"/> says, and what else a workload may leave: cgroups, loop devices, links, rules and routes, volumes and their keys on whatever disk, sockets of WireGuard.</summary>
     public IReadOnlyList<string> EveryTrace() =>
     [
         .. Traces(),

@@ -20,7 +20,7 @@ namespace Grid.Bench.Flists;
 internal static class ReadRows
 {
     private const string Cold = "big file read once, nothing here, hub on loopback";
-    private const string Curl = "curl | zstd -d | sha256sum";
+    private const string Curl = "curl, zstd -d, sha256sum";
     private const string Mount = "mount of 100,001 files, all here";
     private const string MountServed = "the same by engine F";
     private const string Composed = "engine K", Served = "engine F";

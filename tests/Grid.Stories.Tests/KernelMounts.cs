@@ -1,0 +1,56 @@
+using System.Security.Cryptography;
+using Grid.Agreements;
+using Grid.Flists.Cache;
+using Grid.Flists.Mount;
+using Grid.Node.Containers;
+using Grid.Stories.Tests.Stage;
+using Grid.Units;
+
+namespace Grid.Stories.Tests;
+
+/// <summary>An flist is served by a daemon while it comes, and shown by the kernel once it is all there.</summary>
+[Collection("one at a time")]
+public sealed class KernelMounts
+{
+    [Fact]
+    public async Task What_came_with_one_container_is_shown_to_the_next_by_the_kernel_alone()
+    {
+        Assert.SkipUnless(Environment.OSVersion.Version >= new System.Version(6, 12), "this kernel mounts no EROFS from a file (Linux 6.12)");
+        await using var stage = await Stage.Stage.SetAsync();
+        var node = await stage.AddNodeAsync(await stage.AddFarmAsync("north"), "left");
+        var large = RandomNumberGenerator.GetBytes((3 << 20) + 17);
+        var flist = await stage.PublishAsync(Trees.Make(stage, "web", root => File.WriteAllBytes(Path.Combine(root, "large"), large)));
+
+        var first = await stage.AgreeAsync(stage.Terms(Trees.Web("first", node.Id, flist)), "running");
+        Assert.Equal(1, node.Served());
+        await Wait.ForAsync("everything to be here", () =>
+        {
+            using var whole = WholeFlist.TryHold(Path.Combine(node.Data, "flists"), flist);
+            return whole is not null;
+        }, stage.Logs);
+        var second = await stage.AgreeAsync(stage.Terms(Trees.Web("second", node.Id, flist)), "running");
+        Assert.False(Root(first).IsComposed);
+        Assert.True(Root(second).IsComposed);
+        Assert.Equal(Root(first).Root, Root(second).Root);
+
+        // Who opens which way is nothing to the agent that comes after.
+        var running = node.Running();
+        await node.KillAgentAsync();
+        await node.StartAsync();
+        await Wait.ForAsync("the agent to have looked", () => node.Running().Count == 2, stage.Logs);
+        Assert.Equal(running.OrderBy(r => r.Key), node.Running().OrderBy(r => r.Key));
+        foreach (var pid in running.Values)
+            Assert.Equal(large, await File.ReadAllBytesAsync($"/proc/{pid}/root/large"));
+        foreach (var process in node.Processes().Values)
+            Assert.Empty(Census.Take(process, [process.Pid]));
+
+        await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(first), "user"));
+        await Wait.ForAsync("the daemon to end with what it served, and one shim to be left", () => node.Served() == 0 && node.Mentioning().Count == 1, stage.Logs);
+        Assert.Equal(running["second"], node.Running()["second"]);
+        Assert.Equal(large, await File.ReadAllBytesAsync($"/proc/{running["second"]}/root/large"));
+        await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(second), "user"));
+        await Wait.ForAsync("every trace to be gone", () => node.EveryTrace().Count == 0, () => string.Join('\n', node.EveryTrace()) + stage.Logs());
+
+        MountedFlist Root(AgreementId id) => FlistMount.All().Single(m => m.Mountpoint.StartsWith(node.Run, StringComparison.Ordinal) && m.Mountpoint.Contains(id.ToString(), StringComparison.Ordinal));
+    }
+}
