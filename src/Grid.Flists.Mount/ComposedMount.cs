@@ -73,10 +73,12 @@ internal static class ComposedMount
         // By descriptor: a container reads its mount table, and learns nothing of where the machine keeps what.
         var devices = whole.Devices.Select(device => ("device", (string?)$"{PathOf(objects)}/{device}"));
         var mount = ReadAhead.Raise(() => MountApi.Mount("erofs", $"{PathOf(images)}/{whole.Image}", [.. devices, ("ro", null)], programs: true), "erofs", whole.Objects);
-        if (owners is { } range && !IdmappedBind.TryMap(mount, range, 0))
-            throw new PosixException("mount_setattr erofs idmap");
         MountApi.MakeReadOnly(mount);
-        return mount;
+        if (owners is not { } range || IdmappedBind.TryMap(mount, range, 0))
+            return mount;
+        var error = new PosixException("mount_setattr erofs idmap");
+        mount.Dispose();
+        throw error;
     }
 
     private static SafeFileHandle OpenDirectory(string path)

@@ -173,8 +173,14 @@ public sealed class CachedFlist : IFlistContent, IDisposable
             if (file is null)
                 return;
             seals[Meta.Content(inode)] = Seal.Of(file);
-            var copied = image.Copied(inode);
-            image.Put(inode, buffer.AsSpan(0, RandomAccess.Read(file, buffer.AsSpan(0, copied), Meta[inode].Size - copied)));
+            // What is copied is read once more, and hashed as it is copied: it is always the last chunk.
+            if (image.Copied(inode) is var copied and > 0)
+            {
+                var last = buffer.AsMemory(0, RandomAccess.Read(file, buffer.AsSpan(0, copied), Meta[inode].Size - copied));
+                if (Chunk.Hash(last.Span) != Meta.Chunk(inode, Chunk.CountOf(Meta[inode].Size) - 1))
+                    return;
+                image.Put(inode, last.Span);
+            }
             if (_cache.Time.GetElapsedTime(began) is var worked && worked > Noticeable)
                 await Task.Delay(4 * worked, _cache.Time, cancellation).ConfigureAwait(false);
         }

@@ -111,6 +111,11 @@ internal sealed class Eviction(CacheFiles files, long maximumBytes) : IDisposabl
             var name = Digest.ParseHex(file.Name);
             yield return (name, file.Length, file.LastWriteTimeUtc, () => files.RemovePartial(name));
         }
+        foreach (var file in Present(files.Images))
+        {
+            if (WholeFlist.RootOf(file.Name) is { } root)
+                yield return (root, file.Length, file.LastWriteTimeUtc, () => CacheFiles.Remove(file.FullName));
+        }
         foreach (var file in Present(files.Metas))
             yield return (Digest.ParseHex(file.Name), file.Length, file.LastAccessTimeUtc, () => CacheFiles.Remove(file.FullName));
     }

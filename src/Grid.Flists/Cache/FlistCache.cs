@@ -128,15 +128,18 @@ public sealed class FlistCache : IAsyncDisposable
     }
 
     /// <summary>Makes the image of a tree whose every object was hashed in this boot.</summary>
-    /// <param name="seals">of the objects that are devices of it, as they were then</param>
+    /// <param name="length">where the image ends</param>
+    /// <param name="devices">the objects that are devices of it, as they were then</param>
     internal void AddImage(FlistId id, Digest root, StagedFile image, long length, IReadOnlyList<(Digest, Seal)> devices)
     {
         ImageSeals.Write(image.Stream.SafeFileHandle, length, devices);
+        var bytes = image.Stream.Length;
         var path = Path.Combine(Files.Images, WholeFlist.NameOf(id, root));
         image.Commit(path);
         using var made = CacheFiles.TryOpen(path);
         if (made is not null)
             Files.Prove(id.Value, made);
+        _eviction.Added(bytes);
     }
 
     internal void Wrote(int bytes) => _eviction.Added(bytes);
