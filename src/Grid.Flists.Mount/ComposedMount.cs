@@ -35,34 +35,60 @@ internal static class ComposedMount
     /// </summary>
     public static void TakeOver(MountSpec served)
     {
+        if (IsBeneath(served.Mountpoint) || TryPlaceBeneath(served))
+            FlistMount.Stop(served.Mountpoint, detach: true);
+    }
+
+    /// <summary>Beneath, so that the place is never empty.</summary>
+    /// <returns>false when not everything is here, or the kernel does not do it</returns>
+    internal static bool TryPlaceBeneath(MountSpec served)
+    {
         try
         {
             using var whole = WholeFlist.TryHold(served.CacheDirectory, served.Flist);
             if (whole is null)
-                return;
+                return false;
             using var mount = Make(whole, served.Owners);
-            // Beneath, so that the place is never empty.
-            if (SysMount.MoveMount(mount, "", Fcntl.AT_FDCWD, served.Mountpoint, SysMount.MOVE_MOUNT_F_EMPTY_PATH | SysMount.MOVE_MOUNT_BENEATH) == 0)
-                FlistMount.Stop(served.Mountpoint, detach: true);
+            return SysMount.MoveMount(mount, "", Fcntl.AT_FDCWD, served.Mountpoint, SysMount.MOVE_MOUNT_F_EMPTY_PATH | SysMount.MOVE_MOUNT_BENEATH) == 0;
         }
         catch (Exception e) when (e is Win32Exception or IOException or UnauthorizedAccessException)
         {
             // The daemon serves on.
+            return false;
         }
     }
 
-    /// <summary>Whether this kernel mounts from a file of that cache: tried with a tree of nothing.</summary>
+    // Of a takeover that was cut short.
+    private static bool IsBeneath(string mountpoint) =>
+        MountTable.At(mountpoint).SkipLast(1).Any(line => MountedFlist.TryRead(line, out var mount) && mount.IsComposed);
+
+    /// <summary>Whether this kernel mounts from a file of that cache, keeps to what the file says, and never reads what is not there: tried, without its version.</summary>
     public static bool IsPossible(FlistCache cache)
     {
         try
         {
-            using var empty = cache.StageEmptyImage();
-            MountApi.Mount("erofs", empty.Path, [("ro", null)]).Dispose();
-            return true;
+            using var trial = cache.Try();
+            using var mount = MountApi.Mount("erofs", trial.Path, [("ro", null)]);
+            var file = $"{PathOf(mount)}/{Trial.Name}";
+            return SysXattr.Has(file, Trial.Attribute) && SysXattr.Has(file, Trial.AccessList) && IsUnreadable(file);
         }
-        catch (Exception e) when (e is Win32Exception or IOException)
+        catch (Exception e) when (e is Win32Exception or IOException or UnauthorizedAccessException)
         {
             return false;
+        }
+    }
+
+    private static bool IsUnreadable(string path)
+    {
+        using var file = File.OpenHandle(path);
+        try
+        {
+            _ = RandomAccess.Read(file, new byte[1], 0);
+            return false;
+        }
+        catch (IOException)
+        {
+            return true;
         }
     }
 

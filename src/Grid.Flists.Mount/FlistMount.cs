@@ -76,7 +76,7 @@ public static class FlistMount
 
     /// <summary>The flist mounted on a directory, the topmost when there are several; null when there is none.</summary>
     public static MountedFlist? Find(string mountpoint) =>
-        MountTable.Read().LastOrDefault(m => m.Mountpoint == mountpoint) is { } line && MountedFlist.TryRead(line, out var mounted) ? mounted : null;
+        MountTable.At(mountpoint) is [.., var line] && MountedFlist.TryRead(line, out var mounted) ? mounted : null;
 
     /// <summary>Every flist mounted in this mount namespace, idmapped views included.</summary>
     public static IEnumerable<MountedFlist> All() =>

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using System.Net;
 using System.Runtime.CompilerServices;
 using System.Text.RegularExpressions;
 using Grid.Api;
@@ -6,7 +8,7 @@ using Grid.Hub;
 
 namespace Grid.Cli.Tests;
 
-/// <summary>docker-compose.yml starts ledger and hub as they take it. Nothing here runs docker.</summary>
+/// <summary>docker-compose.yml starts ledger and hub as they take it; where there is docker, for all to see.</summary>
 public sealed partial class ComposeTests
 {
     private static readonly string Root = RootOf();
@@ -67,6 +69,53 @@ public sealed partial class ComposeTests
 
         Assert.Contains($"FROM mcr.microsoft.com/dotnet/sdk:{version}-", file, StringComparison.Ordinal);
         Assert.True(Directory.Exists(Path.Combine(Root, Published().Match(file).Groups["project"].Value)));
+    }
+
+    [Fact(Timeout = 900_000)]
+    public async Task Ledger_and_hub_serve_what_asks_for_them()
+    {
+        var cancel = TestContext.Current.CancellationToken;
+        Assert.SkipUnless(await DockerAsync("info") == 0 && await DockerAsync("compose", "version") == 0, "no docker daemon, or no docker compose");
+        var project = $"grid-test-{Environment.ProcessId}";
+        using var http = new HttpClient();
+        try
+        {
+            Assert.Equal(0, await DockerAsync("compose", "--project-directory", Root, "--project-name", project, "up", "--build", "--detach"));
+            foreach (var health in (string[])["http://127.0.0.1:8080/readyz", "http://127.0.0.1:8090/healthz"])
+            {
+                for (var answer = HttpStatusCode.Unused; answer != HttpStatusCode.OK; await Task.Delay(500, cancel))
+                {
+                    try
+                    {
+                        answer = (await http.GetAsync(health, cancel)).StatusCode;
+                    }
+                    catch (HttpRequestException)
+                    {
+                        // It is still starting.
+                    }
+                }
+            }
+        }
+        finally
+        {
+            await DockerAsync("compose", "--project-directory", Root, "--project-name", project, "down", "--volumes", "--rmi", "local");
+        }
+    }
+
+    /// <returns>the exit code; -1 where there is no such program</returns>
+    private static async Task<int> DockerAsync(params string[] arguments)
+    {
+        try
+        {
+            var start = new ProcessStartInfo("docker", arguments) { Environment = { ["GRID_ORIGIN"] = "grid.test/compose", ["GRID_PASSWORD"] = "of this test alone" } };
+            using var docker = Process.Start(start)!;
+            await docker.WaitForExitAsync();
+            return docker.ExitCode;
+        }
+        catch (System.ComponentModel.Win32Exception)
+        {
+            return -1;
+        }
     }
 
     /// <summary>What it keeps outlives it, it is where the world may look for it, and it is the program that the options are for.</summary>

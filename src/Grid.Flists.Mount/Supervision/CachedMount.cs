@@ -72,7 +72,9 @@ public sealed class CachedMount : IFlistContent, IAsyncDisposable
                 try
                 {
                     await _flist.CompleteBehindAsync(Quiet, _ending.Token).ConfigureAwait(false);
-                    break;
+                    // What was here and was not right is gone, and fetched again.
+                    if (await ComposeAsync().ConfigureAwait(false))
+                        break;
                 }
                 catch (FlistReadException)
                 {
@@ -80,8 +82,6 @@ public sealed class CachedMount : IFlistContent, IAsyncDisposable
                 }
                 await Task.Delay(pause, _ending.Token).ConfigureAwait(false);
             }
-            if (ComposedMount.IsPossible(_cache))
-                await ComposeAsync().ConfigureAwait(false);
             // The largest work of its life is done, and it may live for months: what that was done with goes back to the machine.
             await Task.Delay(Quiet, _ending.Token).ConfigureAwait(false);
             GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive);
@@ -92,15 +92,16 @@ public sealed class CachedMount : IFlistContent, IAsyncDisposable
         }
     }
 
-    private async Task ComposeAsync()
+    private async Task<bool> ComposeAsync()
     {
         try
         {
-            await _flist.ComposeBehindAsync(Quiet, _ending.Token).ConfigureAwait(false);
+            return !ComposedMount.IsPossible(_cache) || await _flist.ComposeBehindAsync(Quiet, _ending.Token).ConfigureAwait(false);
         }
-        catch (IOException)
+        catch (Exception e) when (e is (IOException and not FlistReadException) or UnauthorizedAccessException)
         {
             // A full or failing disk: this mount serves on, and so will the next.
+            return true;
         }
     }
 }

@@ -126,7 +126,7 @@ public static class MountDaemon
         {
             ready.Write(Encoding.UTF8.GetBytes(line + "\n"));
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
         {
             // Who started the mount has heard enough, or is gone.
         }

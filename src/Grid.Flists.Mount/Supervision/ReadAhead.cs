@@ -17,7 +17,7 @@ internal static class ReadAhead
     /// <summary>Of a mount that a daemon serves.</summary>
     public static void Raise(string mountpoint)
     {
-        if (MountTable.Read().LastOrDefault(m => m.Mountpoint == mountpoint) is { } mount)
+        if (MountTable.At(mountpoint) is [.., var mount])
             Write(Path.Combine(Queues, mount.Device), Kilobytes);
     }
 
@@ -29,13 +29,15 @@ internal static class ReadAhead
     {
         lock (_making)
         {
-            var before = Directory.GetFileSystemEntries(Queues, $"{type}-*");
+            var before = Of(type);
             var made = make();
-            if (Directory.GetFileSystemEntries(Queues, $"{type}-*").Except(before).ToList() is [var added])
+            if (Of(type).Except(before).ToList() is [var added])
                 Write(added, int.Max(Kilobytes, Under(files)));
             return made;
         }
     }
+
+    private static string[] Of(string type) => Directory.Exists(Queues) ? Directory.GetFileSystemEntries(Queues, $"{type}-*") : [];
 
     private static int Under(string directory)
     {

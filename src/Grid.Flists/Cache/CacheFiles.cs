@@ -95,8 +95,18 @@ internal sealed class CacheFiles
     }
 
     /// <summary>Nothing of a tree is evicted until the pin is disposed, or its process ends.</summary>
-    public FileStream Pin(Digest root) =>
-        new(Path.Combine(Pins, $"{root}.{Guid.NewGuid():n}"), FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
+    public FileStream Pin(Digest root)
+    {
+        while (true)
+        {
+            var path = Path.Combine(Pins, $"{root}.{Guid.NewGuid():n}");
+            var pin = new FileStream(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
+            // Who clears what is abandoned may have come before the lock.
+            if (File.Exists(path))
+                return pin;
+            pin.Dispose();
+        }
+    }
 
     /// <summary>Waits until no other process has the turn at what nobody waits for, and has it until it is disposed or the process ends.</summary>
     public async Task<FileStream> TurnAsync(TimeProvider time, CancellationToken cancellation)
@@ -122,6 +132,17 @@ internal sealed class CacheFiles
         {
             if (WholeFlist.RootOf(Path.GetFileName(image)) is not { } root || !kept(root))
                 Remove(image);
+        }
+    }
+
+    /// <summary>What no boot but this one can have shown is of no use.</summary>
+    public void RemoveUnprovenImages()
+    {
+        foreach (var path in Directory.EnumerateFiles(Images))
+        {
+            using var image = TryOpen(path);
+            if (image is not null && (WholeFlist.FlistOf(Path.GetFileName(path)) is not { } id || !IsProven(id.Value, Seal.Of(image))))
+                Remove(path);
         }
     }
 

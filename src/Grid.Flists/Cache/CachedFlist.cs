@@ -45,14 +45,16 @@ public sealed class CachedFlist : IFlistContent, IDisposable
 
     public MetaFile Meta => _source.Meta;
 
-    public SafeFileHandle? TryOpenComplete(int inode)
+    public SafeFileHandle? TryOpenComplete(int inode) => TryOpenComplete(inode, CancellationToken.None);
+
+    private SafeFileHandle? TryOpenComplete(int inode, CancellationToken cancellation)
     {
         var (content, size) = FileAt(inode);
-        var file = _cache.TryOpenObject(content, Meta, inode);
+        var file = _cache.TryOpenObject(content, Meta, inode, cancellation);
         if (file is null && size == 0)
         {
             _cache.AddObject(content, []);
-            file = _cache.TryOpenObject(content, Meta, inode);
+            file = _cache.TryOpenObject(content, Meta, inode, cancellation);
         }
         return file;
     }
@@ -149,16 +151,18 @@ public sealed class CachedFlist : IFlistContent, IDisposable
     }
 
     /// <summary>
-    /// Hashes what is here and was not hashed in this boot, and makes the image by which a kernel shows it (<see cref="WholeFlist"/>). Nothing happens when there
-    /// is one, when a file is missing, or when the tree fits into none. One process at a time does so with a cache, and rests four times as long as it hashes:
-    /// nobody waits for it, and after a boot there is much to do.
+    /// Hashes what is here and was not hashed in this boot, and makes the image by which a kernel shows it (<see cref="WholeFlist"/>), unless there is one or the
+    /// tree fits into none. One process at a time does so with a cache, and rests four times as long as it hashes: nobody waits for it, and after a boot there is
+    /// much to do.
     /// </summary>
+    /// <returns>false when a file is not here, or was here and was not right</returns>
     /// <exception cref="IOException">the cache cannot be written</exception>
-    public async Task ComposeBehindAsync(TimeSpan quiet, CancellationToken cancellation)
+    public async Task<bool> ComposeBehindAsync(TimeSpan quiet, CancellationToken cancellation)
     {
         await using var turn = await _cache.Files.TurnAsync(_cache.Time, cancellation).ConfigureAwait(false);
+        _cache.Files.RemoveUnprovenImages();
         if (!ErofsLayout.Fits(Meta) || WholeFlist.Read(_cache.Files, Id, Meta.Root) is not null)
-            return;
+            return true;
         using var staged = new StagedFile(_cache.Files.Staging);
         var image = new ErofsImage(Meta, staged.Stream.SafeFileHandle);
         var seals = new Dictionary<Digest, Seal>();
@@ -169,22 +173,26 @@ public sealed class CachedFlist : IFlistContent, IDisposable
                 continue;
             await _quiet.ForAsync(quiet, cancellation).ConfigureAwait(false);
             var began = _cache.Time.GetTimestamp();
-            using var file = TryOpenComplete(inode);
+            using var file = TryOpenComplete(inode, cancellation);
             if (file is null)
-                return;
+                return false;
             seals[Meta.Content(inode)] = Seal.Of(file);
             // What is copied is read once more, and hashed as it is copied: it is always the last chunk.
             if (image.Copied(inode) is var copied and > 0)
             {
                 var last = buffer.AsMemory(0, RandomAccess.Read(file, buffer.AsSpan(0, copied), Meta[inode].Size - copied));
                 if (Chunk.Hash(last.Span) != Meta.Chunk(inode, Chunk.CountOf(Meta[inode].Size) - 1))
-                    return;
+                {
+                    _cache.Files.RemoveObject(Meta.Content(inode));
+                    return false;
+                }
                 image.Put(inode, last.Span);
             }
             if (_cache.Time.GetElapsedTime(began) is var worked && worked > Noticeable)
                 await Task.Delay(4 * worked, _cache.Time, cancellation).ConfigureAwait(false);
         }
         _cache.AddImage(Id, Meta.Root, staged, image.Length, [.. image.Devices.Select(d => Meta.Content(d)).Select(c => (c, seals[c]))]);
+        return true;
     }
 
     private async Task ReadPartialAsync(int inode, Digest content, long size, long offset, Memory<byte> buffer, CancellationToken cancellation)

@@ -78,13 +78,8 @@ public sealed class FlistCache : IAsyncDisposable
         }
     }
 
-    /// <summary>The image of an empty tree, gone when it is disposed: to see whether a kernel mounts such a file from here.</summary>
-    public StagedFile StageEmptyImage()
-    {
-        var staged = new StagedFile(Files.Staging);
-        _ = new ErofsImage(MetaFileWriter.Write(new DirectoryNode(new Attributes(0x1C0, 0, 0, 0, XattrSet.Empty))), staged.Stream.SafeFileHandle);
-        return staged;
-    }
+    /// <summary>To see whether a kernel mounts such a file from here, and how it reads it.</summary>
+    public Trial Try() => new(Files.Staging);
 
     public async ValueTask DisposeAsync()
     {
@@ -98,17 +93,16 @@ public sealed class FlistCache : IAsyncDisposable
     }
 
     /// <summary>An object that was hashed in this boot and looks as it did then; null when there is none, and then a wrong one is gone.</summary>
-    internal Microsoft.Win32.SafeHandles.SafeFileHandle? TryOpenObject(Digest content, MetaFile meta, int inode)
+    internal Microsoft.Win32.SafeHandles.SafeFileHandle? TryOpenObject(Digest content, MetaFile meta, int inode, CancellationToken cancellation = default)
     {
         var file = Files.TryOpenObject(content);
         if (file is null)
             return null;
         if (!Files.IsProven(content, Seal.Of(file)))
         {
-            if (!Matches(file, meta, inode))
+            if (!Matches(file, meta, inode, cancellation))
             {
                 file.Dispose();
-                Files.RemoveImages(kept: _ => false);
                 Files.RemoveObject(content);
                 return null;
             }
@@ -135,7 +129,8 @@ public sealed class FlistCache : IAsyncDisposable
         ImageSeals.Write(image.Stream.SafeFileHandle, length, devices);
         var bytes = image.Stream.Length;
         var path = Path.Combine(Files.Images, WholeFlist.NameOf(id, root));
-        image.Commit(path);
+        // Not synced: the next boot makes it anew.
+        image.Commit(path, durable: false);
         using var made = CacheFiles.TryOpen(path);
         if (made is not null)
             Files.Prove(id.Value, made);
@@ -208,7 +203,7 @@ public sealed class FlistCache : IAsyncDisposable
         Files.Touch(content, now);
     }
 
-    private static bool Matches(Microsoft.Win32.SafeHandles.SafeFileHandle file, MetaFile meta, int inode)
+    private static bool Matches(Microsoft.Win32.SafeHandles.SafeFileHandle file, MetaFile meta, int inode, CancellationToken cancellation)
     {
         var size = meta[inode].Size;
         if (RandomAccess.GetLength(file) != size)
@@ -216,6 +211,7 @@ public sealed class FlistCache : IAsyncDisposable
         var buffer = new byte[(int)long.Min(size, Chunk.Size)];
         for (long n = 0; n < Chunk.CountOf(size); n++)
         {
+            cancellation.ThrowIfCancellationRequested();
             var length = (int)long.Min(Chunk.Size, size - (n << Chunk.SizeLog2));
             if (RandomAccess.Read(file, buffer.AsSpan(0, length), n << Chunk.SizeLog2) != length || Chunk.Hash(buffer.AsSpan(0, length)) != meta.Chunk(inode, n))
                 return false;

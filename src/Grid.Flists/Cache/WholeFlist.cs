@@ -49,12 +49,25 @@ public sealed class WholeFlist : IDisposable
         if (!File.Exists(path) || File.ReadAllBytes(path) is var manifest && Manifest.IdOf(manifest) != flist)
             return null;
         var files = new CacheFiles(cache);
-        var root = Manifest.Decode(manifest).Root;
-        // Before the image is looked for: who evicts removes the images of what is not pinned, and then looks at the pins again.
-        var pin = files.Pin(root);
-        if (Read(files, flist, root) is { } devices)
-            return new WholeFlist(flist, root, files, devices, pin);
-        pin.Dispose();
+        FileStream? pin = null;
+        try
+        {
+            var root = Manifest.Decode(manifest).Root;
+            // Before the image is looked for: who evicts removes the images of what is not pinned, and then looks at the pins again.
+            pin = files.Pin(root);
+            if (Read(files, flist, root) is { } devices)
+                return new WholeFlist(flist, root, files, devices, pin);
+        }
+        catch (FormatException)
+        {
+            // Bytes that have the id and are no manifest: who opens the flist says so.
+        }
+        catch
+        {
+            pin?.Dispose();
+            throw;
+        }
+        pin?.Dispose();
         return null;
     }
 
@@ -62,6 +75,10 @@ public sealed class WholeFlist : IDisposable
     public static Digest? RootOf(ReadOnlySpan<char> image) =>
         image.StartsWith(Scheme) && image.IndexOf('@') is var at and > 0 && image[(at + 1)..] is { Length: 2 * Digest.Size } root
             && !root.ContainsAnyExcept(_hexadecimal) ? Digest.ParseHex(root) : null;
+
+    /// <summary>The flist of a name; null when it is no image's.</summary>
+    internal static FlistId? FlistOf(string image) =>
+        image.StartsWith(Scheme, StringComparison.Ordinal) && image.IndexOf('@', StringComparison.Ordinal) is var at and > 0 && Id.TryParse<FlistId>(image[Scheme.Length..at], out var id) ? id : null;
 
     internal static string NameOf(FlistId id, Digest root) => $"{Scheme}{id}@{root}";
 

@@ -30,9 +30,10 @@ public sealed class StagedFile : IDisposable
     public FileStream Stream { get; }
 
     /// <summary>Replaces what has the name; stores only name equal bytes equally, so nothing is lost.</summary>
-    public void Commit(string path)
+    /// <param name="durable">false: it appears whole, but a power cut may take it back, or some of its bytes</param>
+    public void Commit(string path, bool durable = true)
     {
-        Stream.Flush(flushToDisk: true);
+        Stream.Flush(flushToDisk: durable);
         // 0444: what is named by its hash is not written again.
         if (SysStat.ChangeMode(Stream.SafeFileHandle, 0x124) != 0)
             throw new IOException($"The mode of {Path} could not be set: {Marshal.GetLastPInvokeErrorMessage()}.");
@@ -46,7 +47,8 @@ public sealed class StagedFile : IDisposable
         File.Move(Path, path, overwrite: true);
         _committed = true;
         Stream.Dispose();
-        SyncDirectory(directory);
+        if (durable)
+            SyncDirectory(directory);
     }
 
     public void Dispose()

@@ -18,16 +18,13 @@ internal sealed class FlistMounts(NodePaths paths, ImmutableArray<Uri> hubs)
     /// <summary>The flists mounted in this mount namespace, by mount point.</summary>
     public static ILookup<string, MountedFlist> Look() => FlistMount.All().ToLookup(m => m.Mountpoint);
 
-    /// <summary>Of those, the node's own, and whether each is served, in every place where it is shown by a mount of its own.</summary>
-    public ImmutableDictionary<FlistId, Sighting<FlistSeen>> Seen(ILookup<string, MountedFlist> mounts)
-    {
-        var own = mounts.SelectMany(m => m).Where(m => m.Mountpoint == paths.FlistMount(m.Flist)).Select(m => m.Flist).ToHashSet();
-        return mounts.SelectMany(m => m)
-            .Where(m => own.Contains(m.Flist) && (m.Mountpoint == paths.FlistMount(m.Flist) || m.Mountpoint.StartsWith(paths.Roots + "/", StringComparison.Ordinal)))
-            .DistinctBy(m => m.Device)
-            .ToLookup(m => m.Flist, m => m.Mountpoint)
-            .ToImmutableDictionary(m => m.Key, m => m.Select(Answers).Aggregate(Worse));
-    }
+    /// <summary>Of those, the node's own, and whether each is served.</summary>
+    public ImmutableDictionary<FlistId, Sighting<FlistSeen>> Seen(ILookup<string, MountedFlist> mounts) =>
+        mounts.SelectMany(m => m).Where(IsOwn).Select(m => m.Flist).Distinct().ToImmutableDictionary(f => f, f => Answers(paths.FlistMount(f)));
+
+    /// <summary>Nobody answers behind a container's root, which is shown by another mount than the node's own of the flist.</summary>
+    public bool IsDead(MountedFlist root, ILookup<string, MountedFlist> mounts) =>
+        !mounts[paths.FlistMount(root.Flist)].Any(m => m.Device == root.Device) && Answers(root.Mountpoint) is Sighting<FlistSeen>.Present({ Serving: false });
 
     public bool IsMounted(FlistId flist) => FlistMount.Find(paths.FlistMount(flist)) is not null;
 
@@ -49,7 +46,7 @@ internal sealed class FlistMounts(NodePaths paths, ImmutableArray<Uri> hubs)
     public Task<Outcome> ShowAsync(ContainerId id, FlistId flist, UidRange uids, bool anew, CancellationToken cancel) => Effect.Run(() =>
     {
         var root = paths.Root(id);
-        if (!anew && FlistMount.Find(root)?.Flist == flist)
+        if (!anew && FlistMount.Find(root)?.Flist == flist && FlistMount.IsServed(root))
             return new Outcome.Done();
         if (Unmount(root, detach: true) is not Outcome.Done and var busy)
             return busy;
@@ -83,9 +80,7 @@ internal sealed class FlistMounts(NodePaths paths, ImmutableArray<Uri> hubs)
         _ => throw new System.Diagnostics.UnreachableException(),
     };
 
-    // Not served says more than does not answer, and that more than served.
-    private static Sighting<FlistSeen> Worse(Sighting<FlistSeen> a, Sighting<FlistSeen> b) =>
-        a is Sighting<FlistSeen>.Present({ Serving: true }) || b is Sighting<FlistSeen>.Present({ Serving: false }) ? b : a;
+    private bool IsOwn(MountedFlist mount) => mount.Mountpoint == paths.FlistMount(mount.Flist);
 
     private static Outcome Unmount(string mountpoint, bool detach)
     {

@@ -26,7 +26,8 @@ internal sealed class WorkloadSight(NodeHosts hosts)
         var seen = ImmutableSortedDictionary.CreateBuilder<WorkloadKey, Sighting<ContainerSeen>>();
         foreach (var (id, observation) in sighting.Containers)
         {
-            if (Seen(observation, FlistOf(id)) is { } thing)
+            var root = MountOf(id);
+            if (Seen(observation, root?.Flist ?? default, rootless: root is not null && hosts.Flists.IsDead(root, mounts)) is { } thing)
                 seen[id.Key] = thing;
         }
         // A root, or a view of a volume, without a container is what a cut-short start or removal left.
@@ -116,11 +117,11 @@ internal sealed class WorkloadSight(NodeHosts hosts)
 
     private FlistId FlistOf(ContainerId id) => MountOf(id)?.Flist ?? default;
 
-    private static Sighting<ContainerSeen>? Seen(Observation observation, FlistId flist) => observation switch
+    private static Sighting<ContainerSeen>? Seen(Observation observation, FlistId flist, bool rootless) => observation switch
     {
         Observation.Unknown u => new Sighting<ContainerSeen>.Unknown(u.Why),
         Observation.Present p => new Sighting<ContainerSeen>.Present(new ContainerSeen(
-            p.Label?.Spec ?? default, flist, p.Label?.Generation ?? 0, PhaseOf(p.Phase), (p.Phase as Phase.Exited)?.Code, p.OomKills > 0, (p.Phase as Phase.Exited)?.At, p.Health)),
+            p.Label?.Spec ?? default, flist, p.Label?.Generation ?? 0, PhaseOf(p.Phase), (p.Phase as Phase.Exited)?.Code, p.OomKills > 0, (p.Phase as Phase.Exited)?.At, p.Health, rootless)),
         _ => null,
     };
 

@@ -36,8 +36,10 @@ public enum ContainerPhase
 /// <param name="Generation">counts the starts of this workload, from 1</param>
 /// <param name="EndedAt">when its process ended, for <see cref="ContainerPhase.Exited"/></param>
 /// <param name="Health">what was found of its health since this start; null while nothing was</param>
+/// <param name="Rootless">its root is shown by a mount of its own, behind which nobody answers any more</param>
 public sealed record ContainerSeen(
-    Digest Spec, FlistId Flist, long Generation, ContainerPhase Phase, int? ExitCode = null, bool OomKilled = false, DateTimeOffset? EndedAt = null, HealthMark? Health = null);
+    Digest Spec, FlistId Flist, long Generation, ContainerPhase Phase, int? ExitCode = null, bool OomKilled = false, DateTimeOffset? EndedAt = null, HealthMark? Health = null,
+    bool Rootless = false);
 
 /// <summary>How often a workload failed since it last stayed up, when and why it failed last.</summary>
 public sealed record Attempts(int Failures, DateTimeOffset Last, string? Why = null)

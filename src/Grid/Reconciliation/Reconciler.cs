@@ -75,7 +75,7 @@ public static class Reconciler
             Sighting<ContainerSeen>.Present(var seen) => seen.Phase switch
             {
                 // A root that no longer answers fails every read: the workload is down, whatever its process says.
-                ContainerPhase.Created or ContainerPhase.Starting or ContainerPhase.Running when Dead(workload.Flist, observed) => new Step.Stop(wish.Key),
+                ContainerPhase.Created or ContainerPhase.Starting or ContainerPhase.Running when seen.Rootless || Dead(workload.Flist, observed) => new Step.Stop(wish.Key),
                 ContainerPhase.Running or ContainerPhase.Paused when HealthPlan.End(wish, workload, seen, observed) is { } end => end,
                 ContainerPhase.Running => wish.Paused ? new Step.Pause(wish.Key) : (Step?)TunnelPlan.Reconnect(wish, observed, now) ?? MachinePlan.Keep(wish, observed, now),
                 ContainerPhase.Paused => wish.Paused ? null : new Step.Resume(wish.Key),

@@ -30,12 +30,18 @@ public sealed class Starting : IDisposable
     public void It_is_ended_as_what_runs_is() => Assert.Equal(
         [new Step.Stop(_wish.Key), new Step.Stop(_wish.Key)], [Plan(ContainerPhase.Starting, wished: false, serving: true), Plan(ContainerPhase.Starting, wished: true, serving: false)]);
 
-    private Step? Plan(ContainerPhase phase, bool wished, bool serving)
+    /// <summary>Each by itself: the flist is served, and what else runs from it is left alone.</summary>
+    [Fact]
+    public void What_runs_from_a_root_behind_which_nobody_answers_is_ended_and_started_anew() => Assert.Equal(
+        [new Step.Stop(_wish.Key), new Step.Stop(_wish.Key), new Step.Start(_wish, 4)],
+        new[] { ContainerPhase.Starting, ContainerPhase.Running, ContainerPhase.Exited }.Select(p => Plan(p, wished: true, serving: true, rootless: true)));
+
+    private Step? Plan(ContainerPhase phase, bool wished, bool serving, bool rootless = false)
     {
         var desired = new Desired(ImmutableSortedDictionary<WorkloadKey, Wish>.Empty, [_wish.Key.Agreement]);
         var observed = Observed.Nothing with
         {
-            Containers = Observed.Nothing.Containers.Add(_wish.Key, new Sighting<ContainerSeen>.Present(new ContainerSeen(_wish.Spec, Flist, 3, phase))),
+            Containers = Observed.Nothing.Containers.Add(_wish.Key, new Sighting<ContainerSeen>.Present(new ContainerSeen(_wish.Spec, Flist, 3, phase, Rootless: rootless))),
             Flists = Observed.Nothing.Flists.Add(Flist, new Sighting<FlistSeen>.Present(new FlistSeen(serving))),
         };
         return Reconciler.Plan(wished ? desired with { Wishes = desired.Wishes.Add(_wish.Key, _wish) } : desired, observed, Now).SingleOrDefault();
