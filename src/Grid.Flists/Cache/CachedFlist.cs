@@ -1,5 +1,4 @@
 using Grid.Flists.Content;
-using Grid.Flists.Erofs;
 using Grid.Flists.Hub;
 using Grid.Flists.Packs;
 using Grid.Flists.Store;
@@ -12,7 +11,7 @@ namespace Grid.Flists.Cache;
 public readonly record struct CompletionProgress(long Files, long TotalFiles, long Bytes, long TotalBytes);
 
 /// <summary>An flist that is open: its verified tree, and its files, fetched when they are touched and verified before anyone sees them.</summary>
-public sealed class CachedFlist : IFlistContent, IDisposable
+public sealed partial class CachedFlist : IFlistContent, IDisposable
 {
     // Small enough that two cores decode at a time, large enough that a request costs little.
     private const int ReadRequest = 2 << 20;
@@ -21,8 +20,6 @@ public sealed class CachedFlist : IFlistContent, IDisposable
     private const int BehindChunks = ReadRequest / Chunk.Size;
     // Writing a small file costs more than fetching it, and a read that comes meanwhile shares the processor with what was begun.
     private const int BehindFiles = 64;
-    // Looked at only, a file takes some µs; what takes longer was hashed.
-    private static readonly TimeSpan Noticeable = TimeSpan.FromMilliseconds(1);
 
     private readonly FlistCache _cache;
     private readonly FlistSource _source;
@@ -148,51 +145,6 @@ public sealed class CachedFlist : IFlistContent, IDisposable
             batch.Clear();
             bytes = 0;
         }
-    }
-
-    /// <summary>
-    /// Hashes what is here and was not hashed in this boot, and makes the image by which a kernel shows it (<see cref="WholeFlist"/>), unless there is one or the
-    /// tree fits into none. One process at a time does so with a cache, and rests four times as long as it hashes: nobody waits for it, and after a boot there is
-    /// much to do.
-    /// </summary>
-    /// <returns>false when a file is not here, or was here and was not right</returns>
-    /// <exception cref="IOException">the cache cannot be written</exception>
-    public async Task<bool> ComposeBehindAsync(TimeSpan quiet, CancellationToken cancellation)
-    {
-        await using var turn = await _cache.Files.TurnAsync(_cache.Time, cancellation).ConfigureAwait(false);
-        _cache.Files.RemoveUnprovenImages();
-        if (!ErofsLayout.Fits(Meta) || WholeFlist.Read(_cache.Files, Id, Meta.Root) is not null)
-            return true;
-        using var staged = new StagedFile(_cache.Files.Staging);
-        var image = new ErofsImage(Meta, staged.Stream.SafeFileHandle);
-        var seals = new Dictionary<Digest, Seal>();
-        var buffer = new byte[Chunk.Size];
-        for (var inode = 0; inode < Meta.Count; inode++)
-        {
-            if (!image.Has(inode))
-                continue;
-            await _quiet.ForAsync(quiet, cancellation).ConfigureAwait(false);
-            var began = _cache.Time.GetTimestamp();
-            using var file = TryOpenComplete(inode, cancellation);
-            if (file is null)
-                return false;
-            seals[Meta.Content(inode)] = Seal.Of(file);
-            // What is copied is read once more, and hashed as it is copied: it is always the last chunk.
-            if (image.Copied(inode) is var copied and > 0)
-            {
-                var last = buffer.AsMemory(0, RandomAccess.Read(file, buffer.AsSpan(0, copied), Meta[inode].Size - copied));
-                if (Chunk.Hash(last.Span) != Meta.Chunk(inode, Chunk.CountOf(Meta[inode].Size) - 1))
-                {
-                    _cache.Files.RemoveObject(Meta.Content(inode));
-                    return false;
-                }
-                image.Put(inode, last.Span);
-            }
-            if (_cache.Time.GetElapsedTime(began) is var worked && worked > Noticeable)
-                await Task.Delay(4 * worked, _cache.Time, cancellation).ConfigureAwait(false);
-        }
-        _cache.AddImage(Id, Meta.Root, staged, image.Length, [.. image.Devices.Select(d => Meta.Content(d)).Select(c => (c, seals[c]))]);
-        return true;
     }
 
     private async Task ReadPartialAsync(int inode, Digest content, long size, long offset, Memory<byte> buffer, CancellationToken cancellation)
