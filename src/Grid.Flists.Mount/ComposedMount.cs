@@ -12,22 +12,7 @@ namespace Grid.Flists.Mount;
 internal static class ComposedMount
 {
     /// <summary>Null when the flist is not all here, or this machine cannot: then a daemon serves it.</summary>
-    public static MountedFlist? TryStart(MountSpec spec)
-    {
-        try
-        {
-            using var whole = WholeFlist.TryHold(spec.CacheDirectory, spec.Flist);
-            if (whole is null)
-                return null;
-            using var mount = Make(whole, spec.Owners);
-            MountApi.Place(mount, spec.Mountpoint);
-            return FlistMount.Find(spec.Mountpoint);
-        }
-        catch (Exception e) when (e is Win32Exception or IOException or UnauthorizedAccessException)
-        {
-            return null;
-        }
-    }
+    public static MountedFlist? TryStart(MountSpec spec) => TryPlace(spec, 0) ? FlistMount.Find(spec.Mountpoint) : null;
 
     /// <summary>
     /// Puts the kernel's mount in the place of a daemon's, when everything is here by now: whoever opens something from here on is answered by the kernel. Views of the
@@ -35,32 +20,15 @@ internal static class ComposedMount
     /// </summary>
     public static void TakeOver(MountSpec served)
     {
-        if (IsBeneath(served.Mountpoint) || TryPlaceBeneath(served))
+        var there = MountTable.At(served.Mountpoint).Select(line => MountedFlist.TryRead(line, out var mount) ? mount : null).ToList();
+        // One beneath is of a takeover that was cut short.
+        if (there is [.. var beneath, { IsComposed: false }] && (beneath.Exists(m => m is { IsComposed: true }) || TryPlaceBeneath(served)))
             FlistMount.Stop(served.Mountpoint, detach: true);
     }
 
-    /// <summary>Beneath, so that the place is never empty.</summary>
+    /// <summary>Beneath what is there, so that the place is never empty.</summary>
     /// <returns>false when not everything is here, or the kernel does not do it</returns>
-    internal static bool TryPlaceBeneath(MountSpec served)
-    {
-        try
-        {
-            using var whole = WholeFlist.TryHold(served.CacheDirectory, served.Flist);
-            if (whole is null)
-                return false;
-            using var mount = Make(whole, served.Owners);
-            return SysMount.MoveMount(mount, "", Fcntl.AT_FDCWD, served.Mountpoint, SysMount.MOVE_MOUNT_F_EMPTY_PATH | SysMount.MOVE_MOUNT_BENEATH) == 0;
-        }
-        catch (Exception e) when (e is Win32Exception or IOException or UnauthorizedAccessException)
-        {
-            // The daemon serves on.
-            return false;
-        }
-    }
-
-    // Of a takeover that was cut short.
-    private static bool IsBeneath(string mountpoint) =>
-        MountTable.At(mountpoint).SkipLast(1).Any(line => MountedFlist.TryRead(line, out var mount) && mount.IsComposed);
+    internal static bool TryPlaceBeneath(MountSpec served) => TryPlace(served, SysMount.MOVE_MOUNT_BENEATH);
 
     /// <summary>Whether this kernel mounts from a file of that cache, keeps to what the file says, and never reads what is not there: tried, without its version.</summary>
     public static bool IsPossible(FlistCache cache)
@@ -89,6 +57,22 @@ internal static class ComposedMount
         catch (IOException)
         {
             return true;
+        }
+    }
+
+    private static bool TryPlace(MountSpec spec, uint where)
+    {
+        try
+        {
+            if (WholeFlist.TryFind(spec.CacheDirectory, spec.Flist) is not { } whole)
+                return false;
+            using var mount = Make(whole, spec.Owners);
+            return SysMount.MoveMount(mount, "", Fcntl.AT_FDCWD, spec.Mountpoint, SysMount.MOVE_MOUNT_F_EMPTY_PATH | where) == 0;
+        }
+        catch (Exception e) when (e is Win32Exception or IOException or UnauthorizedAccessException)
+        {
+            // A daemon serves it.
+            return false;
         }
     }
 

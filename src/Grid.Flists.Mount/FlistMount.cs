@@ -65,8 +65,7 @@ public static class FlistMount
     /// <exception cref="IOException">the kernel did not show it</exception>
     public static async Task<MountOutcome> ShowAsync(MountSpec mounted, string target, IdRange owners, TimeSpan patience, CancellationToken cancellation)
     {
-        if (Find(mounted.Mountpoint) is { IsComposed: false })
-            ComposedMount.TakeOver(mounted);
+        ComposedMount.TakeOver(mounted);
         if (!IdmappedBind.TryCreate(mounted.Mountpoint, target, owners))
             return await StartAsync(mounted with { Mountpoint = target, Owners = owners }, patience, cancellation).ConfigureAwait(false);
         return Find(target) is { } view

@@ -1,8 +1,8 @@
 using System.Security.Cryptography;
 using System.Text;
 using Grid.Flists.Cache;
-using Grid.Flists.Hub;
 using Grid.Flists.Erofs;
+using Grid.Flists.Hub;
 
 namespace Grid.Flists.Mount.Tests;
 
@@ -36,13 +36,10 @@ public sealed class ComposedTests
         await using var flist = new TestFlist();
         var content = RandomNumberGenerator.GetBytes(2 * Chunk.Size);
         flist.Add("file", content);
-        await flist.MountComposedAsync();
-        await flist.UnmountAsync();
-        File.Delete(flist.Image);
+        await flist.MountServedAsync();
         var (before, after) = (Directory.CreateDirectory(Path.Combine(flist.Home, "before")).FullName, Directory.CreateDirectory(Path.Combine(flist.Home, "after")).FullName);
         try
         {
-            Assert.False((await flist.MountCachedAsync()).IsComposed);
             await ShowAsync(before, composed: false);
             Assert.True(await TestFlist.Eventually(flist.HasImage));
             await ShowAsync(after, composed: true);
@@ -78,10 +75,7 @@ public sealed class ComposedTests
     {
         await using var flist = new TestFlist();
         flist.Add("file", "content"u8.ToArray());
-        await flist.MountComposedAsync();
-        await flist.UnmountAsync();
-        File.Delete(flist.Image);
-        await flist.MountCachedAsync();
+        await flist.MountServedAsync();
         Assert.True(await TestFlist.Eventually(flist.HasImage));
         Assert.True(ComposedMount.TryPlaceBeneath(flist.CachedSpec));
         Assert.False(FlistMount.Find(flist.Mountpoint)!.IsComposed);
@@ -105,7 +99,7 @@ public sealed class ComposedTests
         Directory.CreateDirectory(Path.Combine(flist.CacheDirectory, "manifests"));
         await File.WriteAllBytesAsync(Path.Combine(flist.CacheDirectory, "manifests", id.ToString()), rubbish);
 
-        Assert.Null(WholeFlist.TryHold(flist.CacheDirectory, id));
+        Assert.Null(WholeFlist.TryFind(flist.CacheDirectory, id));
         Assert.Empty(Directory.EnumerateFiles(Path.Combine(flist.CacheDirectory, "pins")));
         Assert.Equal(MountFailure.FlistInvalid, Assert.IsType<MountOutcome.Failed>(
             await FlistMount.StartAsync(flist.CachedSpec with { Flist = id }, TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken)).Failure);

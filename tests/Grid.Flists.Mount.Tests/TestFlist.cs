@@ -128,6 +128,15 @@ internal sealed class TestFlist : IAsyncDisposable
         return mounted;
     }
 
+    /// <summary>Mounts it by a daemon, of a cache that another boot left, before there is an image.</summary>
+    public async Task MountServedAsync()
+    {
+        await MountComposedAsync();
+        await UnmountAsync();
+        File.Delete(Image);
+        Assert.False((await MountCachedAsync()).IsComposed);
+    }
+
     public async Task<MountedFlist> MountCachedAsync()
     {
         var outcome = await FlistMount.StartAsync(CachedSpec, Patience, TestContext.Current.CancellationToken);
@@ -151,11 +160,7 @@ internal sealed class TestFlist : IAsyncDisposable
     public string Image => Path.Combine(CacheDirectory, "images", WholeFlist.NameOf(CachedSpec.Flist, Meta.Root));
 
     /// <summary>Whether there is an image that was made in this boot.</summary>
-    public bool HasImage()
-    {
-        using var whole = WholeFlist.TryHold(CacheDirectory, CachedSpec.Flist);
-        return whole is not null;
-    }
+    public bool HasImage() => WholeFlist.TryFind(CacheDirectory, CachedSpec.Flist) is not null;
 
     /// <summary>Of the flist as a hub has it, whose hub is not there.</summary>
     public MountSpec CachedSpec => Spec with { Flist = Manifest.Of(Meta, "", StartDefaults.None, []).Id, CacheDirectory = CacheDirectory, Hubs = [new Uri("http://127.0.0.1:1")] };

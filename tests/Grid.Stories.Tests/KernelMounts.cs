@@ -23,11 +23,7 @@ public sealed class KernelMounts
 
         var first = await stage.AgreeAsync(stage.Terms(Trees.Web("first", node.Id, flist)), "running");
         Assert.Equal(1, node.Served());
-        await Wait.ForAsync("everything to be here", () =>
-        {
-            using var whole = WholeFlist.TryHold(Path.Combine(node.Data, "flists"), flist);
-            return whole is not null;
-        }, stage.Logs);
+        await Wait.ForAsync("everything to be here", () => WholeFlist.TryFind(Path.Combine(node.Data, "flists"), flist) is not null, stage.Logs);
         var second = await stage.AgreeAsync(stage.Terms(Trees.Web("second", node.Id, flist)), "running");
         Assert.False(Root(first).IsComposed);
         Assert.True(Root(second).IsComposed);

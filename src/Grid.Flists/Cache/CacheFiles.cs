@@ -124,17 +124,6 @@ internal sealed class CacheFiles
         }
     }
 
-    /// <summary>An image names objects: it goes before any of them does.</summary>
-    /// <param name="kept">of which trees they stay</param>
-    public void RemoveImages(Func<Digest, bool> kept)
-    {
-        foreach (var image in Directory.EnumerateFiles(Images))
-        {
-            if (WholeFlist.RootOf(Path.GetFileName(image)) is not { } root || !kept(root))
-                Remove(image);
-        }
-    }
-
     /// <summary>What no boot but this one can have shown is of no use.</summary>
     public void RemoveUnprovenImages()
     {

@@ -50,8 +50,6 @@ internal sealed class Eviction(CacheFiles files, long maximumBytes) : IDisposabl
         long total;
         try
         {
-            // Who would mount an image pins its tree first: either that is seen here, or the image is not there any more.
-            files.RemoveImages(Pinned().Contains);
             var kept = Pinned();
             var candidates = Candidates(files).ToList();
             total = candidates.Sum(c => c.Bytes);
@@ -113,8 +111,9 @@ internal sealed class Eviction(CacheFiles files, long maximumBytes) : IDisposabl
         }
         foreach (var file in Present(files.Images))
         {
+            // Made again of what is here, and of no use without: it goes first.
             if (WholeFlist.RootOf(file.Name) is { } root)
-                yield return (root, file.Length, file.LastWriteTimeUtc, () => CacheFiles.Remove(file.FullName));
+                yield return (root, file.Length, default, () => CacheFiles.Remove(file.FullName));
         }
         foreach (var file in Present(files.Metas))
             yield return (Digest.ParseHex(file.Name), file.Length, file.LastAccessTimeUtc, () => CacheFiles.Remove(file.FullName));

@@ -6,21 +6,18 @@ using Microsoft.Win32.SafeHandles;
 namespace Grid.Flists.Cache;
 
 /// <summary>
-/// An flist of which everything is here and was hashed in this boot, with the image by which a kernel shows it and needs nobody's help. Nothing of it is evicted
-/// until it is disposed, nor while it is mounted.
+/// An flist of which everything is here and was hashed in this boot, with the image by which a kernel shows it and needs nobody's help. What a kernel has mounted it
+/// holds open; until then the image or a device may be evicted, and the mount fails.
 /// </summary>
-public sealed class WholeFlist : IDisposable
+public sealed class WholeFlist
 {
     /// <summary>What the name of every image begins with, so that a mount tells what it is.</summary>
     public const string Scheme = "grid:";
 
     private static readonly SearchValues<char> _hexadecimal = SearchValues.Create("0123456789abcdef");
 
-    private readonly FileStream _pin;
-
-    private WholeFlist(FlistId id, Digest root, CacheFiles files, ImmutableArray<Digest> devices, FileStream pin)
+    private WholeFlist(FlistId id, Digest root, CacheFiles files, ImmutableArray<Digest> devices)
     {
-        _pin = pin;
         Images = files.Images;
         Image = NameOf(id, root);
         Objects = files.Objects;
@@ -42,33 +39,22 @@ public sealed class WholeFlist : IDisposable
     /// <summary>Null when something of it is missing, was changed since it was hashed, or was not hashed in this boot. No hub is asked.</summary>
     /// <param name="cache">the directory of a cache, which need not exist</param>
     /// <exception cref="IOException">the cache cannot be read</exception>
-    public static WholeFlist? TryHold(string cache, FlistId flist)
+    public static WholeFlist? TryFind(string cache, FlistId flist)
     {
         var path = CacheFiles.ManifestPath(cache, flist);
         // Looked for before the cache is opened, which would make one.
         if (!File.Exists(path) || File.ReadAllBytes(path) is var manifest && Manifest.IdOf(manifest) != flist)
             return null;
-        var files = new CacheFiles(cache);
-        FileStream? pin = null;
         try
         {
-            var root = Manifest.Decode(manifest).Root;
-            // Before the image is looked for: who evicts removes the images of what is not pinned, and then looks at the pins again.
-            pin = files.Pin(root);
-            if (Read(files, flist, root) is { } devices)
-                return new WholeFlist(flist, root, files, devices, pin);
+            var (files, root) = (new CacheFiles(cache), Manifest.Decode(manifest).Root);
+            return Read(files, flist, root) is { } devices ? new WholeFlist(flist, root, files, devices) : null;
         }
         catch (FormatException)
         {
             // Bytes that have the id and are no manifest: who opens the flist says so.
+            return null;
         }
-        catch
-        {
-            pin?.Dispose();
-            throw;
-        }
-        pin?.Dispose();
-        return null;
     }
 
     /// <summary>The tree of a name; null when it is no image's.</summary>
@@ -87,6 +73,4 @@ public sealed class WholeFlist : IDisposable
         using var image = CacheFiles.TryOpen(Path.Combine(files.Images, NameOf(id, root)));
         return image is not null && files.IsProven(id.Value, Seal.Of(image)) ? ImageSeals.TryRead(image, files.Objects) : null;
     }
-
-    public void Dispose() => _pin.Dispose();
 }

@@ -18,6 +18,7 @@ internal sealed class ErofsLayout
     private readonly MetaFile _meta;
     private readonly Dictionary<int, int> _firstOfGroup = [];
     private readonly Dictionary<Digest, int> _devices = [];
+    private readonly Shape[] _shapes;
     private readonly long[] _at;
     private readonly uint[] _blocks;
 
@@ -27,6 +28,7 @@ internal sealed class ErofsLayout
         if (!Fits(meta))
             throw new ArgumentException("The tree has more large files than an image can name, or a larger one.", nameof(meta));
         _meta = meta;
+        _shapes = new Shape[meta.Count];
         _at = new long[meta.Count];
         _blocks = new uint[meta.Count];
         for (var inode = 0; inode < meta.Count; inode++)
@@ -41,7 +43,7 @@ internal sealed class ErofsLayout
         var at = (long)Erofs.SuperBlockAt + SuperBlock.ByteSize + Devices.Length * ErofsDevice.ByteSize;
         foreach (var inode in Inodes())
         {
-            var shape = ShapeOf(inode);
+            var shape = _shapes[inode] = Measure(inode);
             // Neither an inode nor what is inline lies across two blocks.
             if (at % Erofs.BlockSize + ErofsInode.ByteSize + (shape.Tail > 0 ? shape.Xattrs + shape.Tail : 0) > Erofs.BlockSize)
                 at = Up(at, Erofs.BlockSize);
@@ -99,7 +101,10 @@ internal sealed class ErofsLayout
     /// <summary>The first of its whole blocks; 0 when it has none.</summary>
     public uint Block(int inode) => _blocks[inode];
 
-    public Shape ShapeOf(int inode)
+    /// <summary>Of an inode, by the first of its names.</summary>
+    public Shape ShapeOf(int inode) => _shapes[inode];
+
+    private Shape Measure(int inode)
     {
         var meta = _meta[inode];
         var xattrs = ErofsXattrs.Length(_meta, inode);

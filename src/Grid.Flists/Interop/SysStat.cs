@@ -41,10 +41,6 @@ internal static partial class SysStat
     [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Stat(SafeFileHandle directory, string path, int flags, uint mask, out Statx result);
 
-    /// <param name="path">UTF-8, ended by a zero</param>
-    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true)]
-    public static partial int Stat(SafeFileHandle directory, ReadOnlySpan<byte> path, int flags, uint mask, out Statx result);
-
     [LibraryImport("libc", EntryPoint = "fchmod", SetLastError = true)]
     public static partial int ChangeMode(SafeFileHandle file, uint mode);
 }

@@ -20,7 +20,7 @@ internal sealed class FlistMounts(NodePaths paths, ImmutableArray<Uri> hubs)
 
     /// <summary>Of those, the node's own, and whether each is served.</summary>
     public ImmutableDictionary<FlistId, Sighting<FlistSeen>> Seen(ILookup<string, MountedFlist> mounts) =>
-        mounts.SelectMany(m => m).Where(IsOwn).Select(m => m.Flist).Distinct().ToImmutableDictionary(f => f, f => Answers(paths.FlistMount(f)));
+        mounts.SelectMany(m => m).Where(m => m.Mountpoint == paths.FlistMount(m.Flist)).Select(m => m.Flist).Distinct().ToImmutableDictionary(f => f, f => Answers(paths.FlistMount(f)));
 
     /// <summary>Nobody answers behind a container's root, which is shown by another mount than the node's own of the flist.</summary>
     public bool IsDead(MountedFlist root, ILookup<string, MountedFlist> mounts) =>
@@ -79,8 +79,6 @@ internal sealed class FlistMounts(NodePaths paths, ImmutableArray<Uri> hubs)
         MountOutcome.Failed f => new Outcome.Transient(Because(f.Failure, f.Reason)),
         _ => throw new System.Diagnostics.UnreachableException(),
     };
-
-    private bool IsOwn(MountedFlist mount) => mount.Mountpoint == paths.FlistMount(mount.Flist);
 
     private static Outcome Unmount(string mountpoint, bool detach)
     {

@@ -181,11 +181,8 @@ internal static class ReadRows
 
     private static async Task WholeAsync(string cache, FlistId id)
     {
-        for (var started = Stopwatch.GetTimestamp(); ; await Task.Delay(10))
+        for (var started = Stopwatch.GetTimestamp(); WholeFlist.TryFind(cache, id) is null; await Task.Delay(10))
         {
-            using var whole = WholeFlist.TryHold(cache, id);
-            if (whole is not null)
-                return;
             if (Stopwatch.GetElapsedTime(started) > TimeSpan.FromMinutes(5))
                 throw new IOException("The flist's daemon made no image.");
         }
