@@ -28,7 +28,7 @@ public sealed class ForgingLedgers
             var index = (await stage.SubmitAsync(statement)).Index;
 
             // Said at once in its log; its status is written anew when something changes.
-            await Wait.ForAsync($"the node to say what is wrong with {forgery.Name}", () => File.ReadLines(stage.At("grid-node.log")).Any(l => l.Contains($"{id} is not believed: {forgery.Code}: ", StringComparison.Ordinal)
+            await Wait.ForAsync($"the node to say what is wrong with {forgery.Name}", () => File.ReadLines(node.AgentLog).Any(l => l.Contains($"{id} is not believed: {forgery.Code}: ", StringComparison.Ordinal)
                 && l.Contains($"ntry {index}", StringComparison.Ordinal)), () => node.Status() + stage.Logs());
             await NothingAsync(id);
             ledger.Hide(id);
@@ -39,7 +39,7 @@ public sealed class ForgingLedgers
         var proposed = new AgreementId(lone.Id.Value);
         ledger.Forge(lone, Forgery.WithoutFarm(lone, stage.Key("north").Public));
         await stage.SubmitAsync(lone);
-        await Wait.ForAsync("the node to see it", () => File.ReadLines(stage.At("grid-node.log")).Any(l => l.Contains($"Agreement {proposed} is proposed", StringComparison.Ordinal)), () => node.Status() + stage.Logs());
+        await Wait.ForAsync("the node to see it", () => File.ReadLines(node.AgentLog).Any(l => l.Contains($"Agreement {proposed} is proposed", StringComparison.Ordinal)), () => node.Status() + stage.Logs());
 
         // In the same log, all that was forged included, what both did sign is proven and runs; by then it would have answered the proposal too.
         var other = await stage.AgreeAsync(stage.Terms(Trees.Web("other", node.Id, flist)), "running");

@@ -44,7 +44,7 @@ public sealed class Logs
             Assert.Contains(Marker, line, StringComparison.Ordinal);
 
         // Once, however long its entry took to be read.
-        Assert.Equal(1, File.ReadLines(stage.At("grid-node.log")).Count(l => l.Contains("Done: Start", StringComparison.Ordinal)));
+        Assert.Equal(1, File.ReadLines(node.AgentLog).Count(l => l.Contains("Done: Start", StringComparison.Ordinal)));
 
         // Whoever operates the machine sees how it stands.
         using var status = JsonDocument.Parse(await GridAsync(stage, carrier, home, "node", "status", "--data", node.Data, "-o", "json"));

@@ -124,7 +124,7 @@ public sealed class LyingLedgers
             await stage.SubmitAsync(stage.Sign(stage.User.Value, new CancelAgreement(id), "user"));
         await Wait.ForAsync("every trace to be gone", () => node.EveryTrace().Count == 0, () => string.Join('\n', node.EveryTrace()) + stage.Logs());
 
-        IEnumerable<string> Said() => File.ReadLines(stage.At("grid-node.log"));
+        IEnumerable<string> Said() => File.ReadLines(node.AgentLog);
 
         // Its log would be there from before its first instruction on.
         async Task NothingAsync(string when)

@@ -73,7 +73,7 @@ internal sealed class HealthProbe(string name, Health health, ImmutableArray<IPA
             return await Task.Run(() =>
             {
                 using var space = NamespaceDialer.Open(init);
-                return NamespaceDialer.Make(space, () => new Socket(family, SocketType.Stream, ProtocolType.Tcp));
+                return NamespaceSocket.Make(space, family, SocketType.Stream);
             }, CancellationToken.None).ConfigureAwait(false);
         }
         finally

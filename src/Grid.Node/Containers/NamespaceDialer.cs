@@ -23,9 +23,10 @@ public static class NamespaceDialer
     /// <exception cref="SocketException">nobody answers there</exception>
     public static async Task<Socket> ConnectAsync(SafeFileHandle space, IPEndPoint endpoint, CancellationToken cancel)
     {
-        var socket = await Task.Run(() => Make(space, () => new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true }), cancel).ConfigureAwait(false);
+        var socket = await Task.Run(() => NamespaceSocket.Make(space, endpoint.AddressFamily, SocketType.Stream), cancel).ConfigureAwait(false);
         try
         {
+            socket.NoDelay = true;
             await socket.ConnectAsync(endpoint, cancel).ConfigureAwait(false);
             return socket;
         }
@@ -53,36 +54,5 @@ public static class NamespaceDialer
             // Ended: said below.
         }
         throw new IOException($"Process {init.Pid} has ended.");
-    }
-
-    /// <summary>A socket of that namespace.</summary>
-    /// <param name="make">makes the socket and nothing else</param>
-    /// <exception cref="IOException">it could not be made</exception>
-    internal static Socket Make(SafeFileHandle space, Func<Socket> make)
-    {
-        // Made once outside, so that whatever the framework starts for its first socket is not born in there.
-        using (make())
-        {
-        }
-        Socket? socket = null;
-        Exception? failure = null;
-        // The thread ends with its namespace: no pooled thread ever enters one.
-        var thread = new Thread(() =>
-        {
-            try
-            {
-                if (Sched.setns(Posix.Number(space), Sched.CLONE_NEWNET) != 0)
-                    throw Posix.Failed("setns");
-                socket = make();
-            }
-            catch (Exception e) when (e is System.ComponentModel.Win32Exception or SocketException)
-            {
-                failure = e;
-            }
-        })
-        { IsBackground = true };
-        thread.Start();
-        thread.Join();
-        return socket ?? throw new IOException($"No socket could be made in that network: {failure?.Message}", failure);
     }
 }

@@ -29,7 +29,7 @@ internal static class Announcement
         var frame = address.IsIPv4() ? ArpAnnouncement(mac, address) : NeighbourAdvertisementOf(mac, address);
         try
         {
-            using var socket = space.Make(() => new Socket(AddressFamily.Packet, SocketType.Raw, 0));
+            using var socket = space.Make(AddressFamily.Packet, SocketType.Raw);
             socket.SendTo(frame, new LinkEndPoint(index));
         }
         catch (SocketException e) when (e.SocketErrorCode is SocketError.NetworkDown)

@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using Grid.Node.Containers;
@@ -112,9 +113,8 @@ internal sealed class NetworkNamespace : IDisposable
     }
 
     /// <summary>A socket of this namespace, whoever uses it afterwards.</summary>
-    /// <param name="make">makes the socket and nothing else</param>
     /// <exception cref="IOException">it could not be made</exception>
-    public System.Net.Sockets.Socket Make(Func<System.Net.Sockets.Socket> make) => NamespaceDialer.Make(_space, make);
+    public Socket Make(AddressFamily family, SocketType type) => NamespaceSocket.Make(_space, family, type);
 
     public void Dispose() => _space.Dispose();
 

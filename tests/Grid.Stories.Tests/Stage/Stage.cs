@@ -116,14 +116,15 @@ public sealed class Stage : IAsyncDisposable
         Client = new LedgerClient(new HttpClient { BaseAddress = LedgerAddress }, new LedgerTrust(Origin, LedgerKey), new MemoryCheckpointStore(), TimeProvider.System);
     }
 
-    public Task<(Actor Actor, string Ready)> StartAsync(string program, params IEnumerable<string> arguments) => StartInAsync(null, program, arguments);
+    public Task<(Actor Actor, string Ready)> StartAsync(string program, params IEnumerable<string> arguments) => StartInAsync(null, program, At($"{program}.log"), arguments);
 
     /// <param name="space">the network namespace it lives in; null is this process' own</param>
-    public async Task<(Actor Actor, string Ready)> StartInAsync(string? space, string program, IEnumerable<string> arguments)
+    /// <param name="log">nobody else's while it lives</param>
+    public async Task<(Actor Actor, string Ready)> StartInAsync(string? space, string program, string log, IEnumerable<string> arguments)
     {
         // A process is born in the namespaces of the thread that starts it, and a thread in those of the one that made it.
         var launcher = _launchers.GetOrAdd(space ?? "", s => s.Length == 0 ? new Launcher(Directory) : UnderlayNetwork.Inside(s, () => new Launcher(Directory)));
-        var (process, ready) = await ChildProcess.StartAsync(launcher, Programs.Find(program), At($"{program}.log"), Patience, default, arguments);
+        var (process, ready) = await ChildProcess.StartAsync(launcher, Programs.Find(program), log, Patience, default, arguments);
         var actor = new Actor(process);
         _actors.Add(actor);
         return (actor, ready);

@@ -29,6 +29,9 @@ public sealed partial class StageNode(Stage stage, StageFarm farm, string name, 
 
     public string Cgroup => Path.GetFileName(Run);
 
+    /// <summary>What its agents wrote, one after the other.</summary>
+    public string AgentLog => stage.At($"grid-node-{name}.log");
+
     private ContainerPaths Paths => new(Run, Path.Combine(Data, "logs"), Cgroup);
 
     public async Task StartAsync()
@@ -39,8 +42,8 @@ public sealed partial class StageNode(Stage stage, StageFarm farm, string name, 
             wire.Share(_place.Value.Path, stage.LedgerAddress.Port);
             wire.Share(_place.Value.Path, hub.Port);
         }
-        _before ??= Directory.EnumerateDirectories("/proc").SelectMany(Namespaces).Append(UnderlayNetwork.Inside(Space, () => Link("/proc/thread-self/ns/net")!)).ToHashSet();
-        (_agent, var ready) = await stage.StartInAsync(_place?.Path, "grid-node",
+        _before ??= Directory.EnumerateDirectories("/proc").SelectMany(Namespaces).Select(h => h.Space).Append(UnderlayNetwork.Inside(Space, () => Link("/proc/thread-self/ns/net")!)).ToHashSet();
+        (_agent, var ready) = await stage.StartInAsync(_place?.Path, "grid-node", AgentLog,
         [
             "--ledger", (ledger ?? stage.LedgerAddress).AbsoluteUri, "--origin", Stage.Origin, "--ledger-key", stage.LedgerKey.ToString(), "--hub", hub.AbsoluteUri,
             "--data", Data, "--run", Run, "--cgroup", Cgroup, "--invite", invite,

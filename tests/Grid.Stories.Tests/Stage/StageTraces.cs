@@ -54,20 +54,21 @@ public sealed partial class StageNode
         from place in agreed.Terms.MembershipsOn(Id)
         select WireGuardSocket.PathOf(new TunnelId(agreed.Id, place).InterfaceName(TunnelNames.Tunnel, Run));
 
-    /// <summary>The namespaces that were not there before this node was, and that a process of it is in with one of its threads or holds open.</summary>
+    /// <summary>The namespaces that were not there before this node was, and that a process of it is in with one of its threads or holds open, each with who does.</summary>
     private IEnumerable<string> Namespaces() =>
         (from entry in Directory.EnumerateDirectories("/proc")
          where int.TryParse(Path.GetFileName(entry), out var pid) && pid != Environment.ProcessId
             && (IsInGroups(entry) || (Reads(Path.Combine(entry, "cmdline")) + Reads(Path.Combine(entry, "environ"))).Contains(Run, StringComparison.Ordinal))
-         from space in Namespaces(entry)
-         where _before?.Contains(space) is false
-         select space).Distinct().ToList();
+         from held in Namespaces(entry)
+         where _before?.Contains(held.Space) is false
+         select $"{held.Space} held by {held.Holder}: {(Reads(Path.Combine(held.Holder, "comm")) is { Length: > 0 } thread ? thread : Reads(Path.Combine(entry, "comm"))).TrimEnd()}").ToList();
 
     // Each thread is in its own; a descriptor of one keeps it as well (namespaces(7)).
-    private static IEnumerable<string> Namespaces(string process) =>
-        Entries(Path.Combine(process, "task")).SelectMany(t => new[] { "net", "mnt", "user", "pid" }.Select(n => Link(Path.Combine(t, "ns", n))))
-            .Concat(Entries(Path.Combine(process, "fd")).Select(Link))
-            .OfType<string>().Where(l => l.EndsWith(']') && l.Split(":[")[0] is "net" or "mnt" or "user" or "pid");
+    private static IEnumerable<(string Space, string Holder)> Namespaces(string process) =>
+        from held in Entries(Path.Combine(process, "task")).SelectMany(t => new[] { "net", "mnt", "user", "pid" }.Select(n => (Space: Link(Path.Combine(t, "ns", n)), Holder: t)))
+            .Concat(Entries(Path.Combine(process, "fd")).Select(d => (Space: Link(d), Holder: d)))
+        where held.Space?.EndsWith(']') is true && held.Space.Split(":[")[0] is "net" or "mnt" or "user" or "pid"
+        select (held.Space!, held.Holder);
 
     private static string? Link(string path)
     {
