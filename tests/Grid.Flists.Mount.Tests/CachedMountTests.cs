@@ -46,7 +46,7 @@ public sealed class CachedMountTests
         store.Dispose();
         // The hub is gone; what was read is here.
         Assert.Equal(await Tools.HashAllAsync(scene.Plain), await Tools.HashAllAsync(scene.Mountpoint));
-        Assert.True(FlistMount.Stop(scene.Mountpoint));
+        await TestFlist.UnmountedAsync(scene.Mountpoint);
     }
 
     [Fact]
@@ -79,7 +79,7 @@ public sealed class CachedMountTests
         }
 
         Assert.Equal(await Tools.HashAllAsync(scene.Plain), await Tools.HashAllAsync(scene.Mountpoint));
-        Assert.True(FlistMount.Stop(scene.Mountpoint));
+        await TestFlist.UnmountedAsync(scene.Mountpoint);
     }
 
     [Fact]

@@ -25,7 +25,7 @@ public sealed class ComposedTests
         Assert.Contains(" ro,nosuid,nodev", line);
         Assert.DoesNotContain(flist.CacheDirectory, line);
         Assert.Equal("content", await File.ReadAllTextAsync(flist.At("file")));
-        Assert.True(FlistMount.Stop(flist.Mountpoint));
+        await TestFlist.UnmountedAsync(flist.Mountpoint);
         Assert.Null(FlistMount.Find(flist.Mountpoint));
     }
 
@@ -48,10 +48,10 @@ public sealed class ComposedTests
             foreach (var view in (ReadOnlySpan<string>)[before, after, flist.Mountpoint])
                 Assert.Equal(content, File.ReadAllBytes(Path.Combine(view, "file")));
             Assert.NotEmpty(flist.Processes(MountVerbs.Daemon));
-            Assert.True(FlistMount.Stop(before));
+            await TestFlist.UnmountedAsync(before);
             Assert.True(await TestFlist.Eventually(() => flist.Processes("flist-mount-").Length == 0));
             Assert.Equal(content, File.ReadAllBytes(Path.Combine(after, "file")));
-            Assert.True(FlistMount.Stop(flist.Mountpoint));
+            await TestFlist.UnmountedAsync(flist.Mountpoint);
             Assert.Null(FlistMount.Find(flist.Mountpoint));
             Assert.Equal(content, File.ReadAllBytes(Path.Combine(after, "file")));
         }
@@ -84,7 +84,7 @@ public sealed class ComposedTests
         Assert.True(FlistMount.Find(flist.Mountpoint)!.IsComposed);
         Assert.True(await TestFlist.Eventually(() => flist.Processes("flist-mount-").Length == 0));
         Assert.Equal("content", await File.ReadAllTextAsync(flist.At("file")));
-        Assert.True(FlistMount.Stop(flist.Mountpoint));
+        await TestFlist.UnmountedAsync(flist.Mountpoint);
         Assert.Null(FlistMount.Find(flist.Mountpoint));
     }
 

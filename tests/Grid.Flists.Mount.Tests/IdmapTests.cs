@@ -106,10 +106,10 @@ public sealed class IdmapTests
         await MountAsync(flist, lazy: true, way);
         var view = Directory.CreateDirectory(Path.Combine(flist.Home, "view")).FullName;
         await ShowAsync(flist, view, way);
-        Assert.True(FlistMount.Stop(flist.Mountpoint));
+        await TestFlist.UnmountedAsync(flist.Mountpoint);
         Assert.Equal(flist.Meta.Root, FlistMount.Find(view)!.Root);
         Assert.Equal("content", await File.ReadAllTextAsync(Path.Combine(view, "file")));
-        Assert.True(FlistMount.Stop(view));
+        await TestFlist.UnmountedAsync(view);
 
         Assert.True(await TestFlist.Eventually(() => flist.Processes("flist-mount-").Length == 0));
     }

@@ -99,7 +99,7 @@ public sealed class RestartTests(ITestOutputHelper output)
         Assert.True(await TestFlist.Eventually(() => flist.Log().Contains("supervisor is gone")));
 
         Assert.Equal("other", await File.ReadAllTextAsync(flist.At("other")));
-        Assert.True(FlistMount.Stop(flist.Mountpoint));
+        await TestFlist.UnmountedAsync(flist.Mountpoint);
         Assert.True(await TestFlist.Eventually(() => flist.Processes("flist-mount-").Length == 0));
     }
 
@@ -117,7 +117,7 @@ public sealed class RestartTests(ITestOutputHelper output)
         Assert.False(FlistMount.IsServed(flist.Mountpoint));
         Assert.Throws<IOException>(() => File.ReadAllText(flist.At("file")));
         Assert.NotNull(FlistMount.Find(flist.Mountpoint));
-        Assert.True(FlistMount.Stop(flist.Mountpoint));
+        await TestFlist.UnmountedAsync(flist.Mountpoint);
         await flist.MountAsync(lazy: true);
         Assert.Equal("content", await File.ReadAllTextAsync(flist.At("file")));
     }
@@ -130,11 +130,11 @@ public sealed class RestartTests(ITestOutputHelper output)
         await flist.MountAsync(lazy: true);
         using (File.OpenHandle(flist.At("file")))
             Assert.False(FlistMount.Stop(flist.Mountpoint));
-        Assert.True(FlistMount.Stop(flist.Mountpoint));
+        await TestFlist.UnmountedAsync(flist.Mountpoint);
 
         Assert.Null(FlistMount.Find(flist.Mountpoint));
         Assert.True(await TestFlist.Eventually(() => flist.Processes("flist-mount-").Length == 0));
-        Assert.True(FlistMount.Stop(flist.Mountpoint));
+        await TestFlist.UnmountedAsync(flist.Mountpoint);
     }
 
     [Fact]

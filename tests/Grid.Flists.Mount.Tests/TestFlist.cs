@@ -143,6 +143,9 @@ internal sealed class TestFlist : IAsyncDisposable
         return outcome is MountOutcome.Mounted(var mounted) ? mounted : throw new InvalidOperationException($"{outcome}\n{Log()}");
     }
 
+    /// <summary>Nobody has it open, and it goes; a process that another test is starting has copies of all that was open, until it is executed.</summary>
+    public static async Task UnmountedAsync(string mountpoint) => Assert.True(await Eventually(() => FlistMount.Stop(mountpoint)));
+
     public async Task UnmountAsync()
     {
         FlistMount.Stop(Mountpoint, detach: true);

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
+using System.Security.Cryptography;
 using Grid.Accounts;
 using Grid.Client;
 using Grid.Log;
@@ -30,10 +31,12 @@ public sealed class LedgerKills
         using var stop = new CancellationTokenSource();
         var load = Enumerable.Range(0, 8).Select(lane => Task.Run(async () =>
         {
-            for (var n = 0; !stop.IsCancellationRequested; n++)
+            var key = stage.Key($"lane-{lane}");
+            while (!stop.IsCancellationRequested)
             {
-                var key = stage.Key($"lane-{lane}");
-                var statement = Stage.Stage.Signed(null, new OpenAccount(new KeyPolicy([.. new[] { key.Public, stage.Key($"{lane}-{n}").Public }.Order()], 1)), key, stage.Key($"{lane}-{n}"));
+                // Each lies between guard pages: as many as a quick machine sends would be more mappings than a process may have.
+                using var other = SigningKey.FromSeed(RandomNumberGenerator.GetBytes(SigningKey.SeedSize));
+                var statement = Stage.Stage.Signed(null, new OpenAccount(new KeyPolicy([.. new[] { key.Public, other.Public }.Order()], 1)), key, other);
                 while (!stop.IsCancellationRequested && !await SentAsync(statement))
                     await Task.Delay(20);
             }
