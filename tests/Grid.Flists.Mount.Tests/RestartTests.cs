@@ -134,7 +134,7 @@ public sealed class RestartTests(ITestOutputHelper output)
 
         Assert.Null(FlistMount.Find(flist.Mountpoint));
         Assert.True(await TestFlist.Eventually(() => flist.Processes("flist-mount-").Length == 0));
-        await TestFlist.UnmountedAsync(flist.Mountpoint);
+        Assert.True(FlistMount.Stop(flist.Mountpoint));
     }
 
     [Fact]

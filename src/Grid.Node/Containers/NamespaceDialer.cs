@@ -39,20 +39,23 @@ public static class NamespaceDialer
 
     /// <summary>The namespace itself, for who dials often. It lasts for as long as it is held open.</summary>
     /// <exception cref="IOException">the process has ended</exception>
-    public static SafeFileHandle Open(ProcessIdentity init)
+    public static SafeFileHandle Open(ProcessIdentity init) => TryOpen(init) ?? throw new IOException($"Process {init.Pid} has ended.");
+
+    /// <returns>null when the process has ended</returns>
+    internal static SafeFileHandle? TryOpen(ProcessIdentity init)
     {
         try
         {
             var space = Posix.OpenPath($"/proc/{init.Pid}/ns/net");
-            // The number may have been given to another since; the open namespace is then not ours.
+            // The number may have been given to another since; the open namespace is then not the one that was meant.
             if (Processes.Identify(init.Pid) == init)
                 return space;
             space.Dispose();
         }
         catch (System.ComponentModel.Win32Exception e) when (e.NativeErrorCode is Posix.ENOENT or Posix.ESRCH)
         {
-            // Ended: said below.
+            // Ended: null says so.
         }
-        throw new IOException($"Process {init.Pid} has ended.");
+        return null;
     }
 }

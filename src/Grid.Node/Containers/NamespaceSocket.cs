@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using Grid.Node.Containers.Interop;
 using Microsoft.Win32.SafeHandles;
 
@@ -65,7 +66,7 @@ internal sealed class NamespaceSocket(int space, AddressFamily family, SocketTyp
 
     private void Fail(string call)
     {
-        _error = System.Runtime.InteropServices.Marshal.GetLastSystemError();
+        _error = Marshal.GetLastSystemError();
         _failed = call;
     }
 }

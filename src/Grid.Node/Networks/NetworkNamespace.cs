@@ -27,22 +27,7 @@ internal sealed class NetworkNamespace : IDisposable
     public static NetworkNamespace Open(string path) => new(Posix.OpenPath(path));
 
     /// <returns>null when the process has ended</returns>
-    public static NetworkNamespace? Of(ProcessIdentity process)
-    {
-        try
-        {
-            var space = Open($"/proc/{process.Pid}/ns/net");
-            // The number may have been given to another since; the open namespace is then not the one that was meant.
-            if (Processes.Identify(process.Pid) == process)
-                return space;
-            space.Dispose();
-        }
-        catch (Win32Exception e) when (e.NativeErrorCode is Posix.ENOENT or Posix.ESRCH)
-        {
-            // Ended: said below.
-        }
-        return null;
-    }
+    public static NetworkNamespace? Of(ProcessIdentity process) => NamespaceDialer.TryOpen(process) is { } space ? new NetworkNamespace(space) : null;
 
     /// <summary>Several commands of ip(8) in one go; it stops at the first that fails.</summary>
     /// <exception cref="IOException">one failed</exception>
